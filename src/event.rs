@@ -1,0 +1,209 @@
+//! What happens, as values: for bars, plain lines, JSON, the journal and the report alike.
+//!
+//! Step events and progress are apart: a step is never dropped, of progress only the newest counts.
+//! Work rooms get a [`Tell`] and never know who listens. The JSON form is frozen in `tests/schema/v1/`.
+
+use crate::fault::Fault;
+use crate::ids::{Ecid, Mode};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// The steps of the walk, in its order; engines report under these names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    Find,
+    Pair,
+    Plan,
+    Backup,
+    VerifyBackup,
+    Catalogue,
+    Fetch,
+    VerifyFirmware,
+    EnterRecovery,
+    EnterDfu,
+    Ticket,
+    BootIbss,
+    BootIbec,
+    BootRamdisk,
+    AwaitRestore,
+    Restore,
+    SendImage,
+    AwaitNormal,
+    PutBack,
+    Report,
+}
+
+impl Step {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Step::Find => "find",
+            Step::Pair => "pair",
+            Step::Plan => "plan",
+            Step::Backup => "backup",
+            Step::VerifyBackup => "verify-backup",
+            Step::Catalogue => "catalogue",
+            Step::Fetch => "fetch",
+            Step::VerifyFirmware => "verify-firmware",
+            Step::EnterRecovery => "enter-recovery",
+            Step::EnterDfu => "enter-dfu",
+            Step::Ticket => "ticket",
+            Step::BootIbss => "boot-ibss",
+            Step::BootIbec => "boot-ibec",
+            Step::BootRamdisk => "boot-ramdisk",
+            Step::AwaitRestore => "await-restore",
+            Step::Restore => "restore",
+            Step::SendImage => "send-image",
+            Step::AwaitNormal => "await-normal",
+            Step::PutBack => "put-back",
+            Step::Report => "report",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a progress number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    Bytes,
+    Files,
+    Percent,
+    Seconds,
+}
+
+/// Something only a person can do; as data, so that a script can answer or wait too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    UnlockDevice,
+    TapTrust,
+    EnterPasscode,
+    /// Press, hold or let go of keys; `keys` are [`crate::guide`] key names.
+    Keys {
+        keys: Vec<String>,
+        seconds: u32,
+        text: String,
+    },
+    Replug,
+}
+
+/// How a verb or job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Ok,
+    Partial,
+    Failed,
+    Cancelled,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    StepBegan {
+        step: Step,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        what: String,
+    },
+    StepDone {
+        step: Step,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        what: String,
+    },
+    StepSkipped {
+        step: Step,
+        why: String,
+    },
+    StepFailed {
+        step: Step,
+        fault: Fault,
+    },
+    /// `total` is unknown for many device operations.
+    Progress {
+        step: Step,
+        unit: Unit,
+        done: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        total: Option<u64>,
+    },
+    /// A restored operation (`ProgressMsg`); `percent` is none when the device says -1.
+    Operation {
+        code: i64,
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        percent: Option<u8>,
+    },
+    /// A restored checkpoint; ids count by their lower 16 bits only.
+    Checkpoint {
+        id: u32,
+        name: String,
+        result: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    Ask {
+        #[serde(flatten)]
+        request: Request,
+    },
+    /// The person did it (or it is no longer needed).
+    Answered {
+        #[serde(flatten)]
+        request: Request,
+    },
+    Seen {
+        mode: Mode,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ecid: Option<Ecid>,
+    },
+    Lost {
+        mode: Mode,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ecid: Option<Ecid>,
+    },
+    /// A remark worth a line; `text` is English and technical.
+    Note {
+        text: String,
+    },
+    Warning {
+        text: String,
+    },
+}
+
+/// Who hears events. Must not block for long and must not fail.
+pub trait Tell: Send + Sync {
+    fn tell(&self, event: Event);
+}
+
+pub type Teller = Arc<dyn Tell>;
+
+/// Hears nothing.
+pub struct Quiet;
+
+impl Tell for Quiet {
+    fn tell(&self, _: Event) {}
+}
+
+/// Remembers everything: for journals of tests.
+#[derive(Default)]
+pub struct Recorder(std::sync::Mutex<Vec<Event>>);
+
+impl Recorder {
+    pub fn events(&self) -> Vec<Event> {
+        self.0.lock().map(|e| e.clone()).unwrap_or_default()
+    }
+}
+
+impl Tell for Recorder {
+    fn tell(&self, event: Event) {
+        if let Ok(mut events) = self.0.lock() {
+            events.push(event);
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! One error type for people.
+//!
+//! Rooms have their own small error types where a caller decides on them; what reaches a person is a
+//! [`Fault`]: what happened, at which stage, on which device, whose fault it probably is, what to do
+//! next, and whether a retry helps (law 5). The sentences live in `say`, one exhaustive match per
+//! language over [`Code`], so a code without a text does not compile. Codes and details are English and
+//! stable; scripts may match on them.
+
+use crate::ids::Ecid;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Whose fault it probably is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    User,
+    Device,
+    Host,
+    Network,
+    Apple,
+    Bug,
+}
+
+/// Does it help to try again?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Retry {
+    /// The same command may work at once.
+    Now,
+    /// After the person did what the text says.
+    AfterRemedy,
+    /// It will fail again.
+    Never,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $class:ident, $retry:ident, $exit:literal;)*) => {
+        /// What went wrong, as a stable word.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// The stable word, e.g. `usb-no-access`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text,)* }
+            }
+            pub fn class(self) -> Class {
+                match self { $(Code::$name => Class::$class,)* }
+            }
+            pub fn retry(self) -> Retry {
+                match self { $(Code::$name => Retry::$retry,)* }
+            }
+            /// The process exit code (README, "Exit codes").
+            pub fn exit(self) -> u8 {
+                match self { $(Code::$name => $exit,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    // -- finding a device --
+    NoDevice = "no-device", User, AfterRemedy, 5;
+    NoSuchDevice = "no-such-device", User, AfterRemedy, 5;
+    AmbiguousDevice = "ambiguous-device", User, AfterRemedy, 2;
+    WrongMode = "wrong-mode", User, AfterRemedy, 4;
+    /// The model is in no table.
+    UnknownModel = "unknown-model", Bug, Never, 1;
+    /// A device answered with the identity of another one.
+    StrangerDevice = "stranger-device", User, AfterRemedy, 1;
+    // -- the host --
+    MuxUnreachable = "mux-unreachable", Host, AfterRemedy, 6;
+    UsbUnavailable = "usb-unavailable", Host, AfterRemedy, 6;
+    UsbNoAccess = "usb-no-access", Host, AfterRemedy, 6;
+    UsbBusy = "usb-busy", Host, AfterRemedy, 6;
+    DiskFull = "disk-full", Host, AfterRemedy, 6;
+    DiskError = "disk-error", Host, AfterRemedy, 1;
+    DiskNoAccess = "disk-no-access", Host, AfterRemedy, 6;
+    Locked = "locked-by-other", Host, AfterRemedy, 1;
+    // -- the link --
+    UsbGone = "usb-gone", Device, Now, 1;
+    UsbTimeout = "usb-timeout", Device, Now, 1;
+    UsbStall = "usb-stall", Device, Now, 1;
+    UsbError = "usb-error", Device, Now, 1;
+    LinkLost = "link-lost", Device, Now, 1;
+    LinkSilent = "link-silent", Device, Now, 1;
+    /// Bytes that no device of this protocol sends.
+    LinkGarbage = "link-garbage", Device, Now, 1;
+    /// A length or nesting beyond every sane cap.
+    LinkAbsurd = "link-absurd", Device, Never, 1;
+    NeverCameBack = "never-came-back", Device, AfterRemedy, 1;
+    CameBackElsewhere = "came-back-in-another-mode", Device, AfterRemedy, 1;
+    // -- trust --
+    TrustPending = "trust-pending", User, AfterRemedy, 4;
+    TrustDenied = "trust-denied", User, AfterRemedy, 4;
+    DeviceLocked = "device-locked", User, AfterRemedy, 4;
+    NotTrusted = "not-trusted", User, AfterRemedy, 4;
+    PairingStale = "pairing-stale", User, AfterRemedy, 4;
+    LockdownRefused = "lockdown-refused", Device, AfterRemedy, 1;
+    ServiceRefused = "service-refused", Device, AfterRemedy, 1;
+    // -- backup --
+    BackupRefused = "backup-refused", Device, AfterRemedy, 1;
+    BackupPasscode = "backup-passcode", User, AfterRemedy, 4;
+    BackupIncomplete = "backup-incomplete", Device, Now, 3;
+    BackupHostile = "backup-hostile-path", Device, Never, 1;
+    BackupDamaged = "backup-damaged", Host, Never, 7;
+    BackupNone = "backup-none", User, AfterRemedy, 1;
+    BackupPassword = "backup-password", User, AfterRemedy, 4;
+    BackupNewer = "backup-newer-than-device", User, Never, 1;
+    FindMyOn = "find-my-on", User, AfterRemedy, 4;
+    SetupUnfinished = "setup-unfinished", User, AfterRemedy, 4;
+    // -- firmware --
+    CatalogueUnreachable = "catalogue-unreachable", Network, Now, 1;
+    CatalogueInvalid = "catalogue-invalid", Network, Now, 1;
+    NoFirmware = "no-firmware", Apple, Never, 1;
+    DownloadFailed = "download-failed", Network, Now, 1;
+    DownloadStalled = "download-stalled", Network, Now, 1;
+    DownloadNotFirmware = "download-not-firmware", Network, AfterRemedy, 1;
+    HostNotAllowed = "host-not-allowed", Network, Never, 1;
+    FirmwareDigest = "firmware-digest", Network, Now, 7;
+    FirmwareDamaged = "firmware-damaged", Host, AfterRemedy, 7;
+    FirmwareWrongDevice = "firmware-wrong-device", User, AfterRemedy, 2;
+    // -- signing --
+    TssUnreachable = "tss-unreachable", Network, Now, 1;
+    TssNotSigned = "tss-not-signed", Apple, Never, 8;
+    TssRefused = "tss-refused", Apple, Never, 8;
+    TssInvalid = "tss-invalid-answer", Apple, Now, 1;
+    // -- restore --
+    ConsentMissing = "consent-missing", User, AfterRemedy, 4;
+    ConsentMismatch = "consent-mismatch", User, AfterRemedy, 2;
+    BootRefused = "boot-refused", Device, AfterRemedy, 1;
+    NonceUnread = "nonce-unread", Device, Now, 1;
+    RestoreRefused = "restore-refused", Device, AfterRemedy, 1;
+    HostUnsupported = "host-unsupported", Bug, Never, 1;
+    RestoreFailed = "restore-failed", Device, AfterRemedy, 1;
+    AsrFailed = "asr-failed", Device, Now, 1;
+    UnknownRequest = "unknown-request", Bug, Never, 1;
+    UpdateImpossible = "update-impossible", User, AfterRemedy, 1;
+    // -- jobs and usage --
+    NoJob = "no-such-job", User, AfterRemedy, 2;
+    JournalDamaged = "journal-damaged", Host, Never, 7;
+    Usage = "usage", User, AfterRemedy, 2;
+    NotATerminal = "not-a-terminal", User, AfterRemedy, 2;
+    NotYet = "not-built-yet", Bug, Never, 1;
+    Cancelled = "cancelled", User, Now, 130;
+    BenchUnavailable = "bench-unavailable", Host, AfterRemedy, 6;
+    Internal = "internal", Bug, Never, 1;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        Code::ALL
+            .iter()
+            .copied()
+            .find(|c| c.as_str() == text)
+            .ok_or_else(|| serde::de::Error::custom(format!("unknown fault code {text:?}")))
+    }
+}
+
+/// One failure, whole. `detail` is technical English: numbers, names, the device's own words.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Fault {
+    pub code: Code,
+    pub class: Class,
+    pub retry: Retry,
+    /// The step it happened in, as [`crate::event::Step`] prints it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Ecid>,
+    pub detail: String,
+    /// A number that Apple's own tools would show (AMRError, MBErrorDomain, TSS STATUS), for `explain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<i64>,
+}
+
+pub type Result<T, E = Fault> = std::result::Result<T, E>;
+
+impl Fault {
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Fault {
+            code,
+            class: code.class(),
+            retry: code.retry(),
+            stage: None,
+            device: None,
+            detail: detail.into(),
+            number: None,
+        }
+    }
+
+    pub fn cancelled() -> Self {
+        Fault::new(Code::Cancelled, "cancelled by the person")
+    }
+
+    /// Names the stage unless a deeper room already did.
+    pub fn during(mut self, stage: impl fmt::Display) -> Self {
+        self.stage.get_or_insert_with(|| stage.to_string());
+        self
+    }
+
+    pub fn on(mut self, device: Ecid) -> Self {
+        self.device.get_or_insert(device);
+        self
+    }
+
+    pub fn number(mut self, number: i64) -> Self {
+        self.number = Some(number);
+        self
+    }
+
+    /// A disk error with the path that `fs_err` put into it; a full disk is told apart.
+    pub fn disk(err: &std::io::Error) -> Self {
+        use std::io::ErrorKind as K;
+        let code = match err.kind() {
+            K::StorageFull | K::QuotaExceeded => Code::DiskFull,
+            K::PermissionDenied | K::ReadOnlyFilesystem => Code::DiskNoAccess,
+            _ => Code::DiskError,
+        };
+        Fault::new(code, err.to_string())
+    }
+
+    /// A socket error on a link to a device.
+    pub fn link(err: &std::io::Error) -> Self {
+        use std::io::ErrorKind as K;
+        let code = match err.kind() {
+            K::TimedOut | K::WouldBlock => Code::LinkSilent,
+            K::InvalidData => Code::LinkGarbage,
+            _ => Code::LinkLost,
+        };
+        Fault::new(code, err.to_string())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        if let Some(stage) = &self.stage {
+            write!(f, " during {stage}")?;
+        }
+        if let Some(device) = self.device {
+            write!(f, " on {device}")?;
+        }
+        write!(f, ": {}", self.detail)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_survive_json() {
+        let mut words: Vec<_> = Code::ALL.iter().map(|c| c.as_str()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Code::ALL.len());
+        let fault = Fault::new(Code::TssNotSigned, "STATUS=94").number(94).during("ticket").on(Ecid(16));
+        let back: Fault = serde_json::from_str(&serde_json::to_string(&fault).unwrap()).unwrap();
+        assert_eq!(back.code, Code::TssNotSigned);
+        assert_eq!(back.to_string(), "tss-not-signed during ticket on 0x10: STATUS=94");
+    }
+
+    #[test]
+    fn a_deeper_stage_is_kept() {
+        let fault = Fault::new(Code::UsbGone, "x").during("inner").during("outer");
+        assert_eq!(fault.stage.as_deref(), Some("inner"));
+    }
+}

@@ -1,0 +1,9 @@
+//! Recovery and DFU over USB.
+//!
+//! Everything above speaks to a [`Bus`]: real libusb (`libusb.rs`, the only user of `rusb`) or the bench.
+//! The trait is what libusb can do and no more, so that the bench cannot answer anything that a device
+//! could not. Calls block; `port.rs` gives each handle its own thread.
+
+mod bus;
+
+pub use bus::{Address, Bus, BusEvent, Direction, Handle, Kind, Recipient, Setup, UsbDevice, UsbError};
