@@ -13,4 +13,5 @@ pub mod mux;
 pub mod phone;
 pub mod restore;
 pub mod spec;
+pub mod stream;
 pub mod usb;

@@ -2,6 +2,19 @@
 //!
 //! The tool and the bench use the same types, so they cannot drift apart.
 
+pub mod asr;
+pub mod catalogue;
+pub mod devicelink;
+pub mod dfu;
+pub mod fdr;
+pub mod iboot;
+pub mod img4;
+pub mod lockdown;
+pub mod manifest;
+pub mod muxd;
+pub mod restored;
+pub mod tss;
+
 /// Bytes that are not what the protocol says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
