@@ -11,7 +11,8 @@ use crate::ids::{Bdid, Cpid, Ecid, Mode, PortPath, ProductType};
 use crate::mux::{Lockdown, LockdownError, Mux, MuxDevice};
 use crate::usb::{Bus, UsbDevice};
 use crate::wire::iboot::IbootSerial;
-use crate::wire::lockdown as wire;
+use crate::wire::lockdown::Request;
+use crate::wire::restored::ToDevice;
 use plist::{Dictionary, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,7 +171,7 @@ async fn ask(mux: &Mux, device: &MuxDevice) -> State {
 
 async fn question(mux: &Mux, device: &MuxDevice, mut who: Identity) -> Result<State, LockdownError> {
     let mut lockdown = Lockdown::open(mux, device.id).await?;
-    let mut query = lockdown.ask(wire::request("QueryType")).await?;
+    let mut query = lockdown.ask(&Request::QueryType).await?;
     let text = |d: &Dictionary, key: &str| d.get(key).and_then(Value::as_string).map(str::to_owned);
     if text(&query, "Type").as_deref() == Some("com.apple.mobile.restored") {
         who.udid = None;
@@ -182,14 +183,8 @@ async fn question(mux: &Mux, device: &MuxDevice, mut who: Identity) -> Result<St
         return Ok(State::Restore(Restoring { who, mux: device.clone() }));
     }
     let open = lockdown.all(None).await?;
-    let mut normal = Normal {
-        who,
-        mux: device.clone(),
-        trust: Trust::Untrusted,
-        locked: None,
-        version: None,
-        build: None,
-    };
+    let mut normal =
+        Normal { who, mux: device.clone(), trust: Trust::Untrusted, locked: None, version: None, build: None };
     read_values(&mut normal, &open);
     let record = match &normal.who.udid {
         Some(udid) => mux.pair_record(udid).await.unwrap_or_default(),
@@ -213,9 +208,8 @@ async fn question(mux: &Mux, device: &MuxDevice, mut who: Identity) -> Result<St
 }
 
 pub(super) async fn hardware_info(lockdown: &mut Lockdown) -> Result<Dictionary, LockdownError> {
-    let mut request = wire::request("QueryValue");
-    request.insert("QueryKey".into(), "HardwareInfo".into());
-    let mut answer = lockdown.ask(request).await?;
+    let request = ToDevice::QueryValue { key: "HardwareInfo".to_owned() }.build(crate::mux::LABEL);
+    let mut answer = lockdown.exchange(&Value::Dictionary(request)).await?;
     Ok(answer.remove("HardwareInfo").and_then(Value::into_dictionary).unwrap_or_default())
 }
 

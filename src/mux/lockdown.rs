@@ -5,14 +5,14 @@
 
 use super::{BoxDuplex, LABEL, Mux, MuxDevice, MuxError, PairRecord};
 use crate::fault::{Code, Fault};
-use crate::wire::{WireError, lockdown as wire};
+use crate::wire::WireError;
+use crate::wire::lockdown::{self as wire, Request};
 use plist::{Dictionary, Value};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const PATIENCE: Duration = Duration::from_secs(15);
-pub const PORT: u16 = 62_078;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockdownError {
@@ -76,7 +76,7 @@ pub struct Lockdown {
 
 impl Lockdown {
     pub async fn open(mux: &Mux, device: u32) -> Result<Self> {
-        Ok(Lockdown { stream: mux.connect(device, PORT).await? })
+        Ok(Lockdown { stream: mux.connect(device, wire::PORT).await? })
     }
 
     pub(super) fn into_stream(self) -> BoxDuplex {
@@ -84,29 +84,38 @@ impl Lockdown {
     }
 
     /// Sends one request and gives the whole answer; a device error is an `Err`.
-    pub async fn ask(&mut self, mut request: Dictionary) -> Result<Dictionary> {
-        request.insert("Label".into(), LABEL.into());
-        let bytes = wire::encode(&request)?;
+    pub async fn ask(&mut self, request: &Request) -> Result<Dictionary> {
+        self.exchange(&request.body(LABEL)).await
+    }
+
+    /// The same for a request that lockdownd itself does not know (restored's).
+    pub async fn exchange(&mut self, request: &Value) -> Result<Dictionary> {
+        let bytes = wire::frame(request, wire::Shape::Xml)?;
         let stream = &mut self.stream;
         let answer = async {
             stream.write_all(&bytes).await?;
             stream.flush().await?;
-            let mut length = [0; 4];
-            stream.read_exact(&mut length).await?;
-            let mut body = vec![0; wire::body_length(length)?];
-            stream.read_exact(&mut body).await?;
-            Ok::<_, LockdownError>(wire::decode(&body)?)
+            let mut frames = wire::Frames::default();
+            loop {
+                if let Some(message) = frames.next()? {
+                    return Ok(message);
+                }
+                let mut piece = vec![0; frames.wanted().min(64 << 10)];
+                let read = stream.read(&mut piece).await?;
+                if read == 0 {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+                piece.truncate(read);
+                frames.push(&piece);
+            }
         };
         let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap_or(Err(LockdownError::Silent))?;
-        match answer.get("Error").and_then(Value::as_string) {
-            Some(word) => Err(LockdownError::Refused(word.chars().take(200).collect())),
-            None => Ok(answer),
-        }
+        wire::answer(answer)?.map_err(|word| LockdownError::Refused(word.chars().take(200).collect()))
     }
 
     /// `com.apple.mobile.lockdown` in normal mode, `com.apple.mobile.restored` in restore mode.
     pub async fn query_type(&mut self) -> Result<String> {
-        let answer = self.ask(wire::request("QueryType")).await?;
+        let answer = self.ask(&Request::QueryType).await?;
         Ok(answer.get("Type").and_then(Value::as_string).unwrap_or_default().to_owned())
     }
 
@@ -124,13 +133,8 @@ impl Lockdown {
     }
 
     async fn values(&mut self, domain: Option<&str>, key: Option<&str>) -> Result<Option<Value>> {
-        let mut request = wire::request("GetValue");
-        for (name, value) in [("Domain", domain), ("Key", key)] {
-            if let Some(value) = value {
-                request.insert(name.into(), value.into());
-            }
-        }
-        match self.ask(request).await {
+        let request = Request::GetValue { domain: domain.map(str::to_owned), key: key.map(str::to_owned) };
+        match self.ask(&request).await {
             Ok(mut answer) => Ok(answer.remove("Value")),
             Err(LockdownError::Refused(word)) if ["MissingValue", "GetProhibited"].contains(&word.as_str()) => Ok(None),
             Err(err) => Err(err),
@@ -139,10 +143,11 @@ impl Lockdown {
 
     /// Opens a trusted session: from here on everything is inside TLS.
     pub async fn start_session(mut self, record: &PairRecord) -> Result<Self> {
-        let mut request = wire::request("StartSession");
-        request.insert("HostID".into(), record.host_id().into());
-        request.insert("SystemBUID".into(), record.system_buid().into());
-        let answer = self.ask(request).await?;
+        let request = Request::StartSession {
+            host_id: Some(record.host_id().to_owned()),
+            system_buid: Some(record.system_buid().to_owned()),
+        };
+        let answer = self.ask(&request).await?;
         if answer.get("EnableSessionSSL").and_then(Value::as_boolean) != Some(true) {
             return Ok(self);
         }
@@ -151,12 +156,8 @@ impl Lockdown {
 
     /// Starts a service; gives its port and whether it wants TLS.
     async fn start_service(&mut self, name: &str, escrow: Option<Vec<u8>>) -> Result<(u16, bool)> {
-        let mut request = wire::request("StartService");
-        request.insert("Service".into(), name.into());
-        if let Some(bag) = escrow {
-            request.insert("EscrowBag".into(), Value::Data(bag));
-        }
-        let answer = self.ask(request).await?;
+        let request = Request::StartService { service: Some(name.to_owned()), escrow_bag: escrow };
+        let answer = self.ask(&request).await?;
         let port = answer.get("Port").and_then(Value::as_unsigned_integer).and_then(|p| u16::try_from(p).ok());
         let port = port.ok_or_else(|| WireError::malformed("StartService", "no port in the answer"))?;
         Ok((port, answer.get("EnableServiceSSL").and_then(Value::as_boolean).unwrap_or(false)))
@@ -164,7 +165,7 @@ impl Lockdown {
 
     /// Sends the device into recovery mode; the link usually breaks off right after.
     pub async fn enter_recovery(&mut self) -> Result<()> {
-        self.ask(wire::request("EnterRecovery")).await.map(drop)
+        self.ask(&Request::EnterRecovery).await.map(drop)
     }
 }
 

@@ -4,10 +4,10 @@ use super::{LABEL, Lockdown, LockdownError, Mux, MuxDevice, PairRecord};
 use crate::event::{Event, Request, Tell};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
-use crate::wire::{WireError, lockdown as wire};
+use crate::wire::WireError;
+use crate::wire::lockdown::Request as Ask;
 use idevice::IdeviceError;
 use idevice::services::lockdown::LockdownClient;
-use plist::Value;
 use std::time::Duration;
 
 /// Asks the device to trust this host and saves the record with usbmuxd.
@@ -66,10 +66,7 @@ pub async fn unpair(mux: &Mux, device: &MuxDevice, udid: &Udid) -> Result<(), Fa
             shown.insert(key.into(), value.clone());
         }
     }
-    let mut request = wire::request("Unpair");
-    request.insert("PairRecord".into(), Value::Dictionary(shown));
-    request.insert("ProtocolVersion".into(), "2".into());
-    lockdown.ask(request).await.map_err(Fault::from)?;
+    lockdown.ask(&Ask::Unpair { record: Some(shown) }).await.map_err(Fault::from)?;
     mux.delete_pair_record(udid).await?;
     Ok(())
 }

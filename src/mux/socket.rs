@@ -2,11 +2,11 @@
 //!
 //! Every request has its own connection, as all clients do it; `watch` keeps one open in a task.
 
-use super::{BoxDuplex, MuxAddress, PairRecord};
+use super::{BoxDuplex, LABEL, MuxAddress, PairRecord};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
-use crate::wire::{WireError, muxd};
-use plist::{Dictionary, Value};
+use crate::wire::WireError;
+use crate::wire::muxd::{self, Answer, Client, Header, Request};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,7 +31,7 @@ pub enum MuxError {
     #[error("the device refuses connections to port {0}")]
     Refused(u16),
     #[error("usbmuxd answered {0}")]
-    Number(u64),
+    Number(u32),
 }
 
 impl From<MuxError> for Fault {
@@ -70,17 +70,15 @@ impl MuxDevice {
         if dummy { None } else { self.serial.parse().ok() }
     }
 
-    fn from_answer(id: u64, properties: &Dictionary) -> Option<Self> {
-        let number = |key: &str| properties.get(key).and_then(Value::as_unsigned_integer).unwrap_or(0);
-        let kind = properties.get("ConnectionType").and_then(Value::as_string).unwrap_or("USB");
-        Some(MuxDevice {
-            id: u32::try_from(id).ok()?,
-            serial: properties.get("SerialNumber")?.as_string()?.chars().take(64).collect(),
-            product_id: number("ProductID") as u16,
-            location: number("LocationID") as u32,
-            usb: kind == "USB",
-            speed: number("ConnectionSpeed"),
-        })
+    fn from_answer(attached: muxd::Attached) -> Self {
+        MuxDevice {
+            id: attached.device,
+            serial: attached.serial.chars().take(64).collect(),
+            product_id: u16::try_from(attached.product).unwrap_or(0),
+            location: attached.location,
+            usb: attached.connection == "USB",
+            speed: attached.speed,
+        }
     }
 }
 
@@ -114,30 +112,24 @@ impl Mux {
         }
     }
 
-    async fn ask(&self, request: Dictionary) -> Result<Dictionary, MuxError> {
+    async fn ask(&self, request: Request) -> Result<Answer, MuxError> {
         let mut stream = self.dial().await?;
-        exchange(&mut stream, request, PATIENCE).await
+        exchange(&mut stream, &request, PATIENCE).await
     }
 
     /// Every device that is attached now, over USB and Wi-Fi.
     pub async fn devices(&self) -> Result<Vec<MuxDevice>, MuxError> {
-        let answer = self.ask(muxd::request("ListDevices")).await?;
-        let list = answer.get("DeviceList").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        Ok(list
-            .iter()
-            .filter_map(|entry| {
-                let entry = entry.as_dictionary()?;
-                let properties = entry.get("Properties").and_then(Value::as_dictionary)?;
-                MuxDevice::from_answer(entry.get("DeviceID")?.as_unsigned_integer()?, properties)
-            })
-            .collect())
+        match self.ask(Request::ListDevices).await? {
+            Answer::Devices(devices) => Ok(devices.into_iter().map(MuxDevice::from_answer).collect()),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Attach, detach and pair events from now on; devices that are already there come first. The
     /// channel closes when usbmuxd goes away or the receiver is dropped.
     pub async fn watch(&self) -> Result<mpsc::Receiver<MuxEvent>, MuxError> {
         let mut stream = self.dial().await?;
-        expect_ok(&exchange(&mut stream, muxd::request("Listen"), PATIENCE).await?, 0)?;
+        expect_ok(&exchange(&mut stream, &Request::Listen, PATIENCE).await?, 0)?;
         let (sender, receiver) = mpsc::channel(64);
         tokio::spawn(async move {
             loop {
@@ -145,10 +137,14 @@ impl Mux {
                     message = read(&mut stream) => message,
                     () = sender.closed() => return,
                 };
-                let Ok(message) = message else { return };
-                if let Some(event) = event_of(&message)
-                    && sender.send(event).await.is_err()
-                {
+                let event = match message {
+                    Ok(Answer::Attached(attached)) => MuxEvent::Attached(MuxDevice::from_answer(attached)),
+                    Ok(Answer::Detached(device)) => MuxEvent::Detached(device),
+                    Ok(Answer::Paired(device)) => MuxEvent::Paired(device),
+                    Ok(_) => continue,
+                    Err(_) => return,
+                };
+                if sender.send(event).await.is_err() {
                     return;
                 }
             }
@@ -159,72 +155,60 @@ impl Mux {
     /// A byte stream to `port` of the device.
     pub async fn connect(&self, id: u32, port: u16) -> Result<BoxDuplex, MuxError> {
         let mut stream = self.dial().await?;
-        let mut request = muxd::request("Connect");
-        request.insert("DeviceID".into(), id.into());
-        request.insert("PortNumber".into(), port.to_be().into());
-        let answer = exchange(&mut stream, request, CONNECT_PATIENCE).await?;
-        expect_ok(&answer, port)?;
+        let request = Request::Connect { device: id, port };
+        expect_ok(&exchange(&mut stream, &request, CONNECT_PATIENCE).await?, port)?;
         Ok(stream)
     }
 
     /// The host's own identifier in pairings.
     pub async fn buid(&self) -> Result<String, MuxError> {
-        let answer = self.ask(muxd::request("ReadBUID")).await?;
-        let buid = answer.get("BUID").and_then(Value::as_string).map(str::to_owned);
-        buid.ok_or_else(|| WireError::malformed("ReadBUID", "no BUID in the answer").into())
+        match self.ask(Request::ReadBuid).await? {
+            Answer::Buid(buid) => Ok(buid),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// The host's pair record of a device; none when it has none.
     pub async fn pair_record(&self, udid: &Udid) -> Result<Option<PairRecord>, MuxError> {
-        let mut request = muxd::request("ReadPairRecord");
-        request.insert("PairRecordID".into(), udid.as_str().into());
-        let answer = self.ask(request).await?;
-        match answer.get("PairRecordData").and_then(Value::as_data) {
-            Some(data) => Ok(Some(PairRecord::parse(data)?)),
-            None => Ok(None),
+        match self.ask(Request::ReadPairRecord { id: udid.to_string() }).await? {
+            Answer::PairRecord(record) => Ok(Some(PairRecord::parse(&record)?)),
+            _ => Ok(None),
         }
     }
 
     pub async fn save_pair_record(&self, udid: &Udid, id: u32, record: &PairRecord) -> Result<(), MuxError> {
-        let mut request = muxd::request("SavePairRecord");
-        request.insert("PairRecordID".into(), udid.as_str().into());
-        request.insert("PairRecordData".into(), Value::Data(record.to_bytes()?));
-        request.insert("DeviceID".into(), id.into());
-        expect_ok(&self.ask(request).await?, 0)
+        let record = record.to_bytes()?;
+        expect_ok(&self.ask(Request::SavePairRecord { id: udid.to_string(), record, device: Some(id) }).await?, 0)
     }
 
     pub async fn delete_pair_record(&self, udid: &Udid) -> Result<(), MuxError> {
-        let mut request = muxd::request("DeletePairRecord");
-        request.insert("PairRecordID".into(), udid.as_str().into());
-        expect_ok(&self.ask(request).await?, 0)
+        expect_ok(&self.ask(Request::DeletePairRecord { id: udid.to_string() }).await?, 0)
     }
 }
 
-fn expect_ok(answer: &Dictionary, port: u16) -> Result<(), MuxError> {
-    match answer.get("Number").and_then(Value::as_unsigned_integer) {
-        Some(0) => Ok(()),
-        Some(2) => Err(MuxError::BadDevice),
-        Some(3) => Err(MuxError::Refused(port)),
-        Some(other) => Err(MuxError::Number(other)),
-        None => Err(WireError::malformed("usbmuxd", "no Number in the answer").into()),
+fn unexpected(answer: &Answer) -> MuxError {
+    match answer {
+        Answer::Result(number) => MuxError::Number(*number),
+        _ => WireError::malformed("usbmuxd", "an answer to another question").into(),
     }
 }
 
-fn event_of(message: &Dictionary) -> Option<MuxEvent> {
-    let id = message.get("DeviceID").and_then(Value::as_unsigned_integer)?;
-    match message.get("MessageType").and_then(Value::as_string)? {
-        "Attached" => {
-            let properties = message.get("Properties").and_then(Value::as_dictionary)?;
-            MuxDevice::from_answer(id, properties).map(MuxEvent::Attached)
-        }
-        "Detached" => u32::try_from(id).ok().map(MuxEvent::Detached),
-        "Paired" => u32::try_from(id).ok().map(MuxEvent::Paired),
-        _ => None,
+fn expect_ok(answer: &Answer, port: u16) -> Result<(), MuxError> {
+    match answer {
+        Answer::Result(muxd::result::OK) => Ok(()),
+        Answer::Result(muxd::result::BAD_DEVICE) => Err(MuxError::BadDevice),
+        Answer::Result(muxd::result::REFUSED) => Err(MuxError::Refused(port)),
+        other => Err(unexpected(other)),
     }
 }
 
-async fn exchange(stream: &mut BoxDuplex, request: Dictionary, limit: Duration) -> Result<Dictionary, MuxError> {
-    let bytes = muxd::encode(&request, 1)?;
+async fn exchange(stream: &mut BoxDuplex, request: &Request, limit: Duration) -> Result<Answer, MuxError> {
+    let client = Client {
+        program: LABEL.to_owned(),
+        bundle: "org.herstel".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let bytes = muxd::message(1, request.body(&client))?;
     let answer = async {
         stream.write_all(&bytes).await.map_err(MuxError::Lost)?;
         read(stream).await
@@ -232,10 +216,10 @@ async fn exchange(stream: &mut BoxDuplex, request: Dictionary, limit: Duration) 
     tokio::time::timeout(limit, answer).await.unwrap_or(Err(MuxError::Silent))
 }
 
-async fn read(stream: &mut BoxDuplex) -> Result<Dictionary, MuxError> {
+async fn read(stream: &mut BoxDuplex) -> Result<Answer, MuxError> {
     let mut header = [0; muxd::HEADER];
     stream.read_exact(&mut header).await.map_err(MuxError::Lost)?;
-    let mut body = vec![0; muxd::body_length(&header)?];
+    let mut body = vec![0; Header::parse(&header)?.body()];
     stream.read_exact(&mut body).await.map_err(MuxError::Lost)?;
-    Ok(muxd::decode(&body)?)
+    Ok(Answer::parse(&body)?)
 }
