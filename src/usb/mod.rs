@@ -5,5 +5,7 @@
 //! could not. Calls block; `port.rs` gives each handle its own thread.
 
 mod bus;
+mod libusb;
 
 pub use bus::{Address, Bus, BusEvent, Direction, Handle, Kind, Recipient, Setup, UsbDevice, UsbError};
+pub use libusb::LibUsb;
