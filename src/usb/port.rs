@@ -115,25 +115,27 @@ impl Port {
     ///
     /// # Errors
     /// What the job gave; [`UsbError::Timeout`] when it is not done within `limit`.
-    pub async fn run<T, F>(&self, limit: Duration, job: F) -> Result<T, UsbError>
+    pub async fn run<T, E, F>(&self, limit: Duration, job: F) -> Result<T, E>
     where
         T: Send + 'static,
-        F: FnOnce(&mut dyn Handle) -> Result<T, UsbError> + Send + 'static,
+        E: From<UsbError> + Send + 'static,
+        F: FnOnce(&mut dyn Handle) -> Result<T, E> + Send + 'static,
     {
         self.run_counting(limit, |handle, _| job(handle), &mut |_| {}).await
     }
 
     /// As [`Port::run`]; `progress` hears the bytes that the job counts on its [`Desk`]. `limit` is for
     /// *silence*: the time without any progress, not the whole.
-    pub async fn run_counting<T, F>(
+    pub async fn run_counting<T, E, F>(
         &self,
         limit: Duration,
         job: F,
         progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<T, UsbError>
+    ) -> Result<T, E>
     where
         T: Send + 'static,
-        F: FnOnce(&mut dyn Handle, &Desk) -> Result<T, UsbError> + Send + 'static,
+        E: From<UsbError> + Send + 'static,
+        F: FnOnce(&mut dyn Handle, &Desk) -> Result<T, E> + Send + 'static,
     {
         let (answered, mut answer) = oneshot::channel();
         let (done, mut counted) = watch::channel(0);
@@ -150,13 +152,16 @@ impl Port {
             tokio::select! {
                 biased;
                 result = &mut answer => {
-                    return result.unwrap_or_else(|_| Err(UsbError::Other("the port's thread ended".into())));
+                    if counted.has_changed().unwrap_or(true) {
+                        progress(*counted.borrow_and_update());
+                    }
+                    return result.unwrap_or_else(|_| Err(UsbError::Other("the port's thread ended".into()).into()));
                 }
                 changed = counted.changed(), if counting => match changed {
                     Ok(()) => progress(*counted.borrow_and_update()),
                     Err(_) => counting = false,
                 },
-                () = silence => return Err(UsbError::Timeout),
+                () = silence => return Err(UsbError::Timeout.into()),
             }
         }
     }
