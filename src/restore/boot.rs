@@ -172,7 +172,7 @@ impl Chain<'_> {
 
     async fn ticket_inner(&mut self, iboot: &Iboot) -> Result<Arc<Ticket>, Fault> {
         let nonces = iboot.nonces().await?;
-        let Some(nonces) = nonces.filter(|n: &Nonces| !n.ap.is_empty()) else {
+        let Some(nonces) = nonces.filter(|n: &Nonces| n.ap.is_some()) else {
             return Err(Fault::new(Code::NonceUnread, "the device shows no AP nonce"));
         };
         if let Some(ticket) = self.ticket.as_ref().filter(|t| t.serves(&nonces)) {

@@ -14,7 +14,7 @@ use crate::usb::iboot::Iboot;
 /// From SecureROM to a running iBEC.
 pub(super) async fn to_ibec(chain: &mut Chain<'_>, rom: Iboot) -> Result<Iboot, Fault> {
     let waits = chain.boot.waits;
-    let ibss = match rom.serial().srtg.is_some() {
+    let ibss = match rom.serial().is_rom() {
         true => ibss(chain, rom).await.map_err(|f| f.during(Step::BootIbss))?,
         // An earlier attempt left an iBSS running in DFU.
         false => rom,

@@ -10,7 +10,7 @@
 use super::bus::{Handle, Setup, UsbError};
 use super::port::Desk;
 use crate::fault::{Code, Fault};
-use crate::wire::dfu::{self, State, Status};
+use crate::wire::dfu::{self as wire, State, Status};
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -23,25 +23,29 @@ const CLEAR_TRIES: u32 = 3;
 
 /// The state alone.
 pub fn state(handle: &mut dyn Handle) -> Result<State, Fault> {
-    let setup = Setup::new(0xA1, dfu::GET_STATE, 0, 0);
-    let bytes = handle.control_in(setup, 1, LIMIT)?;
+    let bytes = handle.control_in(Setup::new(wire::TYPE_IN, wire::GETSTATE, 0, 0), 1, LIMIT)?;
     let byte = bytes.first().copied().ok_or_else(|| Fault::new(Code::LinkGarbage, "empty DFU state"))?;
-    State::of(byte).ok_or_else(|| Fault::new(Code::LinkGarbage, format!("DFU state {byte}")))
+    Ok(State::try_from(byte)?)
 }
 
 /// The whole status; asking for it is what moves the device on.
 pub fn status(handle: &mut dyn Handle) -> Result<Status, Fault> {
-    let setup = Setup::new(0xA1, dfu::GET_STATUS, 0, 0);
-    Ok(Status::parse(&handle.control_in(setup, 6, LIMIT)?)?)
+    let setup = Setup::new(wire::TYPE_IN, wire::GETSTATUS, 0, 0);
+    Ok(Status::from_bytes(&handle.control_in(setup, wire::STATUS_LENGTH as u16, LIMIT)?)?)
 }
 
 fn request(handle: &mut dyn Handle, request: u8) -> Result<(), Fault> {
-    handle.control_out(Setup::new(0x21, request, 0, 0), &[], LIMIT)?;
+    handle.control_out(Setup::new(wire::TYPE_OUT, request, 0, 0), &[], LIMIT)?;
     Ok(())
 }
 
 fn refused(detail: impl Into<String>) -> Fault {
     Fault::new(Code::BootRefused, detail)
+}
+
+/// The pause that the device asks for.
+fn asked(status: &Status) -> Duration {
+    Duration::from_millis(u64::from(status.poll_ms)).clamp(Duration::from_millis(2), MAX_PAUSE)
 }
 
 /// Sleeps in slices, so that a caller that went away is noticed.
@@ -61,20 +65,20 @@ fn to_idle(handle: &mut dyn Handle) -> Result<(), Fault> {
     let mut now = state(handle)?;
     for _ in 0..CLEAR_TRIES {
         match now {
-            State::DfuIdle => return Ok(()),
-            State::DfuError => request(handle, dfu::CLEAR_STATUS)?,
-            _ => request(handle, dfu::ABORT)?,
+            State::Idle => return Ok(()),
+            State::Error => request(handle, wire::CLRSTATUS)?,
+            _ => request(handle, wire::ABORT)?,
         }
         now = state(handle)?;
     }
     match now {
-        State::DfuIdle => Ok(()),
+        State::Idle => Ok(()),
         other => Err(refused(format!("DFU stays in state {} and does not become idle", other as u8))),
     }
 }
 
 fn packet(handle: &mut dyn Handle, index: u16, data: &[u8]) -> Result<(), Fault> {
-    let taken = handle.control_out(Setup::new(0x21, dfu::DOWNLOAD, index, 0), data, LIMIT)?;
+    let taken = handle.control_out(Setup::new(wire::TYPE_OUT, wire::DNLOAD, index, 0), data, LIMIT)?;
     if taken != data.len() {
         return Err(refused(format!("DFU packet {index}: {taken} of {} bytes taken", data.len())));
     }
@@ -88,7 +92,7 @@ fn settled(handle: &mut dyn Handle, desk: &Desk, index: u16) -> Result<(), Fault
         let status = status(handle)?;
         match status.state {
             State::DownloadIdle => return Ok(()),
-            State::DfuError => {
+            State::Error => {
                 return Err(refused(format!("DFU packet {index} refused, status {}", status.status)));
             }
             _ if Instant::now() >= until => {
@@ -97,7 +101,7 @@ fn settled(handle: &mut dyn Handle, desk: &Desk, index: u16) -> Result<(), Fault
                     format!("DFU packet {index}: state {} for {} s", status.state as u8, PATIENCE.as_secs()),
                 ));
             }
-            _ => pause(desk, status.poll_timeout.clamp(Duration::from_millis(2), MAX_PAUSE))?,
+            _ => pause(desk, asked(&status))?,
         }
     }
 }
@@ -108,22 +112,22 @@ fn settled(handle: &mut dyn Handle, desk: &Desk, index: u16) -> Result<(), Fault
 /// `boot-refused` when the device says so, `usb-gone` when it leaves before the last packet, `usb-timeout`,
 /// `cancelled` when nobody waits any more (the device is then brought back to idle).
 pub fn upload(handle: &mut dyn Handle, image: &[u8], desk: &Desk) -> Result<(), Fault> {
-    let packets = image.len().div_ceil(dfu::PACKET);
+    let packets = image.len().div_ceil(wire::PACKET);
     let count = u16::try_from(packets)
         .ok()
         .filter(|n| *n > 0)
         .ok_or_else(|| Fault::new(Code::Internal, format!("{} bytes do not fit into one DFU upload", image.len())))?;
     to_idle(handle)?;
-    let suffix = dfu::suffix(image);
+    let suffix = wire::suffix(image);
     let mut sent = 0;
-    for (index, chunk) in (0..count).zip(image.chunks(dfu::PACKET)) {
+    for (index, chunk) in (0..count).zip(image.chunks(wire::PACKET)) {
         if desk.stopped() {
-            let _ = request(handle, dfu::ABORT);
+            let _ = request(handle, wire::ABORT);
             return Err(Fault::cancelled());
         }
         if index + 1 < count {
             packet(handle, index, chunk)?;
-        } else if chunk.len() + suffix.len() > dfu::PACKET {
+        } else if chunk.len() + suffix.len() > wire::PACKET {
             packet(handle, index, chunk)?;
             packet(handle, index, &suffix)?;
         } else {
@@ -151,12 +155,12 @@ fn manifest(handle: &mut dyn Handle, desk: &Desk) -> Result<(), Fault> {
     loop {
         let status = status(handle)?;
         match status.state {
-            State::ManifestWaitReset | State::DfuIdle => return Ok(()),
-            State::DfuError => return Err(refused(format!("image refused in DFU, status {}", status.status))),
+            State::ManifestWaitReset | State::Idle => return Ok(()),
+            State::Error => return Err(refused(format!("image refused in DFU, status {}", status.status))),
             other if Instant::now() >= until => {
                 return Err(Fault::new(Code::UsbTimeout, format!("DFU stays in state {} at the end", other as u8)));
             }
-            _ => pause(desk, status.poll_timeout.clamp(Duration::from_millis(2), MAX_PAUSE))?,
+            _ => pause(desk, asked(&status))?,
         }
     }
 }

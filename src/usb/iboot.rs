@@ -3,7 +3,7 @@
 //! The upper half is plain sequential protocol over `&mut dyn Handle`; [`Iboot`] runs it on a [`Port`].
 //! Decisions: the ECID is read *from the opened device* and compared before anything else is sent (law 1),
 //! since between listing and opening a cable can be swapped; an upload whose length is a multiple of the
-//! endpoint's packet ends with an empty packet, or newer iBoots wait for ever; a command after which the
+//! endpoint's packet size ends with an empty packet, or newer iBoots wait for ever; a command after which the
 //! device leaves is not judged by its own answer, which is often a stall or nothing, but by the departure.
 
 use super::bus::{Bus, Handle, Setup, UsbDevice, UsbError};
@@ -26,20 +26,16 @@ const SILENCE: Duration = Duration::from_secs(30);
 const OPEN_TRIES: u32 = 12;
 const OPEN_PAUSE: Duration = Duration::from_millis(250);
 
-/// Sends one command. `request` is 0, or 1 for commands after which the device leaves.
-pub fn command(handle: &mut dyn Handle, text: &str, request: u8) -> Result<(), UsbError> {
-    let mut bytes = text.as_bytes().to_vec();
-    if bytes.is_empty() || bytes.contains(&0) || bytes.len() + 1 > wire::MAX_COMMAND {
-        return Err(UsbError::Other(format!("not an iBoot command: {} bytes", text.len())));
-    }
-    bytes.push(0);
-    handle.control_out(Setup::new(0x40, request, 0, 0), &bytes, LIMIT).map(drop)
+/// Sends one command.
+pub fn command(handle: &mut dyn Handle, text: &str) -> Result<(), UsbError> {
+    let bytes = wire::encode_command(text).map_err(|err| UsbError::Other(err.to_string()))?;
+    handle.control_out(Setup::new(wire::COMMAND_TYPE, wire::request_of(text), 0, 0), &bytes, LIMIT).map(drop)
 }
 
 /// A variable of iBoot; none when it is unset.
 pub fn getenv(handle: &mut dyn Handle, name: &str) -> Result<Option<String>, UsbError> {
-    command(handle, &format!("getenv {name}"), 0)?;
-    match handle.control_in(Setup::new(0xC0, 0, 0, 0), 255, LIMIT) {
+    command(handle, &format!("getenv {name}"))?;
+    match handle.control_in(Setup::new(wire::VALUE_TYPE, 0, 0, 0), wire::VALUE_LENGTH, LIMIT) {
         Ok(bytes) => {
             let text = bytes.split(|b| *b == 0).next().unwrap_or_default();
             Ok((!text.is_empty()).then(|| String::from_utf8_lossy(text).into_owned()))
@@ -51,7 +47,7 @@ pub fn getenv(handle: &mut dyn Handle, name: &str) -> Result<Option<String>, Usb
 
 /// Tells iBoot that an upload is complete.
 pub fn finish_transfer(handle: &mut dyn Handle) -> Result<(), UsbError> {
-    handle.control_out(Setup::new(0x21, 1, 0, 0), &[], LIMIT).map(drop)
+    handle.control_out(Setup::new(wire::FINISH_TYPE, wire::FINISH, 0, 0), &[], LIMIT).map(drop)
 }
 
 /// Sends `length` bytes to the load address. `desk` counts them.
@@ -59,8 +55,8 @@ pub fn upload(handle: &mut dyn Handle, image: &mut dyn Read, length: u64, desk: 
     if length == 0 {
         return Err(Fault::new(Code::Internal, "nothing to upload"));
     }
-    handle.control_out(Setup::new(0x41, 0, 0, 0), &[], LIMIT)?;
-    let mut piece = vec![0; wire::PIECE];
+    handle.control_out(Setup::new(wire::UPLOAD_TYPE, wire::UPLOAD, 0, 0), &[], LIMIT)?;
+    let mut piece = vec![0; wire::UPLOAD_PIECE];
     let mut sent = 0;
     while sent < length {
         if desk.stopped() {
@@ -70,7 +66,7 @@ pub fn upload(handle: &mut dyn Handle, image: &mut dyn Read, length: u64, desk: 
         let mut rest = piece.get_mut(..n).unwrap_or_default();
         image.read_exact(rest).map_err(|e| Fault::disk(&e))?;
         while !rest.is_empty() {
-            let taken = handle.bulk_out(wire::ENDPOINT, rest, LIMIT)?.min(rest.len());
+            let taken = handle.bulk_out(wire::UPLOAD_ENDPOINT, rest, LIMIT)?.min(rest.len());
             if taken == 0 {
                 return Err(UsbError::Timeout.into());
             }
@@ -79,8 +75,8 @@ pub fn upload(handle: &mut dyn Handle, image: &mut dyn Read, length: u64, desk: 
             desk.done(sent);
         }
     }
-    if wire::needs_empty_packet(length) {
-        handle.bulk_out(wire::ENDPOINT, &[], LIMIT)?;
+    if wire::needs_zero_packet(length) {
+        handle.bulk_out(wire::UPLOAD_ENDPOINT, &[], LIMIT)?;
     }
     Ok(())
 }
@@ -98,8 +94,8 @@ pub fn serial(handle: &mut dyn Handle) -> Result<String, UsbError> {
 
 /// Makes a freshly opened device ready for requests.
 fn prepare(handle: &mut dyn Handle, product: u16) -> Result<(), UsbError> {
-    if handle.configuration()? != 1 {
-        handle.set_configuration(1)?;
+    if handle.configuration()? != wire::CONFIGURATION {
+        handle.set_configuration(wire::CONFIGURATION)?;
     }
     handle.claim(0, 0)?;
     if (modes::PID_RECOVERY + 1..=0x1283).contains(&product) {
@@ -145,7 +141,7 @@ impl Iboot {
                 Err(err) => return Err(Fault::from(err).on(ecid)),
             }
         };
-        let serial = IbootSerial::parse(&text).map_err(|err| {
+        let serial = text.parse::<IbootSerial>().map_err(|err| {
             Fault::new(Code::StrangerDevice, format!("the device on {} does not say who it is: {err}", device.port))
                 .on(ecid)
         })?;
@@ -175,7 +171,7 @@ impl Iboot {
         let shown = text.clone();
         tracing::debug!(command = %text, "iBoot");
         self.port
-            .run(STEP, move |handle| command(handle, &text, 0).map_err(Fault::from))
+            .run(STEP, move |handle| command(handle, &text).map_err(Fault::from))
             .await
             .map_err(|f: Fault| with_command(f, &shown))
     }
@@ -184,7 +180,7 @@ impl Iboot {
     /// departure, so a stall, silence or a lost link is no error here.
     pub async fn leave(&self, text: &'static str) -> Result<(), Fault> {
         tracing::debug!(command = text, "iBoot");
-        let result = self.port.run(STEP, move |handle| command(handle, text, 1)).await;
+        let result = self.port.run(STEP, move |handle| command(handle, text)).await;
         match result {
             Ok(()) | Err(UsbError::Stall | UsbError::Gone | UsbError::Timeout | UsbError::Other(_)) => Ok(()),
             Err(err) => Err(with_command(err.into(), text)),
@@ -230,7 +226,8 @@ impl Iboot {
         let text = self.port.run(STEP, |handle| handle.string(wire::NONCE_STRING, LIMIT)).await;
         match text {
             Ok(text) if text.trim().is_empty() => Ok(None),
-            Ok(text) => Nonces::parse(&text)
+            Ok(text) => text
+                .parse()
                 .map(Some)
                 .map_err(|err| Fault::new(Code::NonceUnread, err.to_string()).on(self.ecid_or_zero())),
             Err(UsbError::Stall) => Ok(None),

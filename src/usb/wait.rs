@@ -51,7 +51,7 @@ pub fn ecid_of(device: &UsbDevice) -> Option<Ecid> {
     match modes::of_product(device.product)? {
         Mode::Normal | Mode::Restore => serial.parse::<Udid>().ok()?.ecid(),
         Mode::PortDfu => None,
-        _ => IbootSerial::parse(serial).ok()?.ecid,
+        _ => serial.parse::<IbootSerial>().ok()?.ecid,
     }
 }
 
