@@ -227,7 +227,7 @@ impl Iboot {
         match text {
             Ok(text) if text.trim().is_empty() => Ok(None),
             Ok(text) => text
-                .parse()
+                .parse::<Nonces>()
                 .map(Some)
                 .map_err(|err| Fault::new(Code::NonceUnread, err.to_string()).on(self.ecid_or_zero())),
             Err(UsbError::Stall) => Ok(None),

@@ -84,10 +84,13 @@ impl Watch {
             .name("usb-wait".into())
             .spawn(move || {
                 loop {
-                    match events.recv_timeout(TICK) {
-                        Ok(event) if sender.send(event).is_ok() => {}
-                        Err(RecvTimeoutError::Timeout) if !sender.is_closed() => {}
-                        _ => return,
+                    let heard = match events.recv_timeout(TICK) {
+                        Ok(event) => sender.send(event).is_ok(),
+                        Err(RecvTimeoutError::Timeout) => !sender.is_closed(),
+                        Err(RecvTimeoutError::Disconnected) => false,
+                    };
+                    if !heard {
+                        return;
                     }
                 }
             })
