@@ -2,8 +2,15 @@
 //!
 //! Everything above speaks to a [`Bus`]: real libusb (`libusb.rs`, the only user of `rusb`) or the bench.
 //! The trait is what libusb can do and no more, so that the bench cannot answer anything that a device
-//! could not. Calls block; `port.rs` gives each handle its own thread.
+//! could not. Calls block; `port.rs` gives each handle its own thread. `iboot.rs` and `dfu.rs` are the
+//! protocols, `wait.rs` knows who is expected back.
 
 mod bus;
+pub mod dfu;
+pub mod iboot;
+mod libusb;
+pub mod port;
+pub mod wait;
 
 pub use bus::{Address, Bus, BusEvent, Direction, Handle, Kind, Recipient, Setup, UsbDevice, UsbError};
+pub use libusb::LibUsb;
