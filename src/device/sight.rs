@@ -47,7 +47,7 @@ pub async fn look(eyes: &Eyes) -> Look {
     let usb = match usb {
         Ok(Ok(devices)) => devices,
         Ok(Err(err)) => {
-            out.usb = Some(crate::usb::fault(&err));
+            out.usb = Some(err.into());
             Vec::new()
         }
         Err(err) => {
@@ -121,8 +121,8 @@ fn from_usb(seen: &UsbDevice) -> Option<State> {
         who.ecid = who.udid.as_ref().and_then(crate::ids::Udid::ecid);
         return Some(State::Other(Mode::Normal, who));
     }
-    let parsed = IbootSerial::parse(serial);
-    let rom = parsed.srtg.is_some();
+    let parsed: IbootSerial = serial.parse().unwrap_or_default();
+    let rom = parsed.is_rom();
     who.learn(&iboot_identity(&parsed));
     let iboot = Iboot { who: who.clone(), address: seen.address, rom };
     Some(match mode {

@@ -2,9 +2,20 @@
 //!
 //! `boot` and its stages bring the device into the restore ramdisk; the session with restored follows.
 
+mod answer;
+mod asr;
 pub mod boot;
 mod dfu_start;
+mod fdr;
+mod link;
 pub mod personalize;
 mod recovery_start;
 pub mod rescue;
+mod session;
 pub mod ticket;
+
+pub use answer::{Supplies, Web, WebAnswer};
+pub use asr::SystemImage;
+pub use fdr::Allowed;
+pub use link::SILENCE;
+pub use session::{Restored, Session};
