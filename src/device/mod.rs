@@ -4,12 +4,14 @@
 //! modes and replugs, `choose.rs` picks the one that a person means. ECID pins everything (law 1).
 
 mod choose;
+mod consent;
 mod fleet;
 mod intake;
 mod sight;
 mod state;
 
 pub use choose::choose;
+pub use consent::{Consent, Deed, Given};
 pub use fleet::{Change, Fleet};
 pub use intake::{Intake, intake};
 pub use sight::{Eyes, look};

@@ -231,13 +231,7 @@ impl Supplies {
     }
 
     fn facts(&self) -> ModeFacts {
-        ModeFacts {
-            production: true,
-            security_mode: true,
-            image4: true,
-            in_rom_dfu: None,
-            demotion_policy: None,
-        }
+        ModeFacts { production: true, security_mode: true, image4: true, in_rom_dfu: None, demotion_policy: None }
     }
 
     async fn baseband(&self, request: &DataRequest) -> Result<Vec<u8>, Fault> {

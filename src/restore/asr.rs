@@ -99,7 +99,8 @@ async fn out_of_band(
         let mut bytes = vec![0; length as usize];
         image.read_at(offset, &mut bytes).map(|()| bytes)
     });
-    let bytes = read.await.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(format!("reading the image: {e}")))?;
+    let bytes =
+        read.await.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(format!("reading the image: {e}")))?;
     write(link, &bytes).await?;
     link.flush().await.map_err(|e| failed(e.to_string()))
 }

@@ -6,6 +6,7 @@ mod answer;
 mod asr;
 pub mod boot;
 mod dfu_start;
+mod engine;
 mod fdr;
 mod link;
 pub mod personalize;
@@ -16,6 +17,7 @@ pub mod ticket;
 
 pub use answer::{Supplies, Web, WebAnswer};
 pub use asr::SystemImage;
+pub use engine::{Engine, RestorePlan, enter_recovery};
 pub use fdr::Allowed;
 pub use link::SILENCE;
 pub use session::{Restored, Session};

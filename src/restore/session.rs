@@ -9,7 +9,7 @@
 use super::answer::{Answer, Supplies};
 use super::asr::{self, SystemImage};
 use super::link::{self, Received, Sender};
-use crate::event::{Event, Step, Tell, Teller};
+use crate::event::{Event, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::ids::Ecid;
 use crate::mux::{BoxDuplex, LABEL, Mux, MuxError};
@@ -143,7 +143,11 @@ struct Router {
 }
 
 impl Router {
-    async fn route(&mut self, messages: &mut mpsc::Receiver<Received>, cancel: &CancellationToken) -> Result<(), Fault> {
+    async fn route(
+        &mut self,
+        messages: &mut mpsc::Receiver<Received>,
+        cancel: &CancellationToken,
+    ) -> Result<(), Fault> {
         let mut ours: Option<Fault> = None;
         let mut deadline: Option<tokio::time::Instant> = None;
         let mut told = false;
@@ -336,9 +340,9 @@ fn asked_for(fault: Fault, kind: &str) -> Fault {
 }
 
 fn pieces(bytes: &[u8]) -> impl Iterator<Item = Dictionary> + '_ {
-    let data = bytes.chunks(FILE_DATA_PIECE).map(|piece| {
-        Dictionary::from_iter([("FileData".to_owned(), Value::Data(piece.to_vec()))])
-    });
+    let data = bytes
+        .chunks(FILE_DATA_PIECE)
+        .map(|piece| Dictionary::from_iter([("FileData".to_owned(), Value::Data(piece.to_vec()))]));
     data.chain(std::iter::once(Dictionary::from_iter([("FileDataDone".to_owned(), Value::Boolean(true))])))
 }
 
@@ -371,7 +375,7 @@ impl Answering {
         let Some(port) = self.request.port else {
             return send_all(control, answer).await;
         };
-        let mut stream = connect(&self.mux, self.device, port).await?;
+        let stream = connect(&self.mux, self.device, port).await?;
         if matches!(answer, Answer::Take) {
             let mut taken = Vec::new();
             stream.take(TAKE_CAP).read_to_end(&mut taken).await.map_err(|e| Fault::link(&e))?;
