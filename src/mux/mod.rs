@@ -6,6 +6,7 @@
 //! do not leave this room.
 
 mod address;
+mod blocking;
 mod duties;
 mod lockdown;
 mod pairing;
@@ -13,6 +14,7 @@ mod record;
 mod socket;
 
 pub use address::MuxAddress;
+pub use blocking::Blocking;
 pub use duties::{AppInfo, Notices, SyncLock, apps, post_notice};
 pub use lockdown::{Lockdown, LockdownError, Session};
 pub use pairing::{pair, unpair};

@@ -41,7 +41,7 @@ pub enum Text {
     LosesNothing,
     LosesAllButBackup,
     EraseWarning { name: String, ecid: String },
-    EraseTypeToConfirm { word: &'static str },
+    EraseTypeToConfirm { word: String },
     RestoreBackWarning { name: String },
     ConsentWord,
     ConsentRefused,

@@ -8,6 +8,9 @@ mod jsonl;
 mod plain;
 pub mod table;
 
+pub use jsonl::print_line;
+pub use plain::virtual_banner;
+
 use crate::cli::cancel::Leaving;
 use crate::event::{Event, Step, Tell};
 use crate::say::{Lang, Text};
