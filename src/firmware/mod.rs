@@ -1,1 +1,4 @@
 //! To be furnished.
+mod archive;
+#[cfg(test)]
+mod archive_tests;
