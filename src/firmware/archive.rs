@@ -66,6 +66,11 @@ impl Shared {
         Ok(Shared { file: Arc::new(file.into_parts().0), path: Arc::new(path.to_owned()) })
     }
 
+    /// A file without a name; errors speak of `path`.
+    pub fn unnamed(file: File, path: &Path) -> Shared {
+        Shared { file: Arc::new(file), path: Arc::new(path.to_owned()) }
+    }
+
     pub fn length(&self) -> Result<u64, Fault> {
         Ok(self.file.metadata().map_err(|e| self.failed(&e))?.len())
     }

@@ -7,7 +7,7 @@
 //!
 //! Attempts that bring bytes do not count, so ten cuts of a bad line do not end a download; attempts in
 //! vain are counted ([`super::Limits::attempts`]) with growing pauses. Several processes that want the same file
-//! share one download: the lock is on the target, the others wait and find it done.
+//! share one download: the lock ([`Turn`]) is on the target, the others wait and find it done.
 //!
 //! Reading the socket and hashing are on different threads with a few buffers of 256 KiB between them.
 
@@ -19,6 +19,7 @@ use crate::fault::{Code, Fault};
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Response, StatusCode, Url};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -72,15 +73,17 @@ const TELL_EVERY: Duration = Duration::from_millis(100);
 /// For how long another process may hold the lock without its part growing.
 const WAIT_FOR_OTHER: Duration = Duration::from_secs(15 * 60);
 
-/// Downloads `wanted`, or finds it already there. Cancelling keeps the part for the next call.
+/// Downloads `wanted` while it is our `turn`, or finds it already there. Cancelling keeps the part for the
+/// next call.
 ///
 /// Errors: [`Code::HostNotAllowed`], [`Code::DownloadFailed`], [`Code::DownloadStalled`],
 /// [`Code::DownloadNotFirmware`], [`Code::FirmwareDigest`] (the file is in quarantine then),
-/// [`Code::DiskFull`], [`Code::Locked`], [`Code::Cancelled`].
+/// [`Code::DiskFull`], [`Code::Cancelled`].
 pub async fn fetch(
     http: &Http,
     wanted: &Wanted,
     place: &Place,
+    turn: &Turn,
     tell: &Teller,
     cancel: &CancellationToken,
 ) -> Result<Fetched, Fault> {
@@ -91,14 +94,13 @@ pub async fn fetch(
     if let Some(folder) = place.target.parent() {
         fs_err::create_dir_all(folder).map_err(|e| Fault::disk(&e))?;
     }
-    let lock = own_turn(&place.target, tell, cancel).await?;
     if let Some(fetched) = already_here(wanted, place, tell, cancel).await? {
         return Ok(fetched);
     }
     let mut part = {
-        let (target, url, digests) = (place.target.clone(), url.to_string(), wanted.digests);
+        let (target, url, digests, turn) = (place.target.clone(), url.to_string(), wanted.digests, turn.clone());
         let mut watch = watch(tell, cancel, wanted.size);
-        blocking(move || Part::open(&target, &url, digests, lock, &mut watch)).await??
+        blocking(move || Part::open(&target, &url, digests, turn, &mut watch)).await??
     };
 
     let mut run = Run { http, wanted, url: &url, tell, cancel, received: 0, told: None };
@@ -145,29 +147,42 @@ pub async fn fetch(
     Ok(Fetched { path: sums.0, sums: sums.1, received })
 }
 
-/// Waits until no other process fetches this file.
-async fn own_turn(target: &Path, tell: &Teller, cancel: &CancellationToken) -> Result<FileLock, Fault> {
-    let lock_file = beside(target, ".lock");
-    let part = beside(target, ".part");
-    let size = || std::fs::metadata(&part).map_or(0, |m| m.len());
-    let mut grown = (size(), Instant::now());
-    let mut said = false;
-    loop {
-        if let Some(lock) = FileLock::attempt(&lock_file)? {
-            return Ok(lock);
-        }
-        if !std::mem::replace(&mut said, true) {
-            tell.tell(Event::Note { text: "another Herstel is fetching this file; waiting for it".to_owned() });
-        }
-        let now = size();
-        if now != grown.0 {
-            grown = (now, Instant::now());
-        } else if grown.1.elapsed() > WAIT_FOR_OTHER {
-            return FileLock::take(&lock_file);
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(200)) => {}
-            () = cancel.cancelled() => return Err(Fault::cancelled()),
+/// The right to fetch one file, across processes, until the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    _lock: Arc<FileLock>,
+}
+
+impl Turn {
+    #[cfg(test)]
+    pub fn now(target: &Path) -> Turn {
+        Turn { _lock: Arc::new(FileLock::take(&beside(target, ".lock")).unwrap()) }
+    }
+
+    /// Waits until nobody else fetches `target`. Who waited should look whether the file is there now.
+    pub async fn wait(target: &Path, tell: &Teller, cancel: &CancellationToken) -> Result<Turn, Fault> {
+        let lock_file = beside(target, ".lock");
+        let part = beside(target, ".part");
+        let size = || std::fs::metadata(&part).map_or(0, |m| m.len());
+        let mut grown = (size(), Instant::now());
+        let mut said = false;
+        loop {
+            if let Some(lock) = FileLock::attempt(&lock_file)? {
+                return Ok(Turn { _lock: Arc::new(lock) });
+            }
+            if !std::mem::replace(&mut said, true) {
+                tell.tell(Event::Note { text: "another Herstel is fetching this file; waiting for it".to_owned() });
+            }
+            let now = size();
+            if now != grown.0 {
+                grown = (now, Instant::now());
+            } else if grown.1.elapsed() > WAIT_FOR_OTHER {
+                return FileLock::take(&lock_file).map(|lock| Turn { _lock: Arc::new(lock) });
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(200)) => {}
+                () = cancel.cancelled() => return Err(Fault::cancelled()),
+            }
         }
     }
 }

@@ -54,7 +54,9 @@ struct Tried {
 async fn tried(server: &Loopback, wanted: &Wanted, dir: &Path) -> Tried {
     let recorder = Arc::new(Recorder::default());
     let tell: Teller = recorder.clone();
-    let result = fetch(&bench(server), wanted, &place(dir), &tell, &CancellationToken::new()).await;
+    let (place, cancel) = (place(dir), CancellationToken::new());
+    let turn = Turn::wait(&place.target, &tell, &cancel).await.unwrap();
+    let result = fetch(&bench(server), wanted, &place, &turn, &tell, &cancel).await;
     Tried { result, events: recorder.events() }
 }
 
@@ -121,7 +123,9 @@ async fn a_cancelled_download_goes_on_where_it_was_in_another_process() {
         }
     }
     let tell: Teller = Arc::new(CancelAt(cancel.clone()));
-    let fault = fetch(&http, &wanted, &place(dir.path()), &tell, &cancel).await.unwrap_err();
+    let turn = Turn::now(&place(dir.path()).target);
+    let fault = fetch(&http, &wanted, &place(dir.path()), &turn, &tell, &cancel).await.unwrap_err();
+    drop(turn);
     assert_eq!(fault.code, Code::Cancelled);
     let part = std::fs::metadata(dir.path().join("incoming/x.ipsw.part")).unwrap().len();
     assert!(part > 0);

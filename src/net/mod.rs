@@ -20,10 +20,13 @@ mod http;
 pub(crate) mod loopback;
 mod part;
 mod relay;
+mod tss;
 
 pub use feed::{Document, Shape, document};
-pub use fetch::{Fetched, Place, Wanted, fetch};
+pub use fetch::{Fetched, Place, Turn, Wanted, fetch};
 pub use hosts::{Endpoints, Hosts, is_loopback};
 pub use http::{Http, Limits};
-pub use part::{Digests, Sums, hash_file, hex};
+pub(crate) use part::quarantine;
+pub use part::{Digests, Sums, hash_file, hex, unhex};
 pub use relay::{Relayed, RelayedRequest};
+pub use tss::Tss;

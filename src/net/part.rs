@@ -7,7 +7,8 @@
 //! How much of a part can be believed? After a crash of the process: all of it, the kernel has it. After a
 //! crash of the machine: what was synced. The boot identifier in the state file tells the two apart.
 
-use crate::disk::{FileLock, write_atomic};
+use super::fetch::Turn;
+use crate::disk::write_atomic;
 use crate::fault::{Code, Fault};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
@@ -153,7 +154,7 @@ pub(super) struct Part {
     pub validators: Validators,
     /// As the server said it.
     pub size: Option<u64>,
-    _lock: FileLock,
+    _turn: Turn,
 }
 
 impl Part {
@@ -163,7 +164,7 @@ impl Part {
         target: &Path,
         url: &str,
         expected: Digests,
-        lock: FileLock,
+        turn: Turn,
         watch: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Part, Fault> {
         let path = beside(target, ".part");
@@ -192,7 +193,7 @@ impl Part {
             size: None,
             path,
             state,
-            _lock: lock,
+            _turn: turn,
             file,
         };
         if let Some(saved) = saved.filter(|s| s.url == url && believed > 0) {
@@ -321,7 +322,8 @@ impl Saved {
     }
 }
 
-fn unhex<const N: usize>(text: Option<&str>) -> Option<[u8; N]> {
+/// Hexadecimal of exactly `N` bytes in either case; none otherwise.
+pub fn unhex<const N: usize>(text: Option<&str>) -> Option<[u8; N]> {
     let text = text.filter(|t| t.len() == 2 * N && t.is_ascii())?;
     let mut bytes = [0; N];
     for (i, byte) in bytes.iter_mut().enumerate() {
@@ -352,8 +354,8 @@ mod tests {
     use super::*;
 
     fn open(target: &Path, expected: Digests) -> Part {
-        let lock = FileLock::take(&beside(target, ".lock")).unwrap();
-        Part::open(target, "http://localhost/x", expected, lock, &mut |_| true).unwrap()
+        let turn = Turn::now(target);
+        Part::open(target, "http://localhost/x", expected, turn, &mut |_| true).unwrap()
     }
 
     fn digests(bytes: &[u8]) -> Digests {

@@ -8,7 +8,7 @@
 use super::http::{For, Http, looks_html, no_answer, says_html};
 use crate::event::{Event, Teller};
 use crate::fault::{Code, Fault};
-use crate::wire::tss::{self, Reply};
+use crate::wire::tss::{self, MAX_REPLY, Reply, Verdict};
 use plist::Dictionary;
 use reqwest::{Url, header};
 
@@ -21,7 +21,6 @@ pub struct Tss {
 }
 
 const ATTEMPTS: usize = 5;
-const MAX_ANSWER: usize = 8 << 20;
 
 impl Tss {
     /// `endpoint` is asked as it is; Apple's own is also asked over http when https fails.
@@ -41,7 +40,7 @@ impl Tss {
     /// [`Code::TssNotSigned`] for status 94, [`Code::TssRefused`] for every other status (both with the
     /// number), [`Code::TssUnreachable`], and [`Code::TssInvalid`] for what is no answer of TSS.
     pub async fn request(&self, request: &Dictionary) -> Result<Dictionary, Fault> {
-        let body = tss::encode(request);
+        let body = tss::encode(request).map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
         let mut last = Fault::new(Code::TssUnreachable, "no signing server is configured");
         for (n, url) in self.urls.iter().enumerate() {
             if n > 0 {
@@ -86,12 +85,12 @@ impl Tss {
             let html = says_html(response.headers());
             let mut bytes = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(|e| no_answer(Code::TssUnreachable, &e))? {
-                if bytes.len() + chunk.len() > MAX_ANSWER {
-                    return Err(invalid(format!("more than {MAX_ANSWER} bytes")));
+                if bytes.len() + chunk.len() > MAX_REPLY {
+                    return Err(invalid(format!("more than {MAX_REPLY} bytes")));
                 }
                 bytes.extend_from_slice(&chunk);
             }
-            // TSS itself labels its answers text/html: only the body tells.
+            // An answer of TSS may be labelled text/html: only the body tells.
             if looks_html(&bytes) || (html && !bytes.trim_ascii_start().starts_with(b"STATUS=")) {
                 return Err(invalid("a web page came instead".to_owned()));
             }
@@ -101,5 +100,88 @@ impl Tss {
             Ok(done) => done,
             Err(_) => Err(unreachable("no answer in time".to_owned())),
         }
+    }
+}
+
+/// What an answer means.
+fn judge(bytes: &[u8]) -> Result<Dictionary, Fault> {
+    let reply = Reply::parse(bytes).map_err(|e| Fault::new(Code::TssInvalid, e.to_string()))?;
+    let said = format!("STATUS={} {}", reply.status, reply.message);
+    match reply.verdict() {
+        Verdict::Signed => reply.body.ok_or_else(|| Fault::new(Code::TssInvalid, "a success without an answer in it")),
+        Verdict::NotSigned => Err(Fault::new(Code::TssNotSigned, said).number(reply.status)),
+        Verdict::Unknown { code, .. } => Err(Fault::new(Code::TssRefused, said).number(code)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::loopback::{Loopback, answer};
+    use super::super::{Endpoints, Limits};
+    use super::*;
+    use crate::event::Quiet;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    async fn asked(server: &Loopback) -> Result<Dictionary, Fault> {
+        let endpoint = server.url("TSS/controller?action=2");
+        let limits = Limits {
+            document: Duration::from_millis(300),
+            attempts: 3,
+            pause: Duration::from_millis(1),
+            ..Limits::default()
+        };
+        let endpoints = Endpoints::new(None, None, None, Some(endpoint.as_str())).unwrap();
+        let tss = Tss::new(&Http::new(&endpoints, limits), &endpoints.tss, Arc::new(Quiet));
+        let mut request = Dictionary::new();
+        request.insert("ApECID".to_owned(), 0x1A2B_u64.into());
+        tss.request(&request).await
+    }
+
+    fn fixed(status: &'static str, headers: &'static [(&str, &str)], body: Vec<u8>) -> Loopback {
+        Loopback::start(move |_, _, out| answer(out, status, headers, &body))
+    }
+
+    #[tokio::test]
+    async fn a_ticket_is_asked_for_as_apple_expects_it() {
+        let mut tickets = Dictionary::new();
+        tickets.insert("ApImg4Ticket".to_owned(), plist::Value::Data(vec![1, 2, 3]));
+        let body = tss::reply(0, "SUCCESS", Some(&tickets)).unwrap();
+        let server = fixed("200 OK", &[("Content-Type", "text/html")], body);
+        assert_eq!(asked(&server).await.unwrap(), tickets);
+        let seen = &server.asked()[0];
+        assert_eq!((seen.method.as_str(), seen.path.as_str()), ("POST", "/TSS/controller?action=2"));
+        assert_eq!(seen.header("content-type"), Some("text/xml; charset=\"utf-8\""));
+        assert_eq!(seen.header("user-agent"), Some("InetURL/1.0"));
+        assert_eq!(seen.header("cache-control"), Some("no-cache"));
+        assert!(String::from_utf8_lossy(&seen.body).contains("<integer>6699</integer>"));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_final_and_keeps_its_number() {
+        for (status, code) in [(94, Code::TssNotSigned), (128, Code::TssRefused), (69, Code::TssRefused)] {
+            let server = fixed("200 OK", &[], tss::reply(status, "no", None).unwrap());
+            let fault = asked(&server).await.unwrap_err();
+            assert_eq!((fault.code, fault.number), (code, Some(status)));
+            assert_eq!(server.asked().len(), 1, "never asked again");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_silence_is_tried_again_and_a_portal_is_no_answer() {
+        let page = b"<html>Log in</html>".to_vec();
+        let fault = asked(&fixed("200 OK", &[("Content-Type", "text/html")], page)).await.unwrap_err();
+        assert_eq!(fault.code, Code::TssInvalid);
+        for body in [&b""[..], b"hello", b"STATUS=0&MESSAGE=SUCCESS", b"STATUS=0&REQUEST_STRING=<plist><dict>"] {
+            let fault = asked(&fixed("200 OK", &[], body.to_vec())).await.unwrap_err();
+            assert_eq!(fault.code, Code::TssInvalid, "{fault}");
+        }
+        let down = fixed("503 Service Unavailable", &[], Vec::new());
+        assert_eq!(asked(&down).await.unwrap_err().code, Code::TssUnreachable);
+        assert_eq!(down.asked().len(), 3);
+        let silent = Loopback::start(|_, _, out| {
+            let _ = std::io::Read::read(out, &mut [0; 1]);
+        });
+        assert_eq!(asked(&silent).await.unwrap_err().code, Code::TssUnreachable);
     }
 }
