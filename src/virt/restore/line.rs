@@ -105,7 +105,7 @@ impl Line {
         let until = Instant::now() + limit;
         let inbox = lock(&self.inbox);
         loop {
-            match inbox.recv_timeout(Duration::from_millis(500)) {
+            match inbox.recv_timeout(limit.min(Duration::from_millis(500))) {
                 Ok(message) => return Ok(message),
                 Err(RecvTimeoutError::Disconnected) => return Err(gone("the host closed the link")),
                 Err(RecvTimeoutError::Timeout) if self.phone.stage() != Stage::Restore => {

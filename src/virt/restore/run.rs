@@ -317,7 +317,7 @@ impl Run {
     fn part_and_recover(&self) -> Result<(), Stop> {
         self.fdr.end();
         self.pause(Duration::from_secs(2));
-        match self.line.answer(Duration::from_secs(2)) {
+        match self.line.answer(Duration::from_millis(250)) {
             Err(Stop::Gone(why)) if self.phone.stage() != Stage::Restore => return Err(Stop::Gone(why)),
             _ => {}
         }
