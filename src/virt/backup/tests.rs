@@ -82,13 +82,12 @@ fn a_full_backup_goes_in_the_observed_order_and_is_whole() {
         format!("upload plist {udid}/Status.plist"),
     ];
     assert_eq!(log[..begins.len()], begins);
-    let at = |what: &str| log.iter().position(|l| l.starts_with(what)).unwrap_or_else(|| panic!("{what}: {log:#?}"));
-    assert!(at("upload batch") < at(&format!("upload plist {udid}/Snapshot/Manifest.db")));
-    assert!(at("move 128") < at("move 1") && at("move 1") < at("remove 1"));
-    assert!(
-        log.iter().rposition(|l| l.starts_with("remove"))
-            < log.iter().position(|l| l.contains("download") && l.contains("Manifest.db"))
-    );
+    let first = |what: &str| log.iter().position(|l| l == what).unwrap_or_else(|| panic!("{what}: {log:#?}"));
+    let manifest = first(&format!("upload plist {udid}/Snapshot/Manifest.db"));
+    let order = [first("upload batch"), manifest, first("move 128"), first("move 1"), first("remove 1")];
+    assert!(order.is_sorted(), "{order:?}");
+    let last = |what: &str| log.iter().rposition(|l| l == what).unwrap();
+    assert!(last("upload batch") < manifest && last("remove 1") < first(&format!("download {udid}/Manifest.db")));
     assert_eq!(status(root.path(), &phone).snapshot_state, "finished");
     let folder = root.path().join(udid);
     assert!(!folder.join("Snapshot").exists());

@@ -131,7 +131,7 @@ impl Host {
                 let names = self.accept()?;
                 let batch = callbacks.is_some();
                 self.received += if batch { names.len() } else { 0 };
-                assert!(names.len() <= 128 && batch == (bytes > 0 || batch));
+                assert!(names.len() <= 128 && (batch || bytes == 0));
                 self.log.push(match batch {
                     true => format!("upload {kind}"),
                     false => format!("upload {kind} {}", names.join(" ")),
