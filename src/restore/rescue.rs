@@ -7,9 +7,9 @@
 use crate::event::{Event, Tell};
 use crate::fault::{Code, Fault};
 use crate::ids::{Ecid, Mode};
+use crate::usb::Bus;
 use crate::usb::iboot::Iboot;
 use crate::usb::wait::{Watch, Who};
-use crate::usb::Bus;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -18,10 +18,7 @@ use std::pin::Pin;
 pub trait Sign: Send + Sync {
     /// # Errors
     /// `tss-unreachable`, `tss-not-signed`, `tss-refused`, `tss-invalid-answer`.
-    fn sign<'a>(
-        &'a self,
-        request: Dictionary,
-    ) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>>;
+    fn sign<'a>(&'a self, request: Dictionary) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>>;
 }
 
 /// What the device shows, for one ticket.
@@ -136,12 +133,8 @@ mod tests {
 
     #[test]
     fn a_ticket_serves_its_nonces_only() {
-        let ticket = Ticket {
-            im4m: vec![],
-            response: Dictionary::new(),
-            ap_nonce: vec![1; 20],
-            sep_nonce: Some(vec![2; 20]),
-        };
+        let ticket =
+            Ticket { im4m: vec![], response: Dictionary::new(), ap_nonce: vec![1; 20], sep_nonce: Some(vec![2; 20]) };
         let nonces = |ap: u8, sep: Option<u8>| Nonces { ap: Some(vec![ap; 20]), sep: sep.map(|s| vec![s; 20]) };
         assert!(ticket.serves(&nonces(1, Some(2))) && ticket.serves(&nonces(1, None)));
         assert!(!ticket.serves(&nonces(1, Some(3))) && !ticket.serves(&nonces(2, Some(2))));
