@@ -3,8 +3,12 @@
 //! `boot` and its stages bring the device into the restore ramdisk; the session with restored follows.
 
 pub mod boot;
+#[cfg(test)]
+mod boot_tests;
 mod dfu_start;
 pub mod personalize;
 mod recovery_start;
 pub mod rescue;
+#[cfg(test)]
+pub(crate) mod rig;
 pub mod ticket;

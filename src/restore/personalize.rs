@@ -67,16 +67,13 @@ async fn read(components: &Arc<dyn Components>, path: &str) -> Result<Vec<u8>, F
         .map_err(|e| Fault::new(Code::Internal, e.to_string()))?
 }
 
-/// The iBoot version that an image carries, e.g. `iBoot-8422.142.2`; none where it carries another text.
-pub async fn version(
-    identity: &BuildIdentity,
-    components: &Arc<dyn Components>,
-    name: &str,
-) -> Result<Option<String>, Fault> {
-    let (_, path) = entry(identity, name)?;
-    let im4p = read(components, path).await?;
-    let text = Im4p::parse(&im4p).map(|p| p.version.to_owned()).unwrap_or_default();
-    Ok(text.starts_with("iBoot-").then_some(text))
+/// A component ready to be sent.
+#[derive(Debug)]
+pub struct Personalised {
+    /// IMG4, DER.
+    pub image: Vec<u8>,
+    /// The iBoot version that the file carries, e.g. `iBoot-8422.142.2`; none where it carries another text.
+    pub version: Option<String>,
 }
 
 /// Reads component `name`, checks it and puts the ticket around it, on a blocking thread.
@@ -88,7 +85,7 @@ pub async fn component(
     components: &Arc<dyn Components>,
     ticket: &Arc<Ticket>,
     name: &str,
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Personalised, Fault> {
     let (component, path) = entry(identity, name)?;
     let im4p = read(components, path).await?;
     let im4r = properties(identity, ticket, name);
@@ -96,7 +93,8 @@ pub async fn component(
     let (digest, fourcc) = (component.digest.clone(), fourcc(component, &name));
     tokio::task::spawn_blocking(move || {
         check(&name, &im4p, fourcc, digest.as_deref())?;
-        stitch(&name, &im4p, fourcc, &ticket.im4m, &im4r)
+        let version = Im4p::parse(&im4p).ok().map(|p| p.version.to_owned()).filter(|v| v.starts_with("iBoot-"));
+        Ok(Personalised { image: stitch(&name, &im4p, fourcc, &ticket.im4m, &im4r)?, version })
     })
     .await
     .map_err(|e| Fault::new(Code::Internal, e.to_string()))?

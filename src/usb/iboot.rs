@@ -34,7 +34,11 @@ pub fn command(handle: &mut dyn Handle, text: &str) -> Result<(), UsbError> {
 
 /// A variable of iBoot; none when it is unset.
 pub fn getenv(handle: &mut dyn Handle, name: &str) -> Result<Option<String>, UsbError> {
-    command(handle, &format!("getenv {name}"))?;
+    match command(handle, &format!("getenv {name}")) {
+        // How newer ones say that there is no such variable.
+        Err(UsbError::Stall) => return Ok(None),
+        other => other?,
+    }
     match handle.control_in(Setup::new(wire::VALUE_TYPE, 0, 0, 0), wire::VALUE_LENGTH, LIMIT) {
         Ok(bytes) => {
             let text = bytes.split(|b| *b == 0).next().unwrap_or_default();

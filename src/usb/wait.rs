@@ -187,7 +187,7 @@ impl Watch {
                     }
                     Verdict::Them | Verdict::Perhaps if !modes.contains(&mode) => {
                         let wanted: Vec<&str> = modes.iter().map(|m| m.as_str()).collect();
-                        let detail = format!("it came back in {mode} mode, not in {}", wanted.join(" or "));
+                        let detail = format!("it is in {mode} mode, not in {}", wanted.join(" or "));
                         return Err(Fault::new(Code::CameBackElsewhere, detail).on(who.ecid));
                     }
                     Verdict::Them if !device.no_access => return Ok(device.clone()),
