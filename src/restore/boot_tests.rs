@@ -5,10 +5,16 @@ use super::rig::Rig;
 use crate::event::{Event, Quiet, Step, Unit};
 use crate::fault::Code;
 use crate::ids::Ecid;
-use crate::virt::phone::Stage;
+use crate::usb::LibUsb;
+use crate::virt::phone::{Phone, Stage};
 use crate::virt::spec::{ModeSpec, PhoneSpec};
 use crate::virt::usb::Faults;
+use crate::virt::usb::preload::{Emulation, preload_library};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Of the bench: two hundred times real time.
+pub const PACE: f64 = 200.0;
 
 fn spec(model: &str, mode: ModeSpec) -> PhoneSpec {
     PhoneSpec { model: model.into(), mode, photos: 0, ..PhoneSpec::default() }
@@ -201,4 +207,44 @@ async fn the_rescue_leads_out_of_recovery() {
     let rig = Rig::new(spec("iphone13", ModeSpec::Dfu));
     let fault = out_of_recovery(&Arc::clone(&rig.bus), rig.phone.ecid, &Quiet).await.unwrap_err();
     assert_eq!(fault.code, Code::WrongMode);
+}
+
+/// Set for a child of [`real_libusb_walks_the_same_chain`]: the mode that its phone is in.
+const CHILD: &str = "HERSTEL_TEST_INSIDE_EMULATION";
+
+/// Runs inside the emulated bus only: libusb must be preloaded before a program starts.
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "how the parent tells its child what it is")]
+async fn inside_the_emulated_bus() {
+    let Some(mode) = std::env::var_os(CHILD) else { return };
+    let mode = if mode == "dfu" { ModeSpec::Dfu } else { ModeSpec::Recovery };
+    let twin = Phone::new(spec("iphone13", mode), 0, PACE).unwrap();
+    let bus = Arc::new(LibUsb::inside_bench().unwrap());
+    let mut rig = Rig::on(bus, twin);
+    rig.patience = Duration::from_secs(10);
+    rig.run().await.unwrap();
+}
+
+#[test]
+fn real_libusb_walks_the_same_chain() {
+    if preload_library().is_none() {
+        println!("skipped: umockdev's preload library is not installed");
+        return;
+    }
+    for (name, mode) in [("dfu", ModeSpec::Dfu), ("recovery", ModeSpec::Recovery)] {
+        let folder = tempfile::tempdir().unwrap();
+        let phone = Phone::new(spec("iphone13", mode), 0, PACE).unwrap();
+        let emulation = Emulation::start(folder.path(), vec![Arc::clone(&phone)]).unwrap();
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "restore::boot_tests::inside_the_emulated_bus", "--nocapture"])
+            .envs(emulation.environment())
+            .env(CHILD, name)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&said));
+        let loaded = phone.memory().iter().filter(|m| m.what == "iboot.loaded").count();
+        assert_eq!(loaded, 7, "{name}");
+        assert_eq!(phone.remembered("boot.refused"), 0);
+    }
 }

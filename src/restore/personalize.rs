@@ -152,3 +152,70 @@ pub fn properties(identity: &BuildIdentity, ticket: &Ticket, name: &str) -> Vec<
     }
     list
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rig::dict;
+    use super::*;
+
+    fn identity(slots: bool) -> BuildIdentity {
+        BuildIdentity {
+            cpid: crate::ids::Cpid(0x8140),
+            bdid: crate::ids::Bdid(4),
+            security_domain: Some(1),
+            unique_build_id: vec![],
+            device_class: "d47ap".into(),
+            variant: String::new(),
+            behaviour: None,
+            components: Default::default(),
+            raw: dict([(
+                "Info",
+                dict([
+                    ("RequiresNonceSlot", Value::Boolean(slots)),
+                    ("BuildNumber", Value::String("22A3354".into())),
+                ])
+                .into(),
+            )]),
+        }
+    }
+
+    fn ticket() -> Ticket {
+        let tbm = dict([("ucon", Value::Data(vec![1; 8])), ("ucer", Value::Data(vec![2; 9]))]);
+        let response = dict([("RestoreSEP-TBM", tbm.into())]);
+        Ticket { im4m: vec![0x30, 0], response, ap_nonce: vec![1; 32], sep_nonce: None }
+    }
+
+    #[test]
+    fn the_host_adds_what_apple_and_the_identity_say() {
+        let of = |slots, name| properties(&identity(slots), &ticket(), name);
+        let tbm = [(*b"ucon", Property::Bytes(vec![1; 8])), (*b"ucer", Property::Bytes(vec![2; 9]))];
+        assert_eq!(of(false, "RestoreSEP"), tbm);
+        assert_eq!(of(true, "SEP"), [(*b"snid", Property::Int(2))]);
+        assert_eq!(of(true, "LLB"), [(*b"anid", Property::Int(0))]);
+        assert_eq!(of(false, "SEP"), []);
+        assert_eq!(of(true, "iBEC"), []);
+        assert_eq!(train(&identity(true)), Some(22));
+    }
+
+    #[test]
+    fn the_properties_end_in_the_container() {
+        let im4p = Im4p::build(*b"sepi", "", &[5; 300], None);
+        let list = properties(&identity(false), &ticket(), "RestoreSEP");
+        let img4 = stitch("RestoreSEP", &im4p, Some(*b"rsep"), &[0x30, 0], &list).unwrap();
+        let parsed = img4::Img4::parse(&img4).unwrap();
+        assert_eq!(parsed.im4p.fourcc, *b"rsep");
+        assert_eq!(parsed.im4r, Some(&img4::im4r(&list)[..]));
+        let bare = stitch("iBEC", &im4p, None, &[0x30, 0], &[]).unwrap();
+        assert!(img4::Img4::parse(&bare).unwrap().im4r.is_none());
+    }
+
+    #[test]
+    fn a_file_must_be_the_one_of_the_manifest() {
+        let im4p = Im4p::build(*b"krnl", "", &[5; 300], None);
+        let digest = img4::digest_with_fourcc(&im4p, Some(*b"rkrn"), Algorithm::Sha384).unwrap();
+        check("k", &im4p, Some(*b"rkrn"), Some(&digest)).unwrap();
+        check("k", &im4p, None, None).unwrap();
+        assert_eq!(check("k", &im4p, None, Some(&digest)).unwrap_err().code, Code::FirmwareDigest);
+        assert_eq!(check("k", b"junk", None, Some(&digest)).unwrap_err().code, Code::FirmwareDamaged);
+    }
+}

@@ -144,21 +144,29 @@ pub struct Rig {
     pub recorder: Recorder,
     pub cancel: CancellationToken,
     pub target: Target,
+    /// Every long wait.
+    pub patience: Duration,
 }
 
 impl Rig {
     pub fn new(spec: PhoneSpec) -> Rig {
-        let phone = Phone::new(spec, 0, 200.0).unwrap();
-        let bus: Arc<dyn Bus> = Arc::new(VirtualBus::new(vec![Arc::clone(&phone)]));
+        let phone = Phone::new(spec, 0, super::boot_tests::PACE).unwrap();
+        let bus = Arc::new(VirtualBus::new(vec![Arc::clone(&phone)]));
+        Self::on(bus, phone)
+    }
+
+    /// The same, reached over another bus.
+    pub fn on(bus: Arc<dyn Bus>, phone: Arc<Phone>) -> Rig {
         let (identity, files) = firmware(&phone);
         let target = Target { ecid: phone.ecid, cpid: phone.model.cpid, bdid: phone.model.bdid };
         let (signer, recorder, cancel) = Default::default();
-        Rig { phone, bus, identity, files, signer, recorder, cancel, target }
+        let patience = Duration::from_secs(2);
+        Rig { phone, bus, identity, files, signer, recorder, cancel, target, patience }
     }
 
     pub fn boot(&self) -> Boot<'_> {
         let short = Duration::from_millis(10);
-        let long = Duration::from_secs(2);
+        let long = self.patience;
         Boot {
             bus: Arc::clone(&self.bus),
             target: self.target.clone(),
