@@ -24,6 +24,7 @@ const STEP: Duration = Duration::from_secs(45);
 const SILENCE: Duration = Duration::from_secs(30);
 /// udev gives permissions a moment after the device appears, and another program may still look at it.
 const OPEN_TRIES: u32 = 12;
+const ANSWER_TRIES: u32 = 3;
 const OPEN_PAUSE: Duration = Duration::from_millis(250);
 
 /// Sends one command.
@@ -142,6 +143,10 @@ impl Iboot {
             match opened.await {
                 Ok(opened) => break opened,
                 Err(UsbError::Access | UsbError::Busy) if tries < OPEN_TRIES => tokio::time::sleep(OPEN_PAUSE).await,
+                // One that just appeared may not answer at once.
+                Err(UsbError::Timeout | UsbError::Stall | UsbError::Other(_)) if tries < ANSWER_TRIES => {
+                    tokio::time::sleep(OPEN_PAUSE).await;
+                }
                 Err(err) => return Err(Fault::from(err).on(ecid)),
             }
         };
