@@ -146,6 +146,7 @@ impl Chain<'_> {
     pub async fn open(&mut self, device: &UsbDevice) -> Result<Iboot, Fault> {
         let iboot = Iboot::open(&self.boot.bus, device, self.who.ecid).await?;
         self.who.port = Some(device.port.clone());
+        self.boot.tell.tell(Event::Seen { mode: iboot.mode(), ecid: Some(self.who.ecid) });
         Ok(iboot)
     }
 
@@ -190,23 +191,25 @@ impl Chain<'_> {
     }
 
     /// Personalises component `name` and uploads it. `progress` hears the bytes of it that were taken.
+    /// Gives the iBoot version in it, if it is one.
     pub async fn send(
         &self,
         iboot: &Iboot,
         ticket: &Arc<Ticket>,
         name: &str,
         progress: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<String>, Fault> {
         self.check_cancel()?;
-        let image = personalize::component(self.boot.identity, &self.boot.components, ticket, name).await?;
-        iboot.upload(image, progress).await.map_err(|mut fault| {
+        let ready = personalize::component(self.boot.identity, &self.boot.components, ticket, name).await?;
+        iboot.upload(ready.image, progress).await.map_err(|mut fault| {
             fault.detail = format!("{name}: {}", fault.detail);
             fault
-        })
+        })?;
+        Ok(ready.version)
     }
 
     /// As [`Chain::send`] for a step that has one component, with its progress told.
-    pub async fn send_alone(&self, iboot: &Iboot, ticket: &Arc<Ticket>, name: &str, step: Step) -> Result<(), Fault> {
+    pub async fn send_alone(&self, iboot: &Iboot, ticket: &Arc<Ticket>, name: &str, step: Step) -> Result<Option<String>, Fault> {
         let total = personalize::size(self.boot.identity, &self.boot.components, name);
         let tell = self.boot.tell;
         self.send(iboot, ticket, name, &mut |done| {

@@ -5,6 +5,8 @@
 mod answer;
 mod asr;
 pub mod boot;
+#[cfg(test)]
+mod boot_tests;
 mod dfu_start;
 mod engine;
 mod fdr;
@@ -12,6 +14,8 @@ mod link;
 pub mod personalize;
 mod recovery_start;
 pub mod rescue;
+#[cfg(test)]
+pub(crate) mod rig;
 mod session;
 pub mod ticket;
 

@@ -67,16 +67,13 @@ async fn read(components: &Arc<dyn Components>, path: &str) -> Result<Vec<u8>, F
         .map_err(|e| Fault::new(Code::Internal, e.to_string()))?
 }
 
-/// The iBoot version that an image carries, e.g. `iBoot-8422.142.2`; none where it carries another text.
-pub async fn version(
-    identity: &BuildIdentity,
-    components: &Arc<dyn Components>,
-    name: &str,
-) -> Result<Option<String>, Fault> {
-    let (_, path) = entry(identity, name)?;
-    let im4p = read(components, path).await?;
-    let text = Im4p::parse(&im4p).map(|p| p.version.to_owned()).unwrap_or_default();
-    Ok(text.starts_with("iBoot-").then_some(text))
+/// A component ready to be sent.
+#[derive(Debug)]
+pub struct Personalised {
+    /// IMG4, DER.
+    pub image: Vec<u8>,
+    /// The iBoot version that the file carries, e.g. `iBoot-8422.142.2`; none where it carries another text.
+    pub version: Option<String>,
 }
 
 /// Reads component `name`, checks it and puts the ticket around it, on a blocking thread.
@@ -88,7 +85,7 @@ pub async fn component(
     components: &Arc<dyn Components>,
     ticket: &Arc<Ticket>,
     name: &str,
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Personalised, Fault> {
     let (component, path) = entry(identity, name)?;
     let im4p = read(components, path).await?;
     let im4r = properties(identity, ticket, name);
@@ -96,7 +93,8 @@ pub async fn component(
     let (digest, fourcc) = (component.digest.clone(), fourcc(component, &name));
     tokio::task::spawn_blocking(move || {
         check(&name, &im4p, fourcc, digest.as_deref())?;
-        stitch(&name, &im4p, fourcc, &ticket.im4m, &im4r)
+        let version = Im4p::parse(&im4p).ok().map(|p| p.version.to_owned()).filter(|v| v.starts_with("iBoot-"));
+        Ok(Personalised { image: stitch(&name, &im4p, fourcc, &ticket.im4m, &im4r)?, version })
     })
     .await
     .map_err(|e| Fault::new(Code::Internal, e.to_string()))?
@@ -153,4 +151,71 @@ pub fn properties(identity: &BuildIdentity, ticket: &Ticket, name: &str) -> Vec<
         }
     }
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rig::dict;
+    use super::*;
+
+    fn identity(slots: bool) -> BuildIdentity {
+        BuildIdentity {
+            cpid: crate::ids::Cpid(0x8140),
+            bdid: crate::ids::Bdid(4),
+            security_domain: Some(1),
+            unique_build_id: vec![],
+            device_class: "d47ap".into(),
+            variant: String::new(),
+            behaviour: None,
+            components: Default::default(),
+            raw: dict([(
+                "Info",
+                dict([
+                    ("RequiresNonceSlot", Value::Boolean(slots)),
+                    ("BuildNumber", Value::String("22A3354".into())),
+                ])
+                .into(),
+            )]),
+        }
+    }
+
+    fn ticket() -> Ticket {
+        let tbm = dict([("ucon", Value::Data(vec![1; 8])), ("ucer", Value::Data(vec![2; 9]))]);
+        let response = dict([("RestoreSEP-TBM", tbm.into())]);
+        Ticket { im4m: vec![0x30, 0], response, ap_nonce: vec![1; 32], sep_nonce: None }
+    }
+
+    #[test]
+    fn the_host_adds_what_apple_and_the_identity_say() {
+        let of = |slots, name| properties(&identity(slots), &ticket(), name);
+        let tbm = [(*b"ucon", Property::Bytes(vec![1; 8])), (*b"ucer", Property::Bytes(vec![2; 9]))];
+        assert_eq!(of(false, "RestoreSEP"), tbm);
+        assert_eq!(of(true, "SEP"), [(*b"snid", Property::Int(2))]);
+        assert_eq!(of(true, "LLB"), [(*b"anid", Property::Int(0))]);
+        assert_eq!(of(false, "SEP"), []);
+        assert_eq!(of(true, "iBEC"), []);
+        assert_eq!(train(&identity(true)), Some(22));
+    }
+
+    #[test]
+    fn the_properties_end_in_the_container() {
+        let im4p = Im4p::build(*b"sepi", "", &[5; 300], None);
+        let list = properties(&identity(false), &ticket(), "RestoreSEP");
+        let img4 = stitch("RestoreSEP", &im4p, Some(*b"rsep"), &[0x30, 0], &list).unwrap();
+        let parsed = img4::Img4::parse(&img4).unwrap();
+        assert_eq!(parsed.im4p.fourcc, *b"rsep");
+        assert_eq!(parsed.im4r, Some(&img4::im4r(&list)[..]));
+        let bare = stitch("iBEC", &im4p, None, &[0x30, 0], &[]).unwrap();
+        assert!(img4::Img4::parse(&bare).unwrap().im4r.is_none());
+    }
+
+    #[test]
+    fn a_file_must_be_the_one_of_the_manifest() {
+        let im4p = Im4p::build(*b"krnl", "", &[5; 300], None);
+        let digest = img4::digest_with_fourcc(&im4p, Some(*b"rkrn"), Algorithm::Sha384).unwrap();
+        check("k", &im4p, Some(*b"rkrn"), Some(&digest)).unwrap();
+        check("k", &im4p, None, None).unwrap();
+        assert_eq!(check("k", &im4p, None, Some(&digest)).unwrap_err().code, Code::FirmwareDigest);
+        assert_eq!(check("k", b"junk", None, Some(&digest)).unwrap_err().code, Code::FirmwareDamaged);
+    }
 }

@@ -37,7 +37,7 @@ pub(super) async fn ibec_by_go(
     let started = async {
         chain.began(Step::BootIbec, "");
         let before = iboot.getenv("build-version").await?;
-        chain.send_alone(&iboot, &ticket, "iBEC", Step::BootIbec).await?;
+        let sent = chain.send_alone(&iboot, &ticket, "iBEC", Step::BootIbec).await?;
         tokio::time::sleep(before_go).await;
         iboot.leave("go").await?;
         let train = personalize::train(chain.boot.identity);
@@ -48,7 +48,6 @@ pub(super) async fn ibec_by_go(
         drop(iboot);
         let ibec = chain.takes_over(from, "iBEC", &[Mode::Recovery], leave, back).await?;
         let now = ibec.getenv("build-version").await?;
-        let sent = personalize::version(chain.boot.identity, &chain.boot.components, "iBEC").await?;
         if let (Some(before), Some(now), Some(sent)) = (&before, &now, &sent)
             && now == before
             && now != sent

@@ -164,3 +164,128 @@ fn manifest(handle: &mut dyn Handle, desk: &Desk) -> Result<(), Fault> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted::{Call, Script};
+    use super::*;
+
+    /// A ROM that goes through the states; `at_end` is what it answers from the empty packet on.
+    fn rom(first: State, at_end: Vec<(State, u32)>) -> Script {
+        let (mut state, mut at_end) = (first, at_end.into_iter());
+        Script::new(move |call| match call {
+            Call::In { setup, .. } if setup.request == wire::GETSTATE => Ok(vec![state as u8]),
+            Call::In { setup, .. } if setup.request == wire::GETSTATUS => {
+                let mut poll_ms = 0;
+                if state == State::ManifestSync {
+                    let Some(next) = at_end.next() else { return Err(UsbError::Gone) };
+                    let (shown, poll) = next;
+                    poll_ms = poll;
+                    let status = u8::from(shown == State::Error) * wire::ERR_UNKNOWN;
+                    return Ok(Status { status, poll_ms, state: shown, text: 0 }.to_bytes().to_vec());
+                }
+                if state == State::DownloadSync {
+                    state = State::DownloadIdle;
+                }
+                Ok(Status { status: 0, poll_ms, state, text: 0 }.to_bytes().to_vec())
+            }
+            Call::Out { setup, data } if setup.request == wire::DNLOAD => {
+                state = if data.is_empty() { State::ManifestSync } else { State::DownloadSync };
+                Ok(vec![])
+            }
+            Call::Out { .. } => {
+                state = State::Idle;
+                Ok(vec![])
+            }
+            Call::Reset => Err(UsbError::Gone),
+            _ => Ok(vec![]),
+        })
+    }
+
+    fn sent(script: &Script) -> Vec<(u16, usize)> {
+        let packets = script.calls().into_iter().filter_map(|call| match call {
+            Call::Out { setup, data } if setup.request == wire::DNLOAD => Some((setup.value, data.len())),
+            _ => None,
+        });
+        packets.collect()
+    }
+
+    fn done() -> Vec<(State, u32)> {
+        vec![(State::ManifestSync, 0), (State::Manifest, 20), (State::ManifestWaitReset, 0)]
+    }
+
+    #[test]
+    fn packets_tail_and_reset_as_the_rom_wants_them() {
+        for (length, packets) in [
+            (3000, vec![(0, 2048), (1, 952 + 16), (2, 0)]),
+            (4096, vec![(0, 2048), (1, 2048), (1, 16), (2, 0)]),
+            (2040, vec![(0, 2040), (0, 16), (1, 0)]),
+            (2032, vec![(0, 2048), (1, 0)]),
+        ] {
+            let script = rom(State::Idle, done());
+            upload(&mut script.clone(), &vec![7; length], &Desk::alone()).unwrap();
+            assert_eq!(sent(&script), packets, "{length}");
+            let calls = script.calls();
+            assert_eq!(calls.last(), Some(&Call::Reset));
+            let statuses = calls.iter().filter(|c| matches!(c, Call::In { setup, .. } if setup.request == 3)).count();
+            assert_eq!(statuses, usize::from(packets.last().unwrap().0) + 3, "{length}");
+        }
+    }
+
+    #[test]
+    fn the_wire_carries_the_same_packets_as_the_knowledge_says() {
+        for length in [1, 2047, 2048, 2049, 5000] {
+            let image = vec![0x5A; length];
+            let script = rom(State::Idle, done());
+            upload(&mut script.clone(), &image, &Desk::alone()).unwrap();
+            let got: Vec<wire::Packet> = script
+                .calls()
+                .into_iter()
+                .filter_map(|call| match call {
+                    Call::Out { setup, data } => Some(wire::Packet { index: setup.value, data }),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(got, wire::packets(&image).collect::<Vec<_>>(), "{length}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_cleared_and_an_unfinished_upload_aborted() {
+        for first in [State::Error, State::DownloadIdle] {
+            let script = rom(first, done());
+            upload(&mut script.clone(), &[1; 100], &Desk::alone()).unwrap();
+            let wanted = if first == State::Error { wire::CLRSTATUS } else { wire::ABORT };
+            assert!(matches!(script.calls()[1], Call::Out { setup, .. } if setup.request == wanted));
+        }
+        let stuck = Script::new(|_| Ok(vec![State::Error as u8]));
+        let fault = upload(&mut stuck.clone(), &[1; 100], &Desk::alone()).unwrap_err();
+        assert_eq!(fault.code, Code::BootRefused);
+    }
+
+    #[test]
+    fn gone_is_success_only_after_the_empty_packet() {
+        let leaves = rom(State::Idle, vec![(State::ManifestSync, 0)]);
+        upload(&mut leaves.clone(), &[1; 5000], &Desk::alone()).unwrap();
+        let mut packets = 0;
+        let unplugged = Script::new(move |call| match call {
+            Call::In { setup, .. } if setup.request == wire::GETSTATE => Ok(vec![2]),
+            Call::In { .. } => Ok(vec![0, 0, 0, 0, 5, 0]),
+            Call::Out { .. } => {
+                packets += 1;
+                if packets > 2 { Err(UsbError::Gone) } else { Ok(vec![]) }
+            }
+            _ => Ok(vec![]),
+        });
+        let fault = upload(&mut unplugged.clone(), &[1; 9000], &Desk::alone()).unwrap_err();
+        assert_eq!(fault.code, Code::UsbGone);
+    }
+
+    #[test]
+    fn a_refusal_at_the_end_is_one() {
+        let script = rom(State::Idle, vec![(State::ManifestSync, 0), (State::Error, 0)]);
+        let fault = upload(&mut script.clone(), &[1; 100], &Desk::alone()).unwrap_err();
+        assert_eq!(fault.code, Code::BootRefused);
+        assert!(!script.calls().contains(&Call::Reset));
+    }
+}

@@ -24,6 +24,7 @@ const STEP: Duration = Duration::from_secs(45);
 const SILENCE: Duration = Duration::from_secs(30);
 /// udev gives permissions a moment after the device appears, and another program may still look at it.
 const OPEN_TRIES: u32 = 12;
+const ANSWER_TRIES: u32 = 3;
 const OPEN_PAUSE: Duration = Duration::from_millis(250);
 
 /// Sends one command.
@@ -34,7 +35,11 @@ pub fn command(handle: &mut dyn Handle, text: &str) -> Result<(), UsbError> {
 
 /// A variable of iBoot; none when it is unset.
 pub fn getenv(handle: &mut dyn Handle, name: &str) -> Result<Option<String>, UsbError> {
-    command(handle, &format!("getenv {name}"))?;
+    match command(handle, &format!("getenv {name}")) {
+        // How newer ones say that there is no such variable.
+        Err(UsbError::Stall) => return Ok(None),
+        other => other?,
+    }
     match handle.control_in(Setup::new(wire::VALUE_TYPE, 0, 0, 0), wire::VALUE_LENGTH, LIMIT) {
         Ok(bytes) => {
             let text = bytes.split(|b| *b == 0).next().unwrap_or_default();
@@ -138,6 +143,10 @@ impl Iboot {
             match opened.await {
                 Ok(opened) => break opened,
                 Err(UsbError::Access | UsbError::Busy) if tries < OPEN_TRIES => tokio::time::sleep(OPEN_PAUSE).await,
+                // One that just appeared may not answer at once.
+                Err(UsbError::Timeout | UsbError::Stall | UsbError::Other(_)) if tries < ANSWER_TRIES => {
+                    tokio::time::sleep(OPEN_PAUSE).await;
+                }
                 Err(err) => return Err(Fault::from(err).on(ecid)),
             }
         };
@@ -274,4 +283,176 @@ fn with_command(mut fault: Fault, command: &str) -> Fault {
     let name = command.split_whitespace().next().unwrap_or_default();
     fault.detail = format!("iBoot command {name}: {}", fault.detail);
     fault
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted::{Call, Script, ScriptedBus, device, recovery_serial, with_serial};
+    use super::*;
+    use std::sync::Mutex;
+
+    fn bulk(length: usize) -> Vec<usize> {
+        let script = Script::new(|_| Ok(vec![]));
+        let image = vec![3; length];
+        upload(&mut script.clone(), &mut &image[..], length as u64, &Desk::alone()).unwrap();
+        let calls = script.calls();
+        assert_eq!(calls[0], Call::Out { setup: Setup::new(0x41, 0, 0, 0), data: vec![] });
+        let pieces = calls.into_iter().filter_map(|call| match call {
+            Call::BulkOut { endpoint: 4, length } => Some(length),
+            _ => None,
+        });
+        pieces.collect()
+    }
+
+    #[test]
+    fn an_upload_ends_with_a_short_packet() {
+        assert_eq!(bulk(0x8000 + 100), [0x8000, 100]);
+        assert_eq!(bulk(0x10000), [0x8000, 0x8000, 0]);
+        assert_eq!(bulk(512), [512, 0]);
+        assert_eq!(bulk(511), [511]);
+    }
+
+    #[test]
+    fn partly_taken_pieces_are_sent_on() {
+        struct Slow(Script, usize);
+        impl Handle for Slow {
+            fn control_out(&mut self, s: Setup, d: &[u8], l: Duration) -> Result<usize, UsbError> {
+                self.0.control_out(s, d, l)
+            }
+            fn control_in(&mut self, s: Setup, n: u16, l: Duration) -> Result<Vec<u8>, UsbError> {
+                self.0.control_in(s, n, l)
+            }
+            fn bulk_out(&mut self, _: u8, data: &[u8], _: Duration) -> Result<usize, UsbError> {
+                let n = data.len().min(1000);
+                self.1 += n;
+                if n == 0 { Err(UsbError::Timeout) } else { Ok(n) }
+            }
+            fn bulk_in(&mut self, e: u8, n: usize, l: Duration) -> Result<Vec<u8>, UsbError> {
+                self.0.bulk_in(e, n, l)
+            }
+            fn string(&mut self, i: u8, l: Duration) -> Result<String, UsbError> {
+                self.0.string(i, l)
+            }
+            fn configuration(&mut self) -> Result<u8, UsbError> {
+                self.0.configuration()
+            }
+            fn set_configuration(&mut self, v: u8) -> Result<(), UsbError> {
+                self.0.set_configuration(v)
+            }
+            fn claim(&mut self, i: u8, a: u8) -> Result<(), UsbError> {
+                self.0.claim(i, a)
+            }
+            fn reset(&mut self) -> Result<(), UsbError> {
+                self.0.reset()
+            }
+        }
+        let mut slow = Slow(Script::new(|_| Ok(vec![])), 0);
+        let image = vec![1; 40_001];
+        upload(&mut slow, &mut &image[..], 40_001, &Desk::alone()).unwrap();
+        assert_eq!(slow.1, 40_001);
+    }
+
+    #[test]
+    fn variables_are_texts_up_to_the_nul_and_may_be_unset() {
+        let mut script = Script::new(|call| match call {
+            Call::In { .. } => Ok(b"iBoot-8422.142.2\0rest".to_vec()),
+            _ => Ok(vec![]),
+        });
+        assert_eq!(getenv(&mut script, "build-version").unwrap().as_deref(), Some("iBoot-8422.142.2"));
+        assert_eq!(
+            script.calls()[0],
+            Call::Out { setup: Setup::new(0x40, 0, 0, 0), data: b"getenv build-version\0".to_vec() }
+        );
+        for unset in [Ok(vec![]), Ok(vec![0]), Err(UsbError::Stall)] {
+            let mut script = Script::new(move |call| match call {
+                Call::In { .. } => unset.clone(),
+                _ => Ok(vec![]),
+            });
+            assert_eq!(getenv(&mut script, "x").unwrap(), None);
+        }
+        assert!(command(&mut script, &"x".repeat(300)).is_err());
+    }
+
+    fn bus_with(script: Script, serial: Option<&str>) -> (Arc<dyn Bus>, UsbDevice) {
+        let bus = ScriptedBus::default();
+        let device = device(3, "1-1", modes::PID_RECOVERY, serial);
+        bus.plug(device.clone(), script);
+        (Arc::new(bus), device)
+    }
+
+    #[tokio::test]
+    async fn the_opened_device_must_say_that_it_is_the_right_one() {
+        let script = with_serial(recovery_serial(0x77), |_| Ok(vec![])).unconfigured();
+        let (bus, device) = bus_with(script.clone(), Some("listed as something else"));
+        let iboot = Iboot::open(&bus, &device, Ecid(0x77)).await.unwrap();
+        assert_eq!(iboot.mode(), Mode::Recovery);
+        let calls = script.calls();
+        assert!(calls.contains(&Call::Configure(1)) && calls.contains(&Call::Claim(0, 0)));
+        assert!(!calls.contains(&Call::Claim(1, 1)));
+        let fault = Iboot::open(&bus, &device, Ecid(0x78)).await.err().unwrap();
+        assert_eq!(fault.code, Code::StrangerDevice);
+        let (bus, device) = bus_with(with_serial("gar:bage".into(), |_| Ok(vec![])), None);
+        assert_eq!(Iboot::open(&bus, &device, Ecid(0x77)).await.err().unwrap().code, Code::StrangerDevice);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_leaves_is_not_judged_by_its_answer() {
+        for answer in [UsbError::Stall, UsbError::Gone, UsbError::Timeout, UsbError::Other("I/O".into())] {
+            let script = with_serial(recovery_serial(1), move |call| match call {
+                Call::Out { setup, .. } if setup.request_type() == 0x40 => Err(answer.clone()),
+                _ => Ok(vec![]),
+            });
+            let (bus, device) = bus_with(script.clone(), None);
+            let iboot = Iboot::open(&bus, &device, Ecid(1)).await.unwrap();
+            iboot.leave("go").await.unwrap();
+            iboot.command("ramdisk").await.unwrap_err();
+            let go = Call::Out { setup: Setup::new(0x40, 1, 0, 0), data: b"go\0".to_vec() };
+            assert!(script.calls().contains(&go));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_stops_the_upload() {
+        let taken = Arc::new(Mutex::new(0));
+        let counter = Arc::clone(&taken);
+        let (reached, wait) = tokio::sync::oneshot::channel();
+        let mut reached = Some(reached);
+        let script = with_serial(recovery_serial(1), move |call| {
+            if let Call::BulkOut { .. } = call {
+                *counter.lock().unwrap() += 1;
+                reached.take().map(|r| r.send(()));
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            Ok(vec![])
+        });
+        let (bus, device) = bus_with(script, None);
+        let iboot = Iboot::open(&bus, &device, Ecid(1)).await.unwrap();
+        let mut quiet = |_| {};
+        tokio::select! {
+            _ = iboot.upload(vec![0; 0x8000 * 10_000], &mut quiet) => panic!("too fast"),
+            _ = wait => {}
+        }
+        // The port runs jobs in order: this answer comes after the upload stopped.
+        iboot.getenv("x").await.unwrap();
+        assert!(*taken.lock().unwrap() < 1000);
+    }
+
+    #[tokio::test]
+    async fn nonces_none_garbage_and_real() {
+        for (text, wanted) in [
+            (Ok(format!("NONC:{} SNON:{}", "AB".repeat(32), "01".repeat(20))), Ok(true)),
+            (Err(UsbError::Stall), Ok(false)),
+            (Ok(" ".into()), Ok(false)),
+            (Ok("NONC:xyz".into()), Err(Code::NonceUnread)),
+            (Err(UsbError::Gone), Err(Code::UsbGone)),
+        ] {
+            let script = with_serial(recovery_serial(1), move |call| match call {
+                Call::Text(1) => text.clone().map(String::into_bytes),
+                _ => Ok(vec![]),
+            });
+            let (bus, device) = bus_with(script, None);
+            let iboot = Iboot::open(&bus, &device, Ecid(1)).await.unwrap();
+            assert_eq!(iboot.nonces().await.map(|n| n.is_some()).map_err(|f| f.code), wanted);
+        }
+    }
 }

@@ -10,6 +10,8 @@ pub mod dfu;
 pub mod iboot;
 mod libusb;
 pub mod port;
+#[cfg(test)]
+pub(crate) mod scripted;
 pub mod wait;
 
 pub use bus::{Address, Bus, BusEvent, Direction, Handle, Kind, Recipient, Setup, UsbDevice, UsbError};

@@ -187,7 +187,7 @@ impl Watch {
                     }
                     Verdict::Them | Verdict::Perhaps if !modes.contains(&mode) => {
                         let wanted: Vec<&str> = modes.iter().map(|m| m.as_str()).collect();
-                        let detail = format!("it came back in {mode} mode, not in {}", wanted.join(" or "));
+                        let detail = format!("it is in {mode} mode, not in {}", wanted.join(" or "));
                         return Err(Fault::new(Code::CameBackElsewhere, detail).on(who.ecid));
                     }
                     Verdict::Them if !device.no_access => return Ok(device.clone()),
@@ -210,5 +210,99 @@ impl Watch {
             }
             self.change(until).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted::{Script, ScriptedBus, device, recovery_serial};
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(200);
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn mute() -> Script {
+        Script::new(|_| Ok(vec![]))
+    }
+
+    fn ours(number: u8, port: &str) -> UsbDevice {
+        device(number, port, modes::PID_RECOVERY, Some(&recovery_serial(0x11)))
+    }
+
+    async fn watch() -> (Arc<ScriptedBus>, Watch, Who) {
+        let bus = Arc::new(ScriptedBus::default());
+        bus.plug(ours(2, "1-1"), mute());
+        let watch = Watch::open(bus.clone()).await.unwrap();
+        (bus, watch, Who { ecid: Ecid(0x11), port: Some(PortPath::new("1-1")) })
+    }
+
+    #[tokio::test]
+    async fn it_leaves_and_comes_back_elsewhere_on_the_bus() {
+        let (bus, mut watch, who) = watch().await;
+        let address = ours(2, "1-1").address;
+        assert_eq!(watch.left(address, SHORT).await.unwrap_err().code, Code::UsbTimeout);
+        bus.unplug(2);
+        watch.left(address, LONG).await.unwrap();
+        bus.plug(device(9, "1-4", modes::PID_RECOVERY, Some(&recovery_serial(0x22))), mute());
+        let never = watch.comes(&who, &[Mode::Recovery], SHORT).await.unwrap_err();
+        assert_eq!(never.code, Code::NeverCameBack);
+        bus.plug(ours(5, "1-2"), mute());
+        assert_eq!(watch.comes(&who, &[Mode::Recovery], LONG).await.unwrap().address.device, 5);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_on_its_port_and_another_mode_end_the_wait() {
+        let (bus, mut watch, who) = watch().await;
+        bus.unplug(2);
+        watch.left(ours(2, "1-1").address, LONG).await.unwrap();
+        bus.plug(device(3, "1-1", modes::PID_RECOVERY, Some(&recovery_serial(0x22))), mute());
+        let fault = watch.comes(&who, &[Mode::Recovery], LONG).await.unwrap_err();
+        assert_eq!((fault.code, fault.device), (Code::StrangerDevice, Some(Ecid(0x11))));
+        bus.unplug(3);
+        bus.plug(device(4, "1-1", modes::PID_IPHONE, Some("00008110-0000000000000011")), mute());
+        watch.left(device(3, "", 0, None).address, LONG).await.unwrap();
+        let fault = watch.comes(&who, &[Mode::Recovery], LONG).await.unwrap_err();
+        assert_eq!(fault.code, Code::CameBackElsewhere);
+        assert!(fault.detail.contains("normal"));
+    }
+
+    #[tokio::test]
+    async fn unreadable_it_is_taken_by_its_port_after_a_moment_only() {
+        let (bus, mut watch, who) = watch().await;
+        bus.unplug(2);
+        bus.plug(device(3, "1-1", modes::PID_DFU, None), mute());
+        watch.left(ours(2, "1-1").address, LONG).await.unwrap();
+        let before = Instant::now();
+        assert_eq!(watch.comes(&who, &[Mode::Dfu], LONG).await.unwrap().address.device, 3);
+        assert!(before.elapsed() >= GRACE);
+    }
+
+    #[tokio::test]
+    async fn access_may_come_late_but_not_never() {
+        let (bus, mut watch, who) = watch().await;
+        bus.unplug(2);
+        let mut closed = ours(3, "1-1");
+        closed.no_access = true;
+        bus.plug(closed.clone(), mute());
+        watch.left(ours(2, "1-1").address, LONG).await.unwrap();
+        let late = bus.clone();
+        let opened = tokio::spawn(async move {
+            tokio::time::sleep(SHORT).await;
+            late.plug(ours(3, "1-1"), mute());
+        });
+        watch.comes(&who, &[Mode::Recovery], LONG).await.unwrap();
+        opened.await.unwrap();
+        bus.plug(closed, mute());
+        watch.list().await.unwrap();
+        let fault = watch.comes(&who, &[Mode::Recovery], LONG).await.unwrap_err();
+        assert_eq!(fault.code, Code::UsbNoAccess);
+    }
+
+    #[test]
+    fn port_dfu_shows_the_ecid_of_its_controller_so_it_does_not_count() {
+        let serial = "SDOM:01 CPID:0022 BDID:000000000C814000 ECID:0000000000000011 CPFM:03 SCEP:00 CPRV:1A3 PREV:2F";
+        assert_eq!(ecid_of(&device(1, "1-1", modes::PID_PORT_DFU, Some(serial))), None);
+        let udid = device(1, "1-1", modes::PID_IPHONE, Some("00008110001A2B3C4D5E6F01"));
+        assert_eq!(ecid_of(&udid), Some(Ecid(0x001A_2B3C_4D5E_6F01)));
     }
 }
