@@ -19,6 +19,7 @@
 
 mod browse;
 mod cancel;
+mod conduct;
 mod digests;
 mod ending;
 mod engine;
@@ -41,6 +42,7 @@ mod tests;
 
 pub use browse::{Filter, Row, browse, extract, find};
 pub use cancel::Cancel;
+pub use conduct::{Made, make, put_back};
 pub use engine::{BackupOptions, Received, Sent, backup, change_password, restore};
 pub use info_plist::{InfoFacts, guid_of};
 pub use link::Wire;

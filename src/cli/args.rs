@@ -97,7 +97,7 @@ pub enum Verb {
     /// The main job on a virtual iPhone
     Demo {
         /// iphone13, iphone5s, iphone8, ipad-pro-m4, or any other model
-        #[arg(long = "model", visible_alias = "device-model", default_value = "iphone13", value_name = "MODEL")]
+        #[arg(long = "model", default_value = "iphone13", value_name = "MODEL")]
         model: String,
         /// Megabytes of the system image
         #[arg(long, default_value_t = 64, value_name = "MB")]
@@ -282,7 +282,7 @@ pub enum Way {
     Recovery,
     Dfu,
     Restart,
-    Off,
+    /// Out of recovery mode, by command
     Exit,
 }
 

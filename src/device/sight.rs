@@ -7,7 +7,7 @@
 use super::state::{Access, Device, Iboot, Identity, Normal, Restoring, State, Trust};
 use crate::facts::modes;
 use crate::fault::Fault;
-use crate::ids::{Bdid, Cpid, Ecid, Mode, PortPath, ProductType};
+use crate::ids::{Bdid, Cpid, Ecid, Mode, ProductType};
 use crate::mux::{Lockdown, LockdownError, Mux, MuxDevice};
 use crate::usb::{Bus, UsbDevice};
 use crate::wire::iboot::IbootSerial;
@@ -311,8 +311,23 @@ impl Eyes {
         self.wait_for(limit, |d| d.who().ecid == Some(ecid) && wanted.contains(&d.mode())).await
     }
 
-    /// The port path of a device, for the seconds when its ECID cannot be read.
-    pub fn port_of(device: &Device) -> Option<PortPath> {
-        device.who().port.clone()
+    /// Waits until the device is in no mode; false when it stayed for all of `limit`.
+    pub async fn wait_until_gone(&self, ecid: Ecid, limit: Duration) -> bool {
+        let mut changes = self.changes();
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            let seen = look(self).await;
+            if seen.mux.is_none() && !seen.devices.iter().any(|d| d.who().ecid == Some(ecid)) {
+                return true;
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return false;
+            }
+            tokio::select! {
+                _ = changes.recv() => {}
+                () = tokio::time::sleep(Duration::from_millis(250)) => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+        }
     }
 }

@@ -9,11 +9,14 @@ mod kit;
 mod next;
 mod plan;
 mod record;
+mod sheet;
 mod steps;
 mod walk;
 
 pub use kit::Kit;
-pub use next::{Next, next};
+pub use next::{Next, Seen, next};
 pub use plan::{BackupPlan, FirmwarePlan, Plan, Way};
 pub use record::{Entry, Fact, Record, Story};
-pub use walk::{Job, begin, reopen};
+pub use sheet::report;
+pub use steps::{Opened, prepare};
+pub use walk::{Consents, Job};

@@ -132,3 +132,16 @@ pub async fn apps(session: &mut Session) -> Result<Vec<AppInfo>, Fault> {
     }
     Ok(apps)
 }
+
+/// Writes `/iTunesRestore/RestoreApplications.plist`: the apps that a restored device installs anew.
+pub async fn put_restore_applications(session: &mut Session, plist: &[u8]) -> Result<(), Fault> {
+    const FOLDER: &str = "/iTunesRestore";
+    let stream = session.service("com.apple.afc", true).await.map_err(Fault::from)?;
+    let mut afc = AfcClient::new(device(stream));
+    // It may exist already.
+    let _ = bounded("AFC folder", afc.mk_dir(FOLDER)).await;
+    let path = format!("{FOLDER}/RestoreApplications.plist");
+    let mut file = bounded("AFC open", afc.open(path, AfcFopenMode::WrOnly)).await?;
+    bounded("AFC write", file.write_entire(plist)).await?;
+    bounded("AFC close", file.close()).await
+}

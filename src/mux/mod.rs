@@ -15,7 +15,7 @@ mod socket;
 
 pub use address::MuxAddress;
 pub use blocking::Blocking;
-pub use duties::{AppInfo, Notices, SyncLock, apps, post_notice};
+pub use duties::{AppInfo, Notices, SyncLock, apps, post_notice, put_restore_applications};
 pub use lockdown::{Lockdown, LockdownError, Session};
 pub use pairing::{pair, unpair};
 pub use record::PairRecord;

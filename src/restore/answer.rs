@@ -120,7 +120,7 @@ impl Supplies {
     }
 
     async fn signed(&self, name: &str) -> Result<Vec<u8>, Fault> {
-        personalize::component(&self.identity, &self.components, &self.ticket, name).await
+        Ok(personalize::component(&self.identity, &self.components, &self.ticket, name).await?.image)
     }
 
     async fn shipped(&self, path: &str) -> Result<Vec<u8>, Fault> {

@@ -7,9 +7,9 @@
 
 use crate::event::{Event, Step, Tell, Unit};
 use crate::fault::{Code, Fault};
+use crate::firmware::RootImage;
 use crate::mux::BoxDuplex;
 use crate::wire::asr::{self as wire, FromDevice, PacketInfo};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,22 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(5 * 60);
 const CHUNKS_PER_READ: usize = 8;
 const READS_AHEAD: usize = 2;
 
-/// A system image that is read by position. Calls block.
-pub trait SystemImage: Send + Sync {
-    /// Bytes of the whole image.
-    fn size(&self) -> u64;
-    /// Fills `buffer` from `offset`; short images are an error.
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
-    /// SHA-1 of chunk `index` (of [`wire::CHUNK`] bytes, the last one shorter).
-    fn chunk_digest(&self, index: u64, chunk: &[u8]) -> [u8; 20];
-}
-
 fn failed(what: impl Into<String>) -> Fault {
     Fault::new(Code::AsrFailed, what).during(Step::SendImage)
 }
 
 /// Serves one ASR connection to its end.
-pub async fn serve(mut link: BoxDuplex, image: Arc<dyn SystemImage>, tell: &dyn Tell) -> Result<(), Fault> {
+pub async fn serve(mut link: BoxDuplex, image: Arc<RootImage>, tell: &dyn Tell) -> Result<(), Fault> {
     let mut buffer = Vec::new();
     let mut checksums = None;
     loop {
@@ -86,7 +76,7 @@ async fn write(link: &mut BoxDuplex, bytes: &[u8]) -> Result<(), Fault> {
 
 async fn out_of_band(
     link: &mut BoxDuplex,
-    image: &Arc<dyn SystemImage>,
+    image: &Arc<RootImage>,
     length: u64,
     offset: u64,
 ) -> Result<(), Fault> {
@@ -97,34 +87,36 @@ async fn out_of_band(
     let image = Arc::clone(image);
     let read = tokio::task::spawn_blocking(move || {
         let mut bytes = vec![0; length as usize];
-        image.read_at(offset, &mut bytes).map(|()| bytes)
+        let read = image.read_at(offset, &mut bytes)?;
+        bytes.truncate(read);
+        Ok::<_, Fault>(bytes)
     });
-    let bytes =
-        read.await.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(format!("reading the image: {e}")))?;
+    let bytes = read.await.map_err(|e| failed(e.to_string()))?.map_err(|f| f.during(Step::SendImage))?;
+    if bytes.len() as u64 != length {
+        return Err(failed("the image ends too early"));
+    }
     write(link, &bytes).await?;
     link.flush().await.map_err(|e| failed(e.to_string()))
 }
 
 async fn payload(
     link: &mut BoxDuplex,
-    image: Arc<dyn SystemImage>,
+    image: Arc<RootImage>,
     checksums: bool,
     tell: &dyn Tell,
 ) -> Result<(), Fault> {
     let total = image.size();
-    let (full, mut filled) = mpsc::channel::<io::Result<Vec<u8>>>(READS_AHEAD);
+    let (full, mut filled) = mpsc::channel::<Result<Piece, Fault>>(READS_AHEAD);
     let (empty, mut spare) = mpsc::channel::<Vec<u8>>(READS_AHEAD + 1);
-    let reader = tokio::task::spawn_blocking(move || read_ahead(image.as_ref(), checksums, &full, &mut spare));
+    let reader = tokio::task::spawn_blocking(move || read_ahead(&image, checksums, &full, &mut spare));
     let mut sent = 0u64;
     tell.tell(Event::Progress { step: Step::SendImage, unit: Unit::Bytes, done: 0, total: Some(total) });
     while let Some(piece) = filled.recv().await {
-        let piece = piece.map_err(|e| failed(format!("reading the image: {e}")))?;
-        write(link, &piece).await?;
-        let chunks = piece.len().div_ceil(wire::CHUNK + if checksums { wire::CHECKSUM } else { 0 });
-        let overhead = if checksums { chunks * wire::CHECKSUM } else { 0 };
-        sent += (piece.len() - overhead) as u64;
+        let piece = piece.map_err(|f| f.during(Step::SendImage))?;
+        write(link, &piece.bytes).await?;
+        sent += piece.of_image;
         tell.tell(Event::Progress { step: Step::SendImage, unit: Unit::Bytes, done: sent, total: Some(total) });
-        let _ = empty.try_send(piece);
+        let _ = empty.try_send(piece.bytes);
     }
     link.flush().await.map_err(|e| failed(e.to_string()))?;
     reader.await.map_err(|e| failed(e.to_string()))?;
@@ -134,38 +126,42 @@ async fn payload(
     Ok(())
 }
 
-/// Fills buffers of chunks with their digests behind each, in order, until the image ends or nobody takes them.
+/// Chunks with their digests behind each, ready to be written.
+struct Piece {
+    bytes: Vec<u8>,
+    /// How many of the bytes are the image's own.
+    of_image: u64,
+}
+
+/// Fills pieces in order until the image ends or nobody takes them.
 fn read_ahead(
-    image: &dyn SystemImage,
+    image: &RootImage,
     checksums: bool,
-    full: &mpsc::Sender<io::Result<Vec<u8>>>,
+    full: &mpsc::Sender<Result<Piece, Fault>>,
     spare: &mut mpsc::Receiver<Vec<u8>>,
 ) {
-    let total = image.size();
-    let (mut offset, mut index) = (0u64, 0u64);
-    while offset < total {
-        let mut piece = spare.try_recv().unwrap_or_default();
-        piece.clear();
+    let mut reader = image.reader();
+    loop {
+        let mut bytes = spare.try_recv().unwrap_or_default();
+        bytes.clear();
+        let mut of_image = 0;
         for _ in 0..CHUNKS_PER_READ {
-            let length = (total - offset).min(wire::CHUNK as u64) as usize;
-            if length == 0 {
-                break;
+            match reader.next() {
+                Ok(Some(chunk)) => {
+                    bytes.extend_from_slice(chunk.bytes);
+                    of_image += chunk.bytes.len() as u64;
+                    if checksums {
+                        bytes.extend_from_slice(&chunk.sha1());
+                    }
+                }
+                Ok(None) => break,
+                Err(fault) => {
+                    let _ = full.blocking_send(Err(fault));
+                    return;
+                }
             }
-            let start = piece.len();
-            piece.resize(start + length, 0);
-            let Some(chunk) = piece.get_mut(start..) else { return };
-            if let Err(err) = image.read_at(offset, chunk) {
-                let _ = full.blocking_send(Err(err));
-                return;
-            }
-            if checksums {
-                let digest = image.chunk_digest(index, chunk);
-                piece.extend_from_slice(&digest);
-            }
-            offset += length as u64;
-            index += 1;
         }
-        if full.blocking_send(Ok(piece)).is_err() {
+        if of_image == 0 || full.blocking_send(Ok(Piece { bytes, of_image })).is_err() {
             return;
         }
     }

@@ -5,7 +5,6 @@
 //! another host is rebooted first. Nothing is ever continued in the middle of a flash.
 
 use super::answer::{Supplies, Web};
-use super::asr::SystemImage;
 use super::boot::{self, Boot, Booted, Target, Waits};
 use super::personalize::Components;
 use super::session::{Restored, Session};
@@ -13,6 +12,7 @@ use super::ticket::Sign;
 use crate::device::{Consent, Deed, Device, Eyes, Normal, Restoring, State};
 use crate::event::{Event, Step, Tell, Teller};
 use crate::fault::{Code, Fault};
+use crate::firmware::RootImage;
 use crate::ids::{Bdid, BuildId, Cpid, Ecid, Mode};
 use crate::mux::{LABEL, Lockdown, LockdownError, Session as Trusted};
 use crate::wire::manifest::BuildIdentity;
@@ -26,8 +26,6 @@ use tokio_util::sync::CancellationToken;
 const RECOVERY: Duration = Duration::from_secs(120);
 /// From `bootx` to restored.
 const RAMDISK: Duration = Duration::from_secs(300);
-/// From the end of a restore to lockdown answering; first starts are slow.
-const FIRST_START: Duration = Duration::from_secs(600);
 
 /// What is restored onto which device.
 #[derive(Clone, Debug)]
@@ -51,7 +49,7 @@ pub struct Engine {
     pub eyes: Eyes,
     pub identity: Arc<BuildIdentity>,
     pub components: Arc<dyn Components>,
-    pub image: Arc<dyn SystemImage>,
+    pub image: Arc<RootImage>,
     pub sign: Arc<dyn Sign>,
     pub web: Arc<dyn Web>,
     pub allowed: super::fdr::Allowed,
@@ -82,15 +80,6 @@ impl Engine {
         let restored = self.session(plan, restoring, booted).run().await?;
         self.done(Step::Restore);
         Ok(restored)
-    }
-
-    /// Waits until the restored device has started its new system.
-    pub async fn await_normal(&self, ecid: Ecid) -> Result<Device, Fault> {
-        self.began(Step::AwaitNormal);
-        let device = self.eyes.wait_for_ecid(ecid, &[Mode::Normal], FIRST_START).await;
-        let device = device.ok_or_else(|| never(Step::AwaitNormal, "its home screen", FIRST_START).on(ecid))?;
-        self.done(Step::AwaitNormal);
-        Ok(device)
     }
 
     async fn bring_to_ramdisk(&self, plan: &RestorePlan) -> Result<Booted, Fault> {

@@ -20,7 +20,6 @@ mod session;
 pub mod ticket;
 
 pub use answer::{Supplies, Web, WebAnswer};
-pub use asr::SystemImage;
 pub use engine::{Engine, RestorePlan, enter_recovery};
 pub use fdr::Allowed;
 pub use link::SILENCE;

@@ -7,10 +7,11 @@
 //! moment for them.
 
 use super::answer::{Answer, Supplies};
-use super::asr::{self, SystemImage};
+use super::asr;
 use super::link::{self, Received, Sender};
 use crate::event::{Event, Step, Teller};
 use crate::fault::{Code, Fault};
+use crate::firmware::RootImage;
 use crate::ids::Ecid;
 use crate::mux::{BoxDuplex, LABEL, Mux, MuxError};
 use crate::wire::restored::names;
@@ -41,7 +42,7 @@ pub struct Session {
     pub mux: Mux,
     pub device: u32,
     pub supplies: Arc<Supplies>,
-    pub image: Arc<dyn SystemImage>,
+    pub image: Arc<RootImage>,
     pub options: RestoreOptions,
     pub allowed: super::fdr::Allowed,
     pub tell: Teller,
@@ -133,7 +134,7 @@ struct Router {
     mux: Mux,
     device: u32,
     supplies: Arc<Supplies>,
-    image: Arc<dyn SystemImage>,
+    image: Arc<RootImage>,
     tell: Teller,
     sender: Sender,
     protocol: u64,
@@ -351,7 +352,7 @@ struct Answering {
     mux: Mux,
     device: u32,
     supplies: Arc<Supplies>,
-    image: Arc<dyn SystemImage>,
+    image: Arc<RootImage>,
     tell: Teller,
     request: DataRequest,
 }

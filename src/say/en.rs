@@ -88,6 +88,9 @@ pub fn text(text: &Text) -> String {
         T::BenchStops => "Ctrl-C or `herstel bench down` stops it.".into(),
         T::BenchDown => "The bench is down.".into(),
         T::Waiting { seconds } => format!("waiting, {seconds} s left"),
+        T::KeyTap { keys } => format!("Press {keys} briefly and let go"),
+        T::KeyHold { keys } => format!("Hold {keys}"),
+        T::KeyHoldUntil { keys } => format!("Hold {keys} alone until I say stop, at most"),
         T::GuideDone => "Done: let go of everything.".into(),
         T::DoctorGood => "This host is ready.".into(),
         T::DoctorBad { count } => format!("{count} things need attention."),
@@ -146,5 +149,18 @@ pub fn retry(retry: Retry) -> &'static str {
         Retry::Now => "  retry   yes, the same command may work now",
         Retry::AfterRemedy => "  retry   after doing the above",
         Retry::Never => "  retry   no, it will fail again",
+    }
+}
+
+/// A key as people call it; the words of [`crate::event::Request::Keys`].
+pub fn key(word: &str) -> &'static str {
+    match word {
+        "home" => "Home",
+        "power" => "the side (top) button",
+        "volume-up" => "Volume Up",
+        "volume-down" => "Volume Down",
+        "volume-near" => "the volume button closest to the top button",
+        "volume-far" => "the volume button farthest from the top button",
+        _ => "?",
     }
 }

@@ -66,6 +66,14 @@ pub fn request(lang: Lang, request: &Request) -> String {
     }
 }
 
+/// A key by its word in events.
+pub fn key(lang: Lang, word: &str) -> &'static str {
+    match lang {
+        Lang::En => en::key(word),
+        Lang::Nl => nl::key(word),
+    }
+}
+
 pub fn class(lang: Lang, class: Class) -> &'static str {
     match lang {
         Lang::En => en::class(class),

@@ -90,6 +90,9 @@ pub fn text(text: &Text) -> String {
         T::BenchStops => "Ctrl-C of `herstel bench down` zet hem uit.".into(),
         T::BenchDown => "De proefbank is uit.".into(),
         T::Waiting { seconds } => format!("wachten, nog {seconds} s"),
+        T::KeyTap { keys } => format!("Druk kort op {keys} en laat los"),
+        T::KeyHold { keys } => format!("Houd {keys} ingedrukt"),
+        T::KeyHoldUntil { keys } => format!("Houd alleen {keys} ingedrukt tot ik stop zeg, hoogstens"),
         T::GuideDone => "Klaar: laat alles los.".into(),
         T::DoctorGood => "Deze computer is er klaar voor.".into(),
         T::DoctorBad { count } => format!("{count} dingen vragen aandacht."),
@@ -148,5 +151,18 @@ pub fn retry(retry: Retry) -> &'static str {
         Retry::Now => "  opnieuw  ja, dezelfde opdracht kan nu lukken",
         Retry::AfterRemedy => "  opnieuw  als het bovenstaande gedaan is",
         Retry::Never => "  opnieuw  nee, het mislukt weer",
+    }
+}
+
+/// Een toets zoals mensen hem noemen.
+pub fn key(word: &str) -> &'static str {
+    match word {
+        "home" => "de thuisknop",
+        "power" => "de zijknop (bovenste knop)",
+        "volume-up" => "volume omhoog",
+        "volume-down" => "volume omlaag",
+        "volume-near" => "de volumeknop het dichtst bij de bovenste knop",
+        "volume-far" => "de volumeknop het verst van de bovenste knop",
+        _ => "?",
     }
 }

@@ -84,6 +84,9 @@ pub enum Text {
     BenchDown,
     Waiting { seconds: u64 },
     GuideDone,
+    KeyTap { keys: String },
+    KeyHold { keys: String },
+    KeyHoldUntil { keys: String },
     DoctorGood,
     DoctorBad { count: usize },
 }

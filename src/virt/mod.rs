@@ -8,6 +8,8 @@
 
 pub mod apple;
 pub mod backup;
+pub mod bench;
+pub mod control;
 pub mod ipsw;
 pub mod mux;
 pub mod phone;

@@ -33,7 +33,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 Verb::Pair { wait } => pair::pair(&context, wait).await,
                 Verb::Unpair => pair::unpair(&context).await,
                 Verb::Guide { way, wait } => guide::run(&context, way, wait).await,
-                Verb::Backup(args) => backup::make(&context, args).await,
+                Verb::Backup(args) => backup::make_backup(&context, args).await,
                 Verb::Backups { verb, vault } => backup::backups(&context, verb, vault).await,
                 Verb::Firmware { verb } => firmware::run(&context, verb).await,
                 Verb::Restore(args) => restore::run(&context, args).await,
