@@ -4,6 +4,7 @@
 //! buffer from which frames are handed on in place. This is also where the faults on the link live,
 //! because here is known what the next byte would be.
 
+use super::manifest::any_plist;
 use super::{Content, Faults};
 use crate::virt::stream::BoxStream;
 use crate::wire::WireError;
@@ -176,7 +177,14 @@ impl Line {
         let word = self.word()?;
         let mut bytes = vec![0; devicelink::message_length(word)?];
         self.take(&mut bytes)?;
-        Ok(FromHost::parse(devicelink::decode(&bytes)?)?)
+        if bytes.starts_with(b"bplist") {
+            return Ok(FromHost::parse(devicelink::decode(&bytes)?)?);
+        }
+        // Some hosts speak XML here, and devices take it.
+        match any_plist(&bytes) {
+            Some(plist::Value::Array(items)) => Ok(FromHost::parse(items)?),
+            _ => Err(WireError::malformed("DeviceLink message", "is no property list of an array").into()),
+        }
     }
 
     fn status(&mut self) -> Result<Status, Halt> {

@@ -14,7 +14,7 @@ use super::manifest::{self, ManifestFacts, OldRow, Row, Status, payload_name};
 use super::{Content, HostileIn, content::mix};
 use crate::ids::Version;
 use crate::virt::phone::{Phone, random_bytes};
-use crate::wire::devicelink::{DlCode, EntryKind, FromDevice};
+use crate::wire::devicelink::{DlCode, Entry as DirectoryEntry, EntryKind, FromDevice, Status as Answer};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Error, ErrorKind, Write};
@@ -54,8 +54,11 @@ pub(super) fn backup(phone: &Phone, line: &mut Line, force_full: bool) -> Result
     }
     let rows: Vec<Row> = phone.files.list().into_iter().map(Row::new).collect();
     let held = previous_status(line, &udid)?;
-    let leftovers = !list(line, &format!("{udid}/Snapshot"))?.is_empty();
-    let payloads = payloads_held(line, &udid)?;
+    if held.is_none() {
+        // Seen on an empty target only: a host may have no such folder, and not every host forgives the question.
+        list(line, &format!("{udid}/Snapshot"))?;
+    }
+    let (payloads, leftovers) = tree_held(line, &udid)?;
     let previous = match held {
         Some(status) if !force_full && status.is_modern() && status.snapshot_state == "finished" => {
             previous_manifest(phone, line, &udid, &payloads)?
@@ -171,15 +174,17 @@ fn previous_status(line: &mut Line, udid: &str) -> Result<Option<Status>, Halt> 
     Ok(bytes.and_then(|bytes| Status::parse(&bytes)))
 }
 
-pub(super) fn list(line: &mut Line, path: &str) -> Result<Vec<crate::wire::devicelink::Entry>, Halt> {
+fn list(line: &mut Line, path: &str) -> Result<Vec<DirectoryEntry>, Halt> {
     let status = line.ask(FromDevice::ContentsOfDirectory { path: path.to_owned() })?;
     Ok(if status.code == DlCode::OK { status.entries() } else { Vec::new() })
 }
 
-/// All payloads in the main tree and their sizes.
-fn payloads_held(line: &mut Line, udid: &str) -> Result<HashMap<String, u64>, Halt> {
+/// All payloads in the main tree with their sizes, and whether a Snapshot folder stands beside them.
+fn tree_held(line: &mut Line, udid: &str) -> Result<(HashMap<String, u64>, bool), Halt> {
     let mut held = HashMap::new();
+    let mut snapshot = false;
     for folder in list(line, udid)? {
+        snapshot |= folder.name == "Snapshot";
         let is_prefix = folder.name.len() == 2 && folder.name.bytes().all(|b| b.is_ascii_hexdigit());
         if !is_prefix || folder.kind != EntryKind::Directory {
             continue;
@@ -190,7 +195,7 @@ fn payloads_held(line: &mut Line, udid: &str) -> Result<HashMap<String, u64>, Ha
             }
         }
     }
-    Ok(held)
+    Ok((held, snapshot))
 }
 
 /// The manifest on the host, when an incremental backup can be built on it.
@@ -264,7 +269,7 @@ fn order_directory(line: &mut Line, path: &str) -> Result<(), Halt> {
     }
 }
 
-fn uploaded(status: crate::wire::devicelink::Status) -> Result<(), Halt> {
+fn uploaded(status: Answer) -> Result<(), Halt> {
     match status.code {
         DlCode::OK => Ok(()),
         DlCode::NO_SPACE => Err(Halt::refused(105, "Insufficient free disk space on drive to back up")),
@@ -439,7 +444,7 @@ fn check_result(
     if size != db.size() || back.sha1()? != db.sha1()? {
         return Err(broken("Manifest.db"));
     }
-    let held = payloads_held(line, udid)?;
+    let (held, _) = tree_held(line, udid)?;
     let whole = kept.iter().filter(|r| r.is_file()).all(|r| held.get(&payload_name(&r.id)) == Some(&r.entry.size()));
     if !whole {
         return Err(Halt::refused(205, "Manifest references files not in backup"));
