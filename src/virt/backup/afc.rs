@@ -348,7 +348,7 @@ impl Open {
     }
 
     /// The whole file in memory, to be changed.
-    fn to_write(&mut self) -> Result<&mut Vec<u8>, Code> {
+    fn whole_file(&mut self) -> Result<&mut Vec<u8>, Code> {
         if !self.writable {
             return Err(Code::PermDenied);
         }
@@ -369,7 +369,7 @@ impl Open {
         }
         let end = self.position.checked_add(data.len() as u64).filter(|end| *end <= MAX_WRITTEN);
         let (start, end) = (self.position, end.ok_or(Code::NoSpaceLeft)?);
-        let written = self.to_write()?;
+        let written = self.whole_file()?;
         if written.len() < end as usize {
             written.resize(end as usize, 0);
         }
@@ -393,7 +393,7 @@ impl Open {
         if size > MAX_WRITTEN {
             return Err(Code::NoSpaceLeft);
         }
-        self.to_write()?.resize(size as usize, 0);
+        self.whole_file()?.resize(size as usize, 0);
         Ok(())
     }
 }

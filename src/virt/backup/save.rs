@@ -60,7 +60,8 @@ pub(super) fn backup(phone: &Phone, line: &mut Line, force_full: bool) -> Result
     }
     let (payloads, leftovers) = tree_held(line, &udid)?;
     let previous = match held {
-        Some(status) if !force_full && status.is_modern() && status.snapshot_state == "finished" => {
+        // While a snapshot was uploading the old tree stood untouched beside it, so it is as good as before.
+        Some(s) if !force_full && s.is_modern() && ["finished", "uploading"].contains(&s.snapshot_state.as_str()) => {
             previous_manifest(phone, line, &udid, &payloads)?
         }
         _ => None,

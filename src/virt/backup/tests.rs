@@ -261,7 +261,7 @@ fn refusals_have_their_numbers() {
 fn the_backup_password_is_checked() {
     let root = tempfile::tempdir().unwrap();
     let phone = phone_of(spec());
-    let mut change = |old: Option<&str>, new: Option<&str>| {
+    let change = |old: Option<&str>, new: Option<&str>| {
         let (old, new) = (old.map(Password::new), new.map(Password::new));
         let request = Request::ChangePassword { target: phone.udid.to_string(), old, new };
         (code(&phone, root.path(), &request), phone.state().backup_password.clone())
@@ -450,4 +450,33 @@ fn nonsense_from_a_host_ends_the_session_and_nothing_else() {
         agent.join().unwrap();
         assert_eq!(phone.remembered("backup.link-lost"), 1, "{prefix:?}");
     }
+}
+
+#[test]
+fn an_incremental_backup_that_was_cut_goes_on_from_the_old_one() {
+    let root = tempfile::tempdir().unwrap();
+    let phone = faulty(|f| f.cut_at_file = Some(2));
+    let earlier = phone_of(spec());
+    good(&earlier, root.path(), &backup_request(&earlier, false));
+    for name in ["a", "b", "c"] {
+        phone.files.put("HomeDomain", &format!("Library/{name}"), name.into()).unwrap();
+    }
+    assert!(session(&phone, root.path(), &backup_request(&phone, false)).0.is_err());
+    assert!(root.path().join(phone.udid.as_str()).join("Snapshot").exists());
+    assert_eq!(status(root.path(), &phone).snapshot_state, "uploading");
+    let log = good(&earlier, root.path(), &backup_request(&earlier, false));
+    assert_eq!(memo(&earlier, "backup.finished")["full"], false);
+    let first_remove = log.iter().position(|l| l == "remove 1").unwrap();
+    assert!(first_remove < log.iter().position(|l| l.starts_with("upload")).unwrap(), "the left Snapshot goes first");
+    assert!(!root.path().join(phone.udid.as_str()).join("Snapshot").exists());
+}
+
+#[test]
+fn faults_are_written_in_toml_and_unknown_ones_are_refused() {
+    let text =
+        "cut_at_byte = 5\nhostile_path = \"../x\"\nhostile_in = \"move-to\"\nfinal_error = { code = 3, text = \"x\" }";
+    let faults: Faults = toml::from_str(text).unwrap();
+    assert_eq!((faults.cut_at_byte, faults.hostile_in), (Some(5), HostileIn::MoveTo));
+    assert_eq!(faults.final_error.unwrap().code, 3);
+    assert!(toml::from_str::<Faults>("cut_at_bite = 5").is_err());
 }
