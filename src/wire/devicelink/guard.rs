@@ -35,7 +35,9 @@ enum Object {
     Branch { at: usize, count: usize },
 }
 
-struct Table<'a> {
+/// A binary property list whose objects are looked at one by one, without building values: for a single field out of
+/// many small lists. Every lookup is checked, none follows a chain by itself.
+pub struct Table<'a> {
     bytes: &'a [u8],
     offset_size: usize,
     ref_size: usize,
@@ -49,7 +51,7 @@ struct Table<'a> {
 /// As [`binary_plist`].
 pub fn check(bytes: &[u8]) -> Result<(), WireError> {
     let table = Table::open(bytes)?;
-    let top = table.number_at(bytes.len() - 32 + 16, 8)?;
+    let top = table.number_at(bytes.len() - 16, 8)?;
     // Each level: where the next reference is and how many are left.
     let mut stack: Vec<(usize, usize)> = Vec::with_capacity(MAX_DEPTH);
     let (mut objects, mut unfolded) = (0u64, 0u64);
@@ -92,7 +94,9 @@ pub fn check(bytes: &[u8]) -> Result<(), WireError> {
 }
 
 impl<'a> Table<'a> {
-    fn open(bytes: &'a [u8]) -> Result<Self, WireError> {
+    /// # Errors
+    /// [`WireError::Malformed`] for what is no binary property list.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, WireError> {
         if !bytes.starts_with(b"bplist00") || bytes.len() < 8 + 32 {
             return Err(WireError::malformed(WHAT, "no header or trailer"));
         }
@@ -147,5 +151,68 @@ impl<'a> Table<'a> {
             0xD => Object::Branch { at: body, count: count * 2 },
             _ => Object::Leaf(size as u64),
         })
+    }
+
+    /// The number of the outermost object.
+    pub fn top(&self) -> Option<usize> {
+        self.number_at(self.bytes.len().checked_sub(16)?, 8).ok()
+    }
+
+    fn token(&self, index: usize) -> Option<(usize, usize)> {
+        if index >= self.objects {
+            return None;
+        }
+        let at = self.number_at(self.table_at + index * self.offset_size, self.offset_size).ok()?;
+        Some((at, self.number_at(at, 1).ok()?))
+    }
+
+    /// The value of `key` in the dictionary `index`.
+    pub fn get(&self, index: usize, key: &str) -> Option<usize> {
+        let (_, token) = self.token(index)?;
+        let Object::Branch { at, count } = self.object(index).ok().filter(|_| token >> 4 == 0xD)? else { return None };
+        let pairs = count / 2;
+        let nth = |n: usize| self.number_at(at + n * self.ref_size, self.ref_size).ok();
+        let found = (0..pairs).find(|n| nth(*n).is_some_and(|k| self.ascii(k) == Some(key.as_bytes())))?;
+        nth(pairs + found)
+    }
+
+    /// The item `n` of the array `index`.
+    pub fn item(&self, index: usize, n: usize) -> Option<usize> {
+        let (_, token) = self.token(index)?;
+        match self.object(index).ok()? {
+            Object::Branch { at, count } if token >> 4 == 0xA && n < count => {
+                self.number_at(at + n * self.ref_size, self.ref_size).ok()
+            }
+            _ => None,
+        }
+    }
+
+    fn ascii(&self, index: usize) -> Option<&'a [u8]> {
+        let (at, token) = self.token(index)?;
+        let Object::Leaf(size) = self.object(index).ok().filter(|_| token >> 4 == 0x5)? else { return None };
+        let body = match token & 0x0F {
+            0x0F => at + 2 + (1 << (self.number_at(at + 1, 1).ok()? & 3)),
+            _ => at + 1,
+        };
+        self.bytes.get(body..body + size as usize)
+    }
+
+    /// An integer.
+    pub fn integer(&self, index: usize) -> Option<i64> {
+        let (at, token) = self.token(index)?;
+        let width = match token {
+            0x10..=0x13 => 1 << (token & 3),
+            _ => return None,
+        };
+        self.number_at(at + 1, width).ok().map(|n| n as i64)
+    }
+
+    /// A reference of an archive (`UID`).
+    pub fn uid(&self, index: usize) -> Option<usize> {
+        let (at, token) = self.token(index)?;
+        match token {
+            0x80..=0x87 => self.number_at(at + 1, (token & 7) + 1).ok(),
+            _ => None,
+        }
     }
 }
