@@ -99,12 +99,12 @@ pub fn browse(folder: &Path, filter: &Filter, mut each: impl FnMut(Row) -> Contr
 /// As [`browse`].
 pub fn find(folder: &Path, domain: &str, path: &str) -> Result<Option<Row>, Fault> {
     let found = open(folder)?.find(domain, path)?;
-    Ok(found.map(|(file_id, flags, blob)| Row {
-        file_id,
+    Ok(found.map(|found| Row {
+        file_id: found.file_id,
         domain: domain.to_owned(),
         path: path.to_owned(),
-        kind: kind_of(flags),
-        size: blob.as_deref().and_then(size_of),
+        kind: kind_of(found.flags),
+        size: found.size,
     }))
 }
 

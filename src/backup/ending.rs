@@ -79,7 +79,7 @@ mod tests {
         let answer = Response::error(105, "Insufficient free disk space on drive to back up (MBErrorDomain/105)");
         let fault = fault_of(&answer, Purpose::Backup, room, &Intake::default());
         assert_eq!((fault.code, fault.number), (Code::DiskFull, Some(105)));
-        assert!(fault.detail.contains("32683 MB") && fault.detail.contains("9536 MB"), "{fault}");
+        assert!(fault.detail.contains("32682 MB") && fault.detail.contains("9536 MB"), "{fault}");
         assert_eq!(fault_of(&answer, Purpose::Restore, room, &Intake::default()).code, Code::BackupRefused);
     }
 }

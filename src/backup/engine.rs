@@ -18,7 +18,7 @@ use super::{Cancel, Password, RestoreOptions};
 use crate::event::{Event, Step, Tell, Unit};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
-use crate::wire::devicelink::request::{Request, Response, scrub};
+use crate::wire::devicelink::request::{Request, Response};
 use crate::wire::devicelink::{DlCode, EMPTY, FromDevice, FromHost, Status};
 use plist::Value;
 use std::io;
@@ -174,7 +174,7 @@ impl<'a, W: Wire> Session<'a, W> {
 
     /// The whole conversation; always ends with a goodbye.
     fn run(&mut self, request: &Request) -> Result<(), Fault> {
-        let ended = self.greet().and_then(|()| self.ask(request)).and_then(|()| self.serve());
+        let ended = self.greet().and_then(|()| self.link.request(request)).and_then(|()| self.serve());
         self.link.disconnect();
         // What our own disk did explains whatever came after it.
         if let Some(local) = self.intake.local.take() {
@@ -198,7 +198,7 @@ impl<'a, W: Wire> Session<'a, W> {
             FromDevice::Ready => {}
             _ => return Err(Fault::new(Code::LinkGarbage, "the service is not ready after its version")),
         }
-        self.link.send(FromHost::Process(Request::hello().build()))?;
+        self.link.request(&Request::hello())?;
         let answer = match self.link.message(Phase::Greeting)? {
             FromDevice::Process(dict) => Response::parse(&dict),
             _ => None,
@@ -211,13 +211,6 @@ impl<'a, W: Wire> Session<'a, W> {
         }
         self.protocol = answer.version;
         Ok(())
-    }
-
-    fn ask(&mut self, request: &Request) -> Result<(), Fault> {
-        let mut dict = request.build();
-        let sent = self.link.send(FromHost::Process(dict.clone()));
-        scrub(&mut dict);
-        sent
     }
 
     fn serve(&mut self) -> Result<Response, Fault> {

@@ -10,7 +10,9 @@ use super::patience::{Patience, Phase};
 use crate::event::{Event, Tell};
 use crate::fault::{Code, Fault};
 use crate::wire::devicelink::frame::{self, FrameCode, HEAD, HOST_FRAME, Head};
+use crate::wire::devicelink::request::{Request, scrub};
 use crate::wire::devicelink::{self, FromDevice, FromHost};
+use plist::Value;
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 use zeroize::Zeroize;
@@ -74,7 +76,7 @@ impl<'a, W: Wire> Link<'a, W> {
         tell: &'a dyn Tell,
         cancel: &'a Cancel,
     ) -> Result<Self, Fault> {
-        let tick = TICK.min(patience.transfer).min(patience.greeting).max(Duration::from_millis(1));
+        let tick = TICK.min(patience.transfer / 2).min(patience.remark / 2).max(Duration::from_millis(1));
         wire.set_limit(Some(tick)).map_err(|e| Fault::link(&e))?;
         Ok(Link {
             wire,
@@ -94,7 +96,7 @@ impl<'a, W: Wire> Link<'a, W> {
 
     /// One read of the wire into `buffer`; at least one byte, or a fault that names the phase.
     fn fill(wire: &mut W, buffer: &mut [u8], phase: Phase, wait: &Wait<'_>) -> Result<usize, Fault> {
-        let mut since: Option<Instant> = None;
+        let since = Instant::now();
         let mut remarked = 0;
         loop {
             match wire.read(buffer) {
@@ -107,7 +109,7 @@ impl<'a, W: Wire> Link<'a, W> {
                 Ok(count) => return Ok(count),
                 Err(err) if err.kind() == ErrorKind::Interrupted => {}
                 Err(err) if matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    wait.go_on(since.get_or_insert_with(Instant::now), phase, &mut remarked)?;
+                    wait.go_on(&since, phase, &mut remarked)?;
                 }
                 Err(err) => return Err(Fault::link(&err)),
             }
@@ -287,7 +289,17 @@ impl<'a, W: Wire> Link<'a, W> {
     }
 
     pub(super) fn send(&mut self, message: FromHost) -> Result<(), Fault> {
-        let mut bytes = devicelink::encode(message.build())?;
+        self.output.extend_from_slice(&devicelink::encode(message.build())?);
+        self.flush()
+    }
+
+    /// A request, which may carry passwords: what was sent does not stay in memory.
+    pub(super) fn request(&mut self, request: &Request) -> Result<(), Fault> {
+        let mut message = Value::Array(FromHost::Process(request.build()).build());
+        let encoded = devicelink::encode_list(&message);
+        let items = message.as_array_mut().into_iter().flatten();
+        items.filter_map(Value::as_dictionary_mut).for_each(scrub);
+        let mut bytes = encoded?;
         self.output.extend_from_slice(&bytes);
         bytes.zeroize();
         let sent = self.flush();

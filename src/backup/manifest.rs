@@ -4,6 +4,7 @@
 //! files beside it in a published generation. Its own schema is not trusted, rows are streamed, and a value beyond
 //! its cap is not loaded, so memory does not grow with the phone.
 
+use super::mbfile::size_of;
 use crate::fault::{Code, Fault};
 use rusqlite::{Connection, OpenFlags, params};
 use std::path::Path;
@@ -28,6 +29,15 @@ pub(super) struct Record<'r> {
     pub flags: i64,
     /// The archived `MBFile`; none when absent or beyond its cap.
     pub blob: Option<&'r [u8]>,
+}
+
+/// One row that was searched for.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub file_id: String,
+    pub flags: i64,
+    /// Bytes of the content, where the record says it.
+    pub size: Option<u64>,
 }
 
 fn damaged(err: rusqlite::Error) -> Fault {
@@ -79,14 +89,14 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Code::BackupDamaged`].
-    pub(super) fn find(&self, domain: &str, path: &str) -> Result<Option<(String, i64, Option<Vec<u8>>)>, Fault> {
+    pub(super) fn find(&self, domain: &str, path: &str) -> Result<Option<Found>, Fault> {
         let sql = "SELECT fileID, domain, relativePath, flags, CASE WHEN length(file) <= ?1 THEN file END FROM Files \
                    WHERE relativePath = ?2 AND domain = ?3";
         let mut query = self.0.prepare(sql).map_err(damaged)?;
         let mut rows = query.query(params![MAX_RECORD, path, domain]).map_err(damaged)?;
         let Some(row) = rows.next().map_err(damaged)? else { return Ok(None) };
         let found = record(row)?;
-        Ok(Some((found.file_id.to_owned(), found.flags, found.blob.map(<[u8]>::to_vec))))
+        Ok(Some(Found { file_id: found.file_id.to_owned(), flags: found.flags, size: found.blob.and_then(size_of) }))
     }
 }
 

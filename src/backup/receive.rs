@@ -148,8 +148,7 @@ pub(super) fn receive_batch<W: Wire>(
 ) -> Result<Status, Fault> {
     buffer.resize(BUFFER, 0);
     let mut answer = Status::ok();
-    loop {
-        let Some(device_path) = link.name(Phase::Between)? else { break };
+    while let Some(device_path) = link.name(Phase::Between)? {
         let Some(path) = link.name(Phase::Transfer)? else {
             return Err(Fault::new(Code::LinkGarbage, "a file without a name for the host"));
         };

@@ -437,8 +437,16 @@ fn short_enough(path: String) -> Result<String, WireError> {
 /// # Errors
 /// [`WireError::TooLong`] beyond [`MAX_MESSAGE`].
 pub fn encode(message: Vec<Value>) -> Result<Vec<u8>, WireError> {
+    encode_list(&Value::Array(message))
+}
+
+/// As [`encode`], for a message that its sender wants to overwrite afterwards.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_list(message: &Value) -> Result<Vec<u8>, WireError> {
     let mut bytes = vec![0; 4];
-    let written = Value::Array(message).to_writer_binary(&mut bytes);
+    let written = message.to_writer_binary(&mut bytes);
     written.map_err(|err| WireError::malformed(WHAT, err.to_string()))?;
     let length = bytes.len() - 4;
     if length > MAX_MESSAGE {

@@ -17,7 +17,6 @@ pub const MAX_READ: u64 = 4 << 20;
 #[repr(u64)]
 pub enum Code {
     Success = 0,
-    OpHeaderInvalid = 2,
     ReadError = 4,
     UnknownPacketType = 6,
     InvalidArg = 7,

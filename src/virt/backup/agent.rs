@@ -140,11 +140,10 @@ pub(super) fn ask_passcode(phone: &Phone, line: &mut Line) -> Result<(), Halt> {
         return Ok(());
     }
     phone.remember("backup.passcode-asked", serde_json::json!({}));
-    let answer = match passcode {
+    match passcode {
         PasscodeSpec::Unlocked => line.pause(phone.scaled(TYPING)),
         _ => line.pause(phone.scaled(PROMPT)).and(Err(Halt::refused(208, "Device locked"))),
-    };
-    answer
+    }
 }
 
 fn change_password(phone: &Phone, line: &mut Line, old: Option<&Password>, new: Option<&Password>) -> Result<(), Halt> {

@@ -14,16 +14,16 @@ use std::io::{self, Error, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-const CHUNK: usize = 64 * 1024;
+pub(super) const CHUNK: usize = 64 * 1024;
 const NOISE: usize = 256 * 1024;
 const MAGIC: &[u8; 8] = b"virtual\0";
 const STAMP: usize = 24;
 /// The start of a JPEG: JFIF header, then a comment that holds the stamp of the first chunk.
 const JPEG: &[u8; 24] = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xfe\0\x1a";
 /// Bytes needed to recognise made contents.
-const HEAD: usize = JPEG.len() + STAMP;
+pub(super) const HEAD: usize = JPEG.len() + STAMP;
 /// Kept in memory up to here, beyond in the spill file.
-const SMALL: u64 = 64 * 1024;
+pub(super) const SMALL: u64 = 64 * 1024;
 
 static POOL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
@@ -102,7 +102,7 @@ impl Made {
     }
 
     /// Reads the stamp in the first bytes of contents of this size.
-    fn recognise(first: &[u8], size: u64) -> Option<Made> {
+    pub(super) fn recognise(first: &[u8], size: u64) -> Option<Made> {
         let (look, stamp) = match first.strip_prefix(&JPEG[..]) {
             Some(rest) => (Look::Jpeg, rest),
             None => (Look::Plain, first),
@@ -176,7 +176,7 @@ impl Content {
 pub(super) struct Spill(Mutex<Option<(Arc<File>, u64)>>);
 
 impl Spill {
-    fn reserve(&self, size: u64) -> io::Result<(Arc<File>, u64)> {
+    pub(super) fn reserve(&self, size: u64) -> io::Result<(Arc<File>, u64)> {
         let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, end) = match guard.take() {
             Some(open) => open,
@@ -195,120 +195,6 @@ impl Spill {
         let (file, offset) = self.reserve(size)?;
         file.write_all_at(&bytes, offset)?;
         Ok(Content::Spilled { file, offset, size })
-    }
-}
-
-/// Takes in the bytes of one file as they arrive and finds out whether they were made.
-pub(super) struct Intake<'a> {
-    spill: &'a Spill,
-    /// Bytes beyond it are counted and digested, but not kept.
-    expected: u64,
-    seen: u64,
-    sha1: Option<Sha1>,
-    shape: Shape,
-    scratch: Vec<u8>,
-}
-
-enum Shape {
-    /// Too few bytes to tell.
-    Undecided(Vec<u8>),
-    Made(Made),
-    Memory(Vec<u8>),
-    Spilled(Arc<File>, u64),
-}
-
-/// One file, received.
-pub(super) struct Taken {
-    pub content: Content,
-    pub size: u64,
-    pub sha1: Option<[u8; 20]>,
-    /// The stamp vouches for every byte.
-    pub known: bool,
-}
-
-impl<'a> Intake<'a> {
-    pub fn new(spill: &'a Spill, expected: u64, with_sha1: bool) -> Self {
-        let sha1 = with_sha1.then(Sha1::new);
-        Intake { spill, expected, seen: 0, sha1, shape: Shape::Undecided(Vec::new()), scratch: Vec::new() }
-    }
-
-    pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Some(sha1) = &mut self.sha1 {
-            sha1.update(bytes);
-        }
-        let room = self.expected.saturating_sub(self.seen).min(bytes.len() as u64) as usize;
-        let kept = &bytes[..room];
-        if let Shape::Undecided(first) = &mut self.shape {
-            first.extend_from_slice(kept);
-            if first.len() >= HEAD {
-                let first = std::mem::take(first);
-                self.decide(&first)?;
-            }
-        } else {
-            self.store(self.seen, kept)?;
-        }
-        self.seen += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn decide(&mut self, first: &[u8]) -> io::Result<()> {
-        self.shape = match Made::recognise(first, self.expected) {
-            Some(made) => Shape::Made(made),
-            None => self.plain_shape()?,
-        };
-        self.store(0, first)
-    }
-
-    fn plain_shape(&self) -> io::Result<Shape> {
-        if self.expected <= SMALL {
-            return Ok(Shape::Memory(Vec::new()));
-        }
-        let (file, offset) = self.spill.reserve(self.expected)?;
-        Ok(Shape::Spilled(file, offset))
-    }
-
-    fn store(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        if let Shape::Made(made) = self.shape {
-            self.scratch.resize(bytes.len(), 0);
-            made.fill(at, &mut self.scratch);
-            if self.scratch == bytes {
-                return Ok(());
-            }
-            // Not what the stamp promised: fetch back what was taken on trust and keep the bytes as they are.
-            self.shape = self.plain_shape()?;
-            let mut piece = vec![0; at.min(CHUNK as u64) as usize];
-            let mut done = 0;
-            while done < at {
-                let length = (at - done).min(piece.len() as u64) as usize;
-                made.fill(done, &mut piece[..length]);
-                self.store(done, &piece[..length])?;
-                done += length as u64;
-            }
-        }
-        match &mut self.shape {
-            Shape::Memory(memory) => memory.extend_from_slice(bytes),
-            Shape::Spilled(file, offset) => file.write_all_at(bytes, *offset + at)?,
-            Shape::Undecided(_) | Shape::Made(_) => {}
-        }
-        Ok(())
-    }
-
-    pub fn finish(mut self) -> io::Result<Taken> {
-        let size = self.seen.min(self.expected);
-        if let Shape::Undecided(first) = &mut self.shape {
-            self.shape = Shape::Memory(std::mem::take(first));
-        }
-        let mut known = false;
-        let content = match self.shape {
-            Shape::Made(made) => {
-                known = self.seen == self.expected;
-                Content::Made(Made { size, ..made })
-            }
-            Shape::Memory(memory) => Content::Bytes(memory.into()),
-            Shape::Spilled(file, offset) => Content::Spilled { file, offset, size },
-            Shape::Undecided(first) => Content::Bytes(first.into()),
-        };
-        Ok(Taken { content, size: self.seen, sha1: self.sha1.map(|s| s.finalize().into()), known })
     }
 }
 
@@ -334,40 +220,5 @@ mod tests {
         }
         assert_ne!(whole, bytes(&Content::Made(Made { seed: 8, ..made })));
         assert!(Content::Made(made).read_at(200_000, &mut [0; 2]).is_err());
-    }
-
-    #[test]
-    fn what_comes_back_is_recognised_or_kept_as_it_came() {
-        let spill = Spill::default();
-        for (size, piece) in [(200_001_u64, 1), (70_000, 4096), (48, 7), (300_000, 300_000)] {
-            let made = Made { look: Look::Plain, seed: 99, size };
-            let good = bytes(&Content::Made(made));
-            let mut damaged = good.clone();
-            *damaged.last_mut().unwrap() ^= 1;
-            for (sent, known) in [(&good, true), (&damaged, false)] {
-                let mut intake = Intake::new(&spill, size, true);
-                sent.chunks(piece).for_each(|c| intake.push(c).unwrap());
-                let taken = intake.finish().unwrap();
-                assert_eq!(taken.known, known, "{size} in pieces of {piece}");
-                assert_eq!(&bytes(&taken.content), sent);
-                assert_eq!(taken.sha1, Some(taken.content.sha1().unwrap()));
-            }
-        }
-    }
-
-    #[test]
-    fn more_or_less_than_expected_is_counted_and_never_vouched_for() {
-        let spill = Spill::default();
-        let made = bytes(&Content::Made(Made { look: Look::Plain, seed: 3, size: 100 }));
-        for expected in [60, 200] {
-            let mut intake = Intake::new(&spill, expected, false);
-            intake.push(&made).unwrap();
-            let taken = intake.finish().unwrap();
-            assert_eq!((taken.size, taken.known), (100, false));
-            assert_eq!(taken.content.size(), expected.min(100));
-        }
-        let mut empty = Intake::new(&spill, 0, false);
-        empty.push(b"").unwrap();
-        assert_eq!(empty.finish().unwrap().content.size(), 0);
     }
 }

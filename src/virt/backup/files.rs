@@ -6,8 +6,9 @@
 //! without reading contents. A few files belong to the system and not to the person: they are what is
 //! left after an erase, and the digest of the person's data leaves them out.
 
-use super::content::{Content, Intake, Look, Made, Spill, mix};
+use super::content::{Content, Look, Made, Spill, mix};
 use super::furnish;
+use super::intake::Intake;
 use crate::ids::Ecid;
 use crate::virt::spec::PhoneSpec;
 use sha2::{Digest, Sha256};

@@ -22,6 +22,8 @@ use std::time::SystemTime;
 
 /// More rows than any phone has: a manifest that claims more is not read.
 const MAX_ROWS: usize = 5_000_000;
+/// Containers in containers of an XML property list.
+const MAX_DEPTH: usize = 32;
 
 /// One file as the backup will name it.
 #[derive(Clone)]
@@ -199,10 +201,22 @@ fn binary(dict: Dictionary) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A property list of either kind; binary ones pass the guard first.
-fn any_plist(bytes: &[u8]) -> Option<Value> {
+/// A property list of either kind: binary ones pass the guard first, XML ones must not be nested deeply.
+pub(super) fn any_plist(bytes: &[u8]) -> Option<Value> {
     if bytes.starts_with(b"bplist") {
         return guard::binary_plist(bytes).ok();
+    }
+    let mut depth = 0_usize;
+    for (at, _) in bytes.iter().enumerate().filter(|(_, b)| **b == b'<') {
+        let tag = &bytes[at..];
+        if tag.starts_with(b"<dict") || tag.starts_with(b"<array") {
+            depth += 1;
+        } else if tag.starts_with(b"</dict") || tag.starts_with(b"</array") {
+            depth = depth.saturating_sub(1);
+        }
+        if depth > MAX_DEPTH {
+            return None;
+        }
     }
     Value::from_reader_xml(io::Cursor::new(bytes)).ok()
 }
@@ -310,6 +324,14 @@ mod tests {
         }
         File::create(&path).unwrap().write_all(&bytes[..5000]).unwrap();
         assert!(read_db(&path).is_err());
+    }
+
+    #[test]
+    fn xml_is_read_unless_it_is_a_bomb() {
+        assert!(any_plist(b"<plist><array><dict/><string>x</string></array></plist>").is_some());
+        let bomb = [b"<plist>".to_vec(), b"<array>".repeat(100_000)].concat();
+        assert!(any_plist(&bomb).is_none());
+        assert!(any_plist(b"").is_none());
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod agent;
 mod content;
 mod files;
 mod furnish;
+mod held;
+mod intake;
 mod line;
 mod manifest;
 mod mbfile;

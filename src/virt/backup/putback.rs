@@ -7,9 +7,9 @@
 
 use super::files::{Entry, Kind};
 use super::furnish::{is_system_domain, is_systems};
+use super::held::{fetch_db, fetch_small};
 use super::line::{Got, Halt, Line};
 use super::manifest::{self, ManifestFacts, OldRow, Status, payload_name};
-use super::save::{fetch_db, fetch_small};
 use crate::virt::phone::Phone;
 use crate::wire::devicelink::DlCode;
 use crate::wire::devicelink::request::RestoreOptions;

@@ -9,15 +9,16 @@
 use super::agent::ask_passcode;
 use super::files::Kind;
 use super::furnish::hex;
-use super::line::{Got, Halt, Line, Outgoing, mb_error};
-use super::manifest::{self, ManifestFacts, OldRow, Row, Status, payload_name};
+use super::held::{fetch_db, fetch_small, list, previous_manifest, previous_status, tree_held};
+use super::line::{Halt, Line, Outgoing, mb_error};
+use super::manifest::{self, OldRow, Row, Status, payload_name};
 use super::{Content, HostileIn, content::mix};
 use crate::ids::Version;
 use crate::virt::phone::{Phone, random_bytes};
-use crate::wire::devicelink::{DlCode, EntryKind, FromDevice};
+use crate::wire::devicelink::{DlCode, FromDevice, Status as Answer};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Error, ErrorKind, Write};
+use std::io::{self, Error, ErrorKind};
 use std::time::Duration;
 
 /// Files per UploadFiles and per MoveItems.
@@ -25,17 +26,11 @@ const BATCH_FILES: usize = 128;
 const BATCH_BYTES: u64 = 64 << 20;
 /// What must be free beyond the upload itself.
 const HEADROOM: u64 = 128 << 20;
-/// Manifest.plist and its like are read into memory up to here.
-const MAX_SMALL: usize = 64 << 20;
-/// Manifest.db is read to a file up to here.
-const MAX_DB: u64 = 8 << 30;
 
-/// What the host holds of this phone.
-#[derive(Default)]
-struct Previous {
-    rows: HashMap<[u8; 20], OldRow>,
-}
-
+/// Makes one backup on the host at the other end.
+///
+/// # Errors
+/// What the phone tells the host with a number of MBErrorDomain, or a lost link.
 pub(super) fn backup(phone: &Phone, line: &mut Line, force_full: bool) -> Result<(), Halt> {
     let udid = phone.udid.as_str().to_owned();
     let version = phone.state().version.clone();
@@ -54,10 +49,14 @@ pub(super) fn backup(phone: &Phone, line: &mut Line, force_full: bool) -> Result
     }
     let rows: Vec<Row> = phone.files.list().into_iter().map(Row::new).collect();
     let held = previous_status(line, &udid)?;
-    let leftovers = !list(line, &format!("{udid}/Snapshot"))?.is_empty();
-    let payloads = payloads_held(line, &udid)?;
+    if held.is_none() {
+        // Seen on an empty target only: a host may have no such folder, and not every host forgives the question.
+        list(line, &format!("{udid}/Snapshot"))?;
+    }
+    let (payloads, leftovers) = tree_held(line, &udid)?;
     let previous = match held {
-        Some(status) if !force_full && status.is_modern() && status.snapshot_state == "finished" => {
+        // While a snapshot was uploading the old tree stood untouched beside it, so it is as good as before.
+        Some(s) if !force_full && s.is_modern() && ["finished", "uploading"].contains(&s.snapshot_state.as_str()) => {
             previous_manifest(phone, line, &udid, &payloads)?
         }
         _ => None,
@@ -125,102 +124,6 @@ fn random_number() -> u64 {
     random_bytes(8).first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b))
 }
 
-// -- what the host holds --
-
-/// Brings one small file; none when the host has no such file.
-pub(super) fn fetch_small(line: &mut Line, path: String, progress: f64) -> Result<Option<Vec<u8>>, Halt> {
-    let (mut bytes, mut failed) = (Vec::new(), false);
-    let status = line.download(vec![path], progress, false, |got| {
-        match got {
-            Got::Data(data) if bytes.len() + data.len() > MAX_SMALL => {
-                return Err(Error::new(ErrorKind::InvalidData, "a property list beyond 64 MiB"));
-            }
-            Got::Data(data) => bytes.extend_from_slice(data),
-            Got::Failed(_) => failed = true,
-            Got::Name(_) | Got::End => {}
-        }
-        Ok(())
-    })?;
-    Ok((status.code == DlCode::OK && !failed).then_some(bytes))
-}
-
-/// Brings Manifest.db into a folder of its own; none when the host has none.
-pub(super) fn fetch_db(line: &mut Line, path: String, progress: f64) -> Result<Option<tempfile::TempDir>, Halt> {
-    let folder = tempfile::tempdir()?;
-    let mut file = File::create(folder.path().join("Manifest.db"))?;
-    let (mut size, mut failed) = (0_u64, false);
-    let status = line.download(vec![path], progress, false, |got| {
-        match got {
-            Got::Data(data) => {
-                size += data.len() as u64;
-                if size > MAX_DB {
-                    return Err(Error::new(ErrorKind::InvalidData, "a Manifest.db beyond 8 GiB"));
-                }
-                file.write_all(data)?;
-            }
-            Got::Failed(_) => failed = true,
-            Got::Name(_) | Got::End => {}
-        }
-        Ok(())
-    })?;
-    Ok((status.code == DlCode::OK && !failed).then_some(folder))
-}
-
-fn previous_status(line: &mut Line, udid: &str) -> Result<Option<Status>, Halt> {
-    let bytes = fetch_small(line, format!("{udid}/Status.plist"), 0.0)?;
-    Ok(bytes.and_then(|bytes| Status::parse(&bytes)))
-}
-
-pub(super) fn list(line: &mut Line, path: &str) -> Result<Vec<crate::wire::devicelink::Entry>, Halt> {
-    let status = line.ask(FromDevice::ContentsOfDirectory { path: path.to_owned() })?;
-    Ok(if status.code == DlCode::OK { status.entries() } else { Vec::new() })
-}
-
-/// All payloads in the main tree and their sizes.
-fn payloads_held(line: &mut Line, udid: &str) -> Result<HashMap<String, u64>, Halt> {
-    let mut held = HashMap::new();
-    for folder in list(line, udid)? {
-        let is_prefix = folder.name.len() == 2 && folder.name.bytes().all(|b| b.is_ascii_hexdigit());
-        if !is_prefix || folder.kind != EntryKind::Directory {
-            continue;
-        }
-        for file in list(line, &format!("{udid}/{}", folder.name))? {
-            if file.kind == EntryKind::Regular {
-                held.insert(format!("{}/{}", folder.name, file.name), file.size);
-            }
-        }
-    }
-    Ok(held)
-}
-
-/// The manifest on the host, when an incremental backup can be built on it.
-fn previous_manifest(
-    phone: &Phone,
-    line: &mut Line,
-    udid: &str,
-    payloads: &HashMap<String, u64>,
-) -> Result<Option<Previous>, Halt> {
-    let facts = fetch_small(line, format!("{udid}/Manifest.plist"), 0.0)?.and_then(|b| ManifestFacts::parse(&b));
-    let ours = facts.is_some_and(|f| !f.encrypted && f.udid.as_deref() == Some(udid) && f.version == "10.0");
-    if !ours {
-        return Ok(None);
-    }
-    let Some(folder) = fetch_db(line, format!("{udid}/Manifest.db"), 0.0)? else { return Ok(None) };
-    let rows = match manifest::read_db(&folder.path().join("Manifest.db")) {
-        Ok(rows) => rows,
-        Err(why) => {
-            phone.remember("backup.old-manifest", serde_json::json!({ "bad": why }));
-            return Ok(None);
-        }
-    };
-    let whole = rows.iter().filter(|r| r.flags == 1).all(|r| payloads.get(&payload_name(&r.id)) == Some(&r.file.size));
-    if !whole {
-        phone.remember("backup.old-manifest", serde_json::json!({ "bad": "references files not in backup" }));
-        return Ok(None);
-    }
-    Ok(Some(Previous { rows: rows.into_iter().map(|row| (row.id, row)).collect() }))
-}
-
 fn unchanged(row: &Row, old: Option<&OldRow>) -> bool {
     let Some(old) = old else { return false };
     let entry = &row.entry;
@@ -264,7 +167,7 @@ fn order_directory(line: &mut Line, path: &str) -> Result<(), Halt> {
     }
 }
 
-fn uploaded(status: crate::wire::devicelink::Status) -> Result<(), Halt> {
+fn uploaded(status: Answer) -> Result<(), Halt> {
     match status.code {
         DlCode::OK => Ok(()),
         DlCode::NO_SPACE => Err(Halt::refused(105, "Insufficient free disk space on drive to back up")),
@@ -312,25 +215,8 @@ fn device_path(row: &Row) -> String {
 }
 
 fn upload_files(phone: &Phone, line: &mut Line, udid: &str, wanted: &[(Row, bool)], bytes: u64) -> Result<(), Halt> {
-    let hostile = line.faults().hostile_path.clone();
-    let hostile_in = line.faults().hostile_in;
-    if let Some(path) = hostile.clone() {
-        if hostile_in == HostileIn::Upload {
-            let content = Ok(Content::Bytes(b"This must not land outside the backup.\n".as_slice().into()));
-            let file = Outgoing { device_path: "/.ba/mobile/hostile".into(), host_path: path, content };
-            uploaded(line.upload(0.1, 39, Some(1), &[file])?)?;
-        } else {
-            let udid_path = format!("{udid}/Status.plist");
-            let status = line.ask(match hostile_in {
-                HostileIn::CreateDirectory => FromDevice::CreateDirectory { path },
-                HostileIn::MoveTo => FromDevice::MoveItems { items: vec![(udid_path, path)], progress: None },
-                HostileIn::MoveFrom => FromDevice::MoveItems { items: vec![(path, udid_path)], progress: None },
-                HostileIn::Remove => FromDevice::RemoveItems { paths: vec![path], progress: None },
-                HostileIn::List => FromDevice::ContentsOfDirectory { path },
-                HostileIn::Copy | HostileIn::Upload => FromDevice::CopyItem { from: udid_path, to: path },
-            })?;
-            phone.remember("backup.hostile", serde_json::json!({ "code": status.code.0 }));
-        }
+    if let Some(path) = line.faults().hostile_path.clone() {
+        be_hostile(phone, line, udid, path)?;
     }
     let mut folders = BTreeSet::new();
     let (mut at, mut sent, mut batch_number) = (0, 0_u64, 0_u64);
@@ -360,6 +246,26 @@ fn upload_files(phone: &Phone, line: &mut Line, udid: &str, wanted: &[(Row, bool
         uploaded(line.upload(progress, batch_bytes, Some(0x1_0000_0000 + (batch_number << 8)), &batch)?)?;
         tracing::trace!(ecid = %phone.ecid, batch_number, batch_bytes, "backup batch");
     }
+    Ok(())
+}
+
+/// The fault: one message with a path that no host may follow. Whatever the host answers, the backup goes on.
+fn be_hostile(phone: &Phone, line: &mut Line, udid: &str, path: String) -> Result<(), Halt> {
+    let own = format!("{udid}/Status.plist");
+    let answer = match line.faults().hostile_in {
+        HostileIn::Upload => {
+            let content = Ok(Content::Bytes(b"This must not land outside the backup.\n".as_slice().into()));
+            let file = Outgoing { device_path: "/.ba/mobile/hostile".into(), host_path: path, content };
+            line.upload(0.1, 39, Some(1), &[file])?
+        }
+        HostileIn::CreateDirectory => line.ask(FromDevice::CreateDirectory { path })?,
+        HostileIn::MoveTo => line.ask(FromDevice::MoveItems { items: vec![(own, path)], progress: None })?,
+        HostileIn::MoveFrom => line.ask(FromDevice::MoveItems { items: vec![(path, own)], progress: None })?,
+        HostileIn::Remove => line.ask(FromDevice::RemoveItems { paths: vec![path], progress: None })?,
+        HostileIn::List => line.ask(FromDevice::ContentsOfDirectory { path })?,
+        HostileIn::Copy => line.ask(FromDevice::CopyItem { from: own, to: path })?,
+    };
+    phone.remember("backup.hostile", serde_json::json!({ "code": answer.code.0 }));
     Ok(())
 }
 
@@ -439,7 +345,7 @@ fn check_result(
     if size != db.size() || back.sha1()? != db.sha1()? {
         return Err(broken("Manifest.db"));
     }
-    let held = payloads_held(line, udid)?;
+    let (held, _) = tree_held(line, udid)?;
     let whole = kept.iter().filter(|r| r.is_file()).all(|r| held.get(&payload_name(&r.id)) == Some(&r.entry.size()));
     if !whole {
         return Err(Halt::refused(205, "Manifest references files not in backup"));

@@ -261,7 +261,7 @@ fn refusals_have_their_numbers() {
 fn the_backup_password_is_checked() {
     let root = tempfile::tempdir().unwrap();
     let phone = phone_of(spec());
-    let mut change = |old: Option<&str>, new: Option<&str>| {
+    let change = |old: Option<&str>, new: Option<&str>| {
         let (old, new) = (old.map(Password::new), new.map(Password::new));
         let request = Request::ChangePassword { target: phone.udid.to_string(), old, new };
         (code(&phone, root.path(), &request), phone.state().backup_password.clone())
@@ -387,4 +387,96 @@ fn a_file_that_nobody_has_is_asked_for_in_a_restore() {
     assert_eq!(host.hostile, ["../secret"]);
     host.leave();
     assert_eq!(memo(&phone, "restore.missing-asked")["code"], -13);
+}
+
+#[test]
+fn a_hostile_manifest_is_refused_by_name() {
+    let root = tempfile::tempdir().unwrap();
+    let phone = phone_of(spec());
+    good(&phone, root.path(), &backup_request(&phone, false));
+    let path = root.path().join(phone.udid.as_str()).join("Manifest.db");
+    let whole = fs::read(&path).unwrap();
+    let before = phone.files.digest_of_user_data();
+    let rows = [
+        ("HomeDomain", "Library/../../x", 1, 5, "File path is invalid"),
+        ("../etc", "passwd", 1, 5, "File path is invalid"),
+        ("HomeDomain", "huge", 1, u64::MAX >> 1, "Manifest entry is invalid"),
+        ("HomeDomain", "odd", 8, 0, "Manifest entry is invalid"),
+        ("HomeDomain", "missing", 1, 0, "Multiple errors downloading files"),
+    ];
+    for (domain, relative, flags, size, text) in rows {
+        fs::write(&path, &whole).unwrap();
+        let file = MbFile { path: relative.into(), size, mode: 0o100_644, ..MbFile::default() };
+        let id = furnish::hex(&file_id(domain, relative));
+        let db = rusqlite::Connection::open(&path).unwrap();
+        let row = rusqlite::params![id, domain, relative, flags, file.to_blob().unwrap()];
+        db.execute("INSERT INTO Files VALUES (?1, ?2, ?3, ?4, ?5)", row).unwrap();
+        db.pragma_update(None, "journal_mode", "DELETE").unwrap();
+        db.close().unwrap();
+        let end = session(&phone, root.path(), &restore_request(&phone, options())).0.unwrap();
+        assert_eq!(end.code, 205);
+        assert!(end.description.starts_with(text), "{}", end.description);
+    }
+    assert_eq!(phone.files.digest_of_user_data(), before);
+}
+
+#[test]
+fn a_backup_of_another_phone_is_taken_by_its_source_name() {
+    let root = tempfile::tempdir().unwrap();
+    let old = phone_of(PhoneSpec { name: "Old one".into(), ..spec() });
+    good(&old, root.path(), &backup_request(&old, false));
+    let new = Phone::new(PhoneSpec { name: "New one".into(), photos: 0, ..spec() }, 1, 1000.0).unwrap();
+    assert_ne!(old.udid, new.udid);
+    let source = Some(old.udid.to_string());
+    let all = RestoreOptions { remove_others: true, ..options() };
+    good(&new, root.path(), &Request::Restore { target: new.udid.to_string(), source, options: all });
+    assert_eq!(new.files.digest_of_user_data(), old.files.digest_of_user_data());
+    assert_eq!(new.state().name, "Old one");
+}
+
+#[test]
+fn nonsense_from_a_host_ends_the_session_and_nothing_else() {
+    use std::io::{Read, Write};
+    let prefixes: [&[u8]; 6] =
+        [b"", b"\xff\xff\xff\xff", b"\0\0\0\x08bplist00", b"\0\0\0\x05<plis", b"\0\0\0\0", b"GET / HTTP/1.1\r\n\r\n"];
+    for prefix in prefixes {
+        let phone = phone_of(PhoneSpec::default());
+        let (mut host, device) = std::os::unix::net::UnixStream::pair().unwrap();
+        let served = Arc::clone(&phone);
+        let agent = std::thread::spawn(move || serve_mobilebackup2(served, Box::new(device)));
+        host.write_all(prefix).unwrap();
+        host.shutdown(std::net::Shutdown::Write).unwrap();
+        host.read_to_end(&mut Vec::new()).unwrap();
+        agent.join().unwrap();
+        assert_eq!(phone.remembered("backup.link-lost"), 1, "{prefix:?}");
+    }
+}
+
+#[test]
+fn an_incremental_backup_that_was_cut_goes_on_from_the_old_one() {
+    let root = tempfile::tempdir().unwrap();
+    let phone = faulty(|f| f.cut_at_file = Some(2));
+    let earlier = phone_of(spec());
+    good(&earlier, root.path(), &backup_request(&earlier, false));
+    for name in ["a", "b", "c"] {
+        phone.files.put("HomeDomain", &format!("Library/{name}"), name.into()).unwrap();
+    }
+    assert!(session(&phone, root.path(), &backup_request(&phone, false)).0.is_err());
+    assert!(root.path().join(phone.udid.as_str()).join("Snapshot").exists());
+    assert_eq!(status(root.path(), &phone).snapshot_state, "uploading");
+    let log = good(&earlier, root.path(), &backup_request(&earlier, false));
+    assert_eq!(memo(&earlier, "backup.finished")["full"], false);
+    let first_remove = log.iter().position(|l| l == "remove 1").unwrap();
+    assert!(first_remove < log.iter().position(|l| l.starts_with("upload")).unwrap(), "the left Snapshot goes first");
+    assert!(!root.path().join(phone.udid.as_str()).join("Snapshot").exists());
+}
+
+#[test]
+fn faults_are_written_in_toml_and_unknown_ones_are_refused() {
+    let text =
+        "cut_at_byte = 5\nhostile_path = \"../x\"\nhostile_in = \"move-to\"\nfinal_error = { code = 3, text = \"x\" }";
+    let faults: Faults = toml::from_str(text).unwrap();
+    assert_eq!((faults.cut_at_byte, faults.hostile_in), (Some(5), HostileIn::MoveTo));
+    assert_eq!(faults.final_error.unwrap().code, 3);
+    assert!(toml::from_str::<Faults>("cut_at_bite = 5").is_err());
 }
