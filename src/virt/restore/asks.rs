@@ -2,7 +2,7 @@
 
 use super::asr;
 use super::check::{self, Judged};
-use super::line::{Channel, DataPort, Failure, HOST_LIMIT, Stop, gone, lock, read_message};
+use super::line::{Channel, DataPort, Failure, HOST_LIMIT, Stop, gone, lock};
 use super::run::Run;
 use super::script::{Act, Fud};
 use super::updaters;
@@ -12,6 +12,7 @@ use crate::wire::restored::{BbUpdateStatus, DataRequest, FILE_DATA_PIECE, FromDe
 use plist::{Dictionary, Value};
 use serde_json::json;
 use std::io::Write;
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
@@ -330,8 +331,7 @@ impl Run {
         request.port = Some(own.port);
         self.phone.remember("restore.request", json!({ "type": data::URL_ASSET, "port": own.port, "async": false }));
         channel.write(&self.line, &FromDevice::DataRequest(request))?;
-        let mut link = own.accept()?;
-        let answer = read_message(&mut link).map_err(|err| failure(data::URL_ASSET, &err.to_string()))?;
+        let answer = Channel::Port(own.accept()?).next(&self.line)?;
         let judged = check::url_answer(&answer).and_then(|k| k.map(|_| ()).ok_or_else(|| "no key came".to_owned()));
         self.judge(data::URL_ASSET, judged)
     }
@@ -390,7 +390,8 @@ impl Run {
         request.port = Some(own.port);
         self.request(&request, false)?;
         let mut link = own.accept()?;
-        link.write_all(&cpio(&[(".", 0o040_755), ("TRAILER!!!", 0)])).map_err(gone)
+        link.write_all(&cpio(&[(".", 0o040_755), ("TRAILER!!!", 0)])).map_err(gone)?;
+        link.shutdown(Shutdown::Both).map_err(gone)
     }
 
     fn start_asr(self: &Arc<Self>) -> Result<(), Stop> {

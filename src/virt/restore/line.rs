@@ -184,6 +184,15 @@ pub(super) enum Channel {
     Port(Link),
 }
 
+/// The phone keeps a copy of each link, so only a shutdown ends one.
+impl Drop for Channel {
+    fn drop(&mut self) {
+        if let Channel::Port(link) = self {
+            let _ = link.shutdown(Shutdown::Both);
+        }
+    }
+}
+
 impl Channel {
     pub fn next(&mut self, line: &Line) -> Result<Dictionary, Stop> {
         match self {
