@@ -78,7 +78,7 @@ impl Run {
             Act::Modem { first, asynchronous } => self.ask_modem(*first, *asynchronous),
             Act::Output => self.offer_output(),
             Act::Asr => {
-                let port = DataPort::open(&self.phone, Some(crate::wire::asr::PORT), self.take_refusal());
+                let port = DataPort::open(&self.phone, crate::wire::asr::PORT, self.take_refusal());
                 let mut request = DataRequest::new(data::SYSTEM_IMAGE_DATA);
                 request.raw.insert("WillSendImageVerificationProgress".into(), true.into());
                 self.request(&request, false)?;
@@ -155,7 +155,7 @@ impl Run {
 
     /// Asks and gives the channel that the answer comes on.
     fn open(&self, mut request: DataRequest, port: bool, asynchronous: bool) -> Result<Channel, Stop> {
-        let mut own = port.then(|| DataPort::open(&self.phone, None, self.take_refusal()));
+        let mut own = port.then(|| self.data_port());
         request.port = own.as_ref().map(|p| p.port);
         self.request(&request, asynchronous)?;
         Ok(match &mut own {
@@ -325,7 +325,7 @@ impl Run {
 
     /// The key of an encrypted image is asked for after its first piece, on a port of its own.
     fn key_of_pieces(&self, channel: &mut Channel, url: &str) -> Result<(), Stop> {
-        let mut own = DataPort::open(&self.phone, None, false);
+        let mut own = self.data_port();
         let mut request =
             DataRequest::new(data::URL_ASSET).argument("RequestMethod", "GET").argument("RequestURL", url);
         request.port = Some(own.port);
@@ -385,7 +385,7 @@ impl Run {
 
     /// What the updaters wrote: a cpio archive on a data port, empty but for its root.
     fn offer_output(&self) -> Result<(), Stop> {
-        let mut own = DataPort::open(&self.phone, None, self.take_refusal());
+        let mut own = self.data_port();
         let mut request = DataRequest::new(data::BASEBAND_UPDATER_OUTPUT_DATA);
         request.port = Some(own.port);
         self.request(&request, false)?;
@@ -395,7 +395,7 @@ impl Run {
     }
 
     fn start_asr(self: &Arc<Self>) -> Result<(), Stop> {
-        let port = DataPort::open(&self.phone, None, self.take_refusal());
+        let port = self.data_port();
         let mut request = DataRequest::new(data::SYSTEM_IMAGE_DATA);
         request.port = Some(port.port);
         request.raw.insert("WillSendImageVerificationProgress".into(), true.into());

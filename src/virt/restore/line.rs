@@ -133,17 +133,10 @@ pub(super) struct DataPort {
 }
 
 impl DataPort {
-    /// `port` none takes a free one. A late port is announced before it listens, so that the first
-    /// connections are refused.
-    pub fn open(phone: &Arc<Phone>, port: Option<u16>, late: bool) -> Self {
-        let (port, links) = match port {
-            Some(port) => (port, phone.listen(port)),
-            None => phone.listen_any(),
-        };
-        if late {
-            phone.close_port(port);
-        }
-        DataPort { phone: Arc::clone(phone), port, links: (!late).then_some(links), late }
+    /// A late port is announced before it listens, so that the first connections are refused.
+    pub fn open(phone: &Arc<Phone>, port: u16, late: bool) -> Self {
+        let links = (!late).then(|| phone.listen(port));
+        DataPort { phone: Arc::clone(phone), port, links, late }
     }
 
     /// The host's connection.
