@@ -2,7 +2,7 @@
 
 use super::asr;
 use super::check::{self, Judged};
-use super::line::{Channel, DataPort, Failure, HOST_LIMIT, Stop, gone, lock, read_message};
+use super::line::{Channel, DataPort, Failure, HOST_LIMIT, Stop, gone, lock};
 use super::run::Run;
 use super::script::{Act, Fud};
 use super::updaters;
@@ -12,6 +12,7 @@ use crate::wire::restored::{BbUpdateStatus, DataRequest, FILE_DATA_PIECE, FromDe
 use plist::{Dictionary, Value};
 use serde_json::json;
 use std::io::Write;
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
@@ -77,7 +78,7 @@ impl Run {
             Act::Modem { first, asynchronous } => self.ask_modem(*first, *asynchronous),
             Act::Output => self.offer_output(),
             Act::Asr => {
-                let port = DataPort::open(&self.phone, Some(crate::wire::asr::PORT), self.take_refusal());
+                let port = DataPort::open(&self.phone, crate::wire::asr::PORT, self.take_refusal());
                 let mut request = DataRequest::new(data::SYSTEM_IMAGE_DATA);
                 request.raw.insert("WillSendImageVerificationProgress".into(), true.into());
                 self.request(&request, false)?;
@@ -154,7 +155,7 @@ impl Run {
 
     /// Asks and gives the channel that the answer comes on.
     fn open(&self, mut request: DataRequest, port: bool, asynchronous: bool) -> Result<Channel, Stop> {
-        let mut own = port.then(|| DataPort::open(&self.phone, None, self.take_refusal()));
+        let mut own = port.then(|| self.data_port());
         request.port = own.as_ref().map(|p| p.port);
         self.request(&request, asynchronous)?;
         Ok(match &mut own {
@@ -324,14 +325,13 @@ impl Run {
 
     /// The key of an encrypted image is asked for after its first piece, on a port of its own.
     fn key_of_pieces(&self, channel: &mut Channel, url: &str) -> Result<(), Stop> {
-        let mut own = DataPort::open(&self.phone, None, false);
+        let mut own = self.data_port();
         let mut request =
             DataRequest::new(data::URL_ASSET).argument("RequestMethod", "GET").argument("RequestURL", url);
         request.port = Some(own.port);
         self.phone.remember("restore.request", json!({ "type": data::URL_ASSET, "port": own.port, "async": false }));
         channel.write(&self.line, &FromDevice::DataRequest(request))?;
-        let mut link = own.accept()?;
-        let answer = read_message(&mut link).map_err(|err| failure(data::URL_ASSET, &err.to_string()))?;
+        let answer = Channel::Port(own.accept()?).next(&self.line)?;
         let judged = check::url_answer(&answer).and_then(|k| k.map(|_| ()).ok_or_else(|| "no key came".to_owned()));
         self.judge(data::URL_ASSET, judged)
     }
@@ -385,16 +385,17 @@ impl Run {
 
     /// What the updaters wrote: a cpio archive on a data port, empty but for its root.
     fn offer_output(&self) -> Result<(), Stop> {
-        let mut own = DataPort::open(&self.phone, None, self.take_refusal());
+        let mut own = self.data_port();
         let mut request = DataRequest::new(data::BASEBAND_UPDATER_OUTPUT_DATA);
         request.port = Some(own.port);
         self.request(&request, false)?;
         let mut link = own.accept()?;
-        link.write_all(&cpio(&[(".", 0o040_755), ("TRAILER!!!", 0)])).map_err(gone)
+        link.write_all(&cpio(&[(".", 0o040_755), ("TRAILER!!!", 0)])).map_err(gone)?;
+        link.shutdown(Shutdown::Both).map_err(gone)
     }
 
     fn start_asr(self: &Arc<Self>) -> Result<(), Stop> {
-        let port = DataPort::open(&self.phone, None, self.take_refusal());
+        let port = self.data_port();
         let mut request = DataRequest::new(data::SYSTEM_IMAGE_DATA);
         request.port = Some(port.port);
         request.raw.insert("WillSendImageVerificationProgress".into(), true.into());

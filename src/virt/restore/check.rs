@@ -2,7 +2,6 @@
 
 use crate::wire::img4::{Algorithm, Im4m, Img4, Property, word};
 use plist::{Dictionary, Value};
-use std::io::Cursor;
 
 /// Why an answer is refused, or nothing.
 pub(super) type Judged = Result<(), String>;
@@ -195,9 +194,7 @@ pub(super) fn integer(dictionary: &Dictionary, key: &str) -> Option<u64> {
 /// BasebandData: a zip; with a nonce asked, the ticket must be in it.
 pub(super) fn baseband(answer: &Dictionary, with_nonce: bool) -> Result<usize, String> {
     let bytes = data(answer, "BasebandData")?;
-    let archive =
-        zip::ZipArchive::new(Cursor::new(bytes)).map_err(|err| format!("BasebandData is no archive: {err}"))?;
-    let names: Vec<String> = archive.file_names().filter_map(|n| n.ok().map(|n| n.into_owned())).collect();
+    let names = archive_names(bytes).ok_or("BasebandData is no archive")?;
     if names.is_empty() {
         return Err("Firmware data does not contain programmer".into());
     }
@@ -205,6 +202,27 @@ pub(super) fn baseband(answer: &Dictionary, with_nonce: bool) -> Result<usize, S
         return Err("no bbticket.der in BasebandData".into());
     }
     Ok(names.len())
+}
+
+/// Names in the directory of a zip, which is all that the modem's updater looks at before it unpacks.
+fn archive_names(bytes: &[u8]) -> Option<Vec<String>> {
+    fn number(bytes: &[u8], at: usize, width: usize) -> Option<usize> {
+        Some(bytes.get(at..at.checked_add(width)?)?.iter().rev().fold(0, |n, b| n << 8 | usize::from(*b)))
+    }
+    let end = bytes.windows(4).rposition(|w| w == b"PK\x05\x06")?;
+    let count = number(bytes, end + 10, 2)?;
+    let mut at = number(bytes, end + 16, 4)?;
+    let mut names = Vec::new();
+    for _ in 0..count {
+        if bytes.get(at..)?.get(..4)? != b"PK\x01\x02" {
+            return None;
+        }
+        let (name, extra, comment) =
+            (number(bytes, at + 28, 2)?, number(bytes, at + 30, 2)?, number(bytes, at + 32, 2)?);
+        names.push(String::from_utf8_lossy(bytes.get(at + 46..at + 46 + name)?).into_owned());
+        at = at + 46 + name + extra + comment;
+    }
+    Some(names)
 }
 
 /// FirmwareResponseData with everything that the tags asked for.
@@ -251,6 +269,30 @@ mod tests {
         assert_eq!(integer(&d, "a"), Some(0x8110));
         assert_eq!(integer(&d, "b"), Some(7));
         assert_eq!(integer(&d, "c"), None);
+    }
+
+    #[test]
+    fn an_archive_is_read_and_a_cut_one_is_not() {
+        // `printf x > bbticket.der; zip -0X a.zip bbticket.der`, by hand.
+        let mut zip = b"PK\x03\x04".to_vec();
+        zip.resize(30, 0);
+        zip.extend_from_slice(b"bbticket.derx");
+        let directory = zip.len() as u32;
+        let mut entry = b"PK\x01\x02".to_vec();
+        entry.resize(46, 0);
+        entry[28] = 12;
+        zip.extend_from_slice(&entry);
+        zip.extend_from_slice(b"bbticket.der");
+        let mut end = b"PK\x05\x06".to_vec();
+        end.resize(22, 0);
+        end[10] = 1;
+        end[16..20].copy_from_slice(&directory.to_le_bytes());
+        zip.extend_from_slice(&end);
+        let answer = |bytes: &[u8]| Dictionary::from_iter([("BasebandData", Value::Data(bytes.to_vec()))]);
+        assert_eq!(baseband(&answer(&zip), true).unwrap(), 1);
+        for length in 0..zip.len() - 4 {
+            assert!(baseband(&answer(&zip[..length]), true).is_err(), "{length}");
+        }
     }
 
     #[test]

@@ -41,16 +41,13 @@ pub(super) fn to_new_system(phone: &Arc<Phone>, system: &Installed, erase: bool)
         }
     }
     if erase {
-        erase_files(phone);
+        phone.files.erase();
+        phone.remember("files.erased", json!({}));
     }
     let (version, build) =
         (system.version.as_ref().map(Version::to_string), system.build.as_ref().map(BuildId::to_string));
     phone.remember("restore.finished", json!({ "version": version, "build": build, "erase": erase }));
     phone.reenumerate(Stage::Normal, Duration::from_secs(10));
-}
-
-fn erase_files(phone: &Arc<Phone>) {
-    phone.remember("files.erased", json!({}));
 }
 
 /// Leaves what a failed run leaves, and reboots into iBoot.

@@ -133,17 +133,10 @@ pub(super) struct DataPort {
 }
 
 impl DataPort {
-    /// `port` none takes a free one. A late port is announced before it listens, so that the first
-    /// connections are refused.
-    pub fn open(phone: &Arc<Phone>, port: Option<u16>, late: bool) -> Self {
-        let (port, links) = match port {
-            Some(port) => (port, phone.listen(port)),
-            None => phone.listen_any(),
-        };
-        if late {
-            phone.close_port(port);
-        }
-        DataPort { phone: Arc::clone(phone), port, links: (!late).then_some(links), late }
+    /// A late port is announced before it listens, so that the first connections are refused.
+    pub fn open(phone: &Arc<Phone>, port: u16, late: bool) -> Self {
+        let links = (!late).then(|| phone.listen(port));
+        DataPort { phone: Arc::clone(phone), port, links, late }
     }
 
     /// The host's connection.
@@ -182,6 +175,15 @@ impl Drop for DataPort {
 pub(super) enum Channel {
     Control,
     Port(Link),
+}
+
+/// The phone keeps a copy of each link, so only a shutdown ends one.
+impl Drop for Channel {
+    fn drop(&mut self) {
+        if let Channel::Port(link) = self {
+            let _ = link.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 impl Channel {

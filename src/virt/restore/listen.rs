@@ -13,6 +13,7 @@ use crate::wire::restored::{self, ToDevice, TypeAnswer};
 use plist::{Dictionary, Value};
 use serde_json::json;
 use std::io::Write;
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -70,8 +71,13 @@ pub fn boot(phone: &Arc<Phone>) {
 
 impl Restored {
     fn serve(self: Arc<Self>, mut link: Link) {
+        self.converse(&mut link);
+        let _ = link.shutdown(Shutdown::Both);
+    }
+
+    fn converse(&self, link: &mut Link) {
         let mut main: Option<Sender<Dictionary>> = None;
-        while let Ok(message) = read_message(&mut link) {
+        while let Ok(message) = read_message(link) {
             if let Some(inbox) = &main {
                 if inbox.send(message).is_err() {
                     return;

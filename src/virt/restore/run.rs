@@ -5,18 +5,20 @@ use super::Faults;
 use super::check::Known;
 use super::fdr::Fdr;
 use super::finish::{self, Installed};
-use super::line::{Failure, Line, Stop, gone, lock};
+use super::line::{DataPort, Failure, Line, Stop, gone, lock};
 use super::script::{Act, Only, Script, Step};
 use crate::wire::restored::{Checkpoint, CheckpointId, FromDevice, Status, ToDevice};
 use plist::{Dictionary, Value};
 use serde_json::json;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A real phone's time that a step takes at least.
 const STEP: Duration = Duration::from_millis(40);
+/// Of the data ports; below it are FDR's.
+const FIRST_PORT: u16 = 49_160;
 /// Bytes of the log that goes with a status.
 const LOG_TAIL: usize = 32 << 10;
 
@@ -35,6 +37,7 @@ pub(super) struct Run {
     pub modem_nonce: Vec<u8>,
     /// Data ports that still refuse their first connection.
     pub refusals: AtomicU32,
+    next_port: AtomicU16,
     pub loops: AtomicU64,
     /// The outcome of an ASR session that runs beside the walk.
     pub asr: Mutex<Option<Receiver<Result<(), Stop>>>>,
@@ -64,6 +67,7 @@ impl Run {
             known: Mutex::default(),
             modem_nonce: super::super::phone::random_bytes(20),
             refusals: AtomicU32::new(faults.data_port_refusals),
+            next_port: AtomicU16::new(FIRST_PORT),
             loops: AtomicU64::new(0),
             asr: Mutex::default(),
             sticky: Mutex::default(),
@@ -329,6 +333,12 @@ impl Run {
         self.phone.remember("restore.silent", json!({}));
         let watch = self.phone.watch();
         while self.phone.stage() == Stage::Restore && watch.recv_timeout(Duration::from_secs(1)).is_err() {}
+    }
+
+    /// A port that was not used before in this restore: a late one must not be given away meanwhile.
+    pub fn data_port(&self) -> DataPort {
+        let port = self.next_port.fetch_add(1, Ordering::SeqCst).clamp(FIRST_PORT, u16::MAX);
+        DataPort::open(&self.phone, port, self.take_refusal())
     }
 
     pub fn take_refusal(&self) -> bool {

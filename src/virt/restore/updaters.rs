@@ -1,8 +1,9 @@
 //! Parts with tickets of their own: what their updaters tell the host, and what they want back.
 //!
 //! An updater names itself, describes its part (identifier, nonce, production mode), and since iOS 16 also
-//! brings the whole request for the signing server; the host fills in nothing but its own head. Values
-//! come from the identity where the manifest has them, so they always fit the build.
+//! brings the whole request for the signing server; the host fills in nothing but its own head. The firmware
+//! was fetched as SourceBootObjectV4 before, so only a ticket is wanted back: pymobiledevice3 sends no more,
+//! and restores real phones. Values come from the identity, so they always fit the build.
 
 use super::super::phone::{Phone, random_bytes};
 use super::check::{Known, integer};
@@ -15,20 +16,20 @@ pub(super) struct Inquiry {
     pub tags: Vec<String>,
 }
 
-/// (prefix of its keys, ticket, wants the firmware itself)
-fn part(updater: &str, known: &Known) -> (&'static str, &'static str, bool) {
+/// (prefix of its keys, ticket)
+fn part(updater: &str, known: &Known) -> (&'static str, &'static str) {
     match updater {
-        "SE" => ("SE,", "SE,Ticket", true),
-        "Savage" if known.has("Yonkers,") => ("Yonkers,", "Yonkers,Ticket", false),
-        "Savage" => ("Savage,", "Savage,Ticket", true),
-        "Rose" => ("Rap,", "Rap,Ticket", true),
-        _ => ("Cryptex1,", "Cryptex1,Ticket", false),
+        "SE" => ("SE,", "SE,Ticket"),
+        "Savage" if known.has("Yonkers,") => ("Yonkers,", "Yonkers,Ticket"),
+        "Savage" => ("Savage,", "Savage,Ticket"),
+        "Rose" => ("Rap,", "Rap,Ticket"),
+        _ => ("Cryptex1,", "Cryptex1,Ticket"),
     }
 }
 
 /// `loops` counts how often this updater has asked before.
 pub(super) fn inquiry(phone: &Phone, known: &Known, updater: &str, loops: u64) -> Inquiry {
-    let (prefix, ticket, wants_firmware) = part(updater, known);
+    let (prefix, ticket) = part(updater, known);
     let key = |name: &str| format!("{prefix}{name}");
     let mut info = Dictionary::new();
     let empty = Dictionary::new();
@@ -75,10 +76,7 @@ pub(super) fn inquiry(phone: &Phone, known: &Known, updater: &str, loops: u64) -
     for (name, value) in own {
         info.insert(key(name), value.clone());
     }
-    let mut tags = vec![ticket.to_owned()];
-    if wants_firmware {
-        tags.push("FirmwareData".to_owned());
-    }
+    let tags = vec![ticket.to_owned()];
 
     let mut request = info.clone();
     request.insert(format!("@{ticket}"), true.into());

@@ -1,3 +1,5 @@
+//! The messages, there and back, and bytes that are none.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -8,7 +8,7 @@ use crate::wire::restored::{self, DataRequest, FromDevice, RestoreOptions, Statu
 use plist::{Dictionary, Value};
 use sha1::Digest;
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -240,14 +240,7 @@ impl Host {
                     tags.iter().filter_map(|t| Some((t.as_string()?.to_owned(), Value::Data(vec![5; 9])))).collect();
                 one("FirmwareResponseData", response.into())
             }
-            "BasebandData" => {
-                let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-                for name in ["sbl1.mbn", "bbticket.der"] {
-                    zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
-                    zip.write_all(b"x").unwrap();
-                }
-                one("BasebandData", Value::Data(zip.finish().unwrap().into_inner()))
-            }
+            "BasebandData" => one("BasebandData", Value::Data(archive(&["sbl1.mbn", "bbticket.der"]))),
             "ReceiptManifest" => one("ReceiptManifest", self.identity.get("Manifest")?.clone()),
             "URLAsset" | "StreamedImageDecryptionKey" => {
                 let mut m = one("ResponseBody", Value::Data(b"-----BEGIN PRIVATE KEY-----".to_vec()))?;
@@ -410,6 +403,22 @@ impl Host {
         }
         seen
     }
+}
+
+/// A zip's directory, without the files.
+fn archive(names: &[&str]) -> Vec<u8> {
+    let mut zip = Vec::new();
+    for name in names {
+        let mut entry = b"PK\x01\x02".to_vec();
+        entry.resize(46, 0);
+        entry[28] = name.len() as u8;
+        zip.extend_from_slice(&entry);
+        zip.extend_from_slice(name.as_bytes());
+    }
+    let mut end = b"PK\x05\x06".to_vec();
+    end.resize(22, 0);
+    end[10] = names.len() as u8;
+    [zip, end].concat()
 }
 
 fn plist_message(link: &mut Link, pending: &mut Vec<u8>) -> Option<Vec<u8>> {
