@@ -1,5 +1,6 @@
 //! The engine and the vault against a phone that keeps the protocol, and one that does not.
 
+mod bench;
 mod fake;
 mod hostile;
 mod sound;
