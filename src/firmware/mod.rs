@@ -14,6 +14,7 @@ mod archive;
 mod archive_tests;
 pub mod catalogue;
 pub mod choice;
+mod directory;
 mod fetch;
 mod gather;
 mod image;
