@@ -227,6 +227,57 @@ fn wrong_content_is_found_when_reading() {
     }
 }
 
+#[test]
+fn an_image_beyond_4_gib_is_read_by_position() {
+    use std::os::unix::fs::FileExt;
+    const SIZE: u64 = 5 << 30;
+    let le = |parts: &[(u64, usize)]| -> Vec<u8> {
+        parts.iter().flat_map(|(value, bytes)| value.to_le_bytes()[..*bytes].to_vec()).collect()
+    };
+    let sizes = le(&[(1, 2), (16, 2), (SIZE, 8), (SIZE, 8)]);
+    let mut local = b"PK\x03\x04".to_vec();
+    local.extend(le(&[(45, 2), (0, 4), (0, 4), (0, 4), (u64::MAX, 8), (8, 2), (20, 2)]));
+    local.extend_from_slice(b"root.dmg");
+    local.extend_from_slice(&sizes);
+    let directory = local.len() as u64 + SIZE + 11;
+    let mut tail = b"PK\x01\x02".to_vec();
+    tail.extend(le(&[
+        (45, 2),
+        (45, 2),
+        (0, 4),
+        (0, 4),
+        (0, 4),
+        (u64::MAX, 8),
+        (8, 2),
+        (20, 2),
+        (0, 8),
+        (0, 4),
+        (0, 2),
+    ]));
+    tail.extend_from_slice(b"root.dmg");
+    tail.extend_from_slice(&sizes);
+    let length = tail.len() as u64;
+    tail.extend_from_slice(b"PK\x06\x06");
+    tail.extend(le(&[(44, 8), (45, 2), (45, 2), (0, 8), (1, 8), (1, 8), (length, 8), (directory, 8)]));
+    tail.extend_from_slice(b"PK\x06\x07");
+    tail.extend(le(&[(0, 4), (directory + length, 8), (1, 4)]));
+    tail.extend_from_slice(b"PK\x05\x06");
+    tail.extend(le(&[(0, 4), (1, 2), (1, 2), (length, 4), (0xFFFF_FFFF, 4), (0, 2)]));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let start = local.len() as u64;
+    file.as_file().write_all_at(&local, 0).unwrap();
+    file.as_file().write_all_at(b"here", start + SIZE - 4).unwrap();
+    file.as_file().write_all_at(&tail, directory).unwrap();
+
+    let ipsw = super::Ipsw::open(file.path()).unwrap();
+    let image = ipsw.stored("root.dmg").unwrap();
+    assert_eq!(image.size, SIZE);
+    let mut end = [0xFF; 12];
+    assert_eq!(image.read_at(SIZE - 8, &mut end).unwrap(), 8);
+    assert_eq!(&end, b"\0\0\0\0here\xFF\xFF\xFF\xFF");
+    assert_eq!(image.read_at(SIZE, &mut end).unwrap(), 0);
+}
+
 proptest::proptest! {
     #[test]
     fn any_damage_is_an_error_or_harmless_but_never_a_panic(

@@ -15,6 +15,7 @@ pub mod baseband;
 mod archive_tests;
 pub mod catalogue;
 pub mod choice;
+mod directory;
 mod fetch;
 mod gather;
 mod image;

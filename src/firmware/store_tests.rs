@@ -98,7 +98,7 @@ fn a_file_that_a_person_brings_is_stored_once_and_found_by_either_digest() {
     assert!(stored.path.parent().unwrap().ends_with(hex(&Sha256::digest(&bytes))));
     let again = put(dir.path(), "other name.ipsw", &bytes);
     assert_eq!(store.add(&again, &mut watch()).unwrap(), stored);
-    assert_eq!(store.list().unwrap(), [stored.clone()]);
+    assert_eq!(store.list().unwrap(), std::slice::from_ref(&stored));
 
     let sha1 = Some(Sha1::digest(&bytes).into());
     let sha256 = Some(Sha256::digest(&bytes).into());
@@ -272,18 +272,9 @@ async fn from_a_product_type_to_a_verified_file() {
     let before = server.asked().len();
     assert_eq!(shop.fetch(firmware).await.unwrap(), stored);
     assert_eq!(server.asked().len(), before, "and none for the third");
-    assert_eq!(
-        choice::identity_for(
-            &*Ipsw::open(&stored.path).unwrap().build_manifest().unwrap(),
-            Cpid(0x8110),
-            Bdid(0x18),
-            None,
-            Behaviour::Erase
-        )
-        .unwrap()
-        .device_class,
-        "d17ap"
-    );
+    let manifest = Ipsw::open(&stored.path).unwrap().build_manifest().unwrap();
+    let identity = choice::identity_for(&manifest, Cpid(0x8110), Bdid(0x18), None, Behaviour::Erase).unwrap();
+    assert_eq!(identity.device_class, "d17ap");
 }
 
 #[tokio::test]

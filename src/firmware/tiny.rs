@@ -27,7 +27,10 @@ pub fn root_image() -> Vec<u8> {
     (0..300_000u32).map(|i| (i / 5) as u8).collect()
 }
 
-fn components() -> Vec<(&'static str, &'static str, Vec<u8>, Option<[u8; 4]>)> {
+/// Name, path, IM4P, and the fourcc that it is sent with where that differs.
+type Part = (&'static str, &'static str, Vec<u8>, Option<[u8; 4]>);
+
+fn components() -> Vec<Part> {
     let kernel = Im4p::build(*b"krnl", "k", &[3; 9000], None);
     vec![
         ("iBSS", "Firmware/dfu/iBSS.d17.im4p", Im4p::build(*b"ibss", "i", &[1; 5000], None), None),

@@ -216,7 +216,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_portal_an_empty_or_a_cut_answer_leaves_the_last_good_copy_in_charge() {
-        let bad: [(&str, &[(&str, &str)], &[u8]); 8] = [
+        type Bad = (&'static str, &'static [(&'static str, &'static str)], &'static [u8]);
+        let bad: [Bad; 8] = [
             ("200 OK", &[("Content-Type", "text/html")], b"{\"n\":9}"),
             ("200 OK", &[], b"<!doctype html><p>Accept our terms"),
             ("200 OK", &[], b""),

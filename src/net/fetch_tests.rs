@@ -331,6 +331,19 @@ async fn a_file_beyond_the_disk_is_not_begun() {
 }
 
 #[tokio::test]
+async fn a_disk_that_fills_up_is_the_hosts_fault() {
+    let bytes = file(900_000);
+    let served = bytes.clone();
+    let server = Loopback::start(move |_, asked, out| cdn(asked, out, &served, "a", usize::MAX));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("incoming")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", dir.path().join("incoming/x.ipsw.part")).unwrap();
+    let fault = tried(&server, &wanted(&server, &bytes), dir.path()).await.result.unwrap_err();
+    assert_eq!(fault.code, Code::DiskFull, "{fault}");
+    assert_eq!(server.asked().len(), 1, "not tried again");
+}
+
+#[tokio::test]
 async fn a_busy_server_is_asked_again() {
     let bytes = file(10_000);
     let served = bytes.clone();

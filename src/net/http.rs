@@ -166,3 +166,42 @@ pub(super) fn looks_html(body: &[u8]) -> bool {
         body.iter().skip_while(|b| b.is_ascii_whitespace()).take(14).map(u8::to_ascii_lowercase).collect();
     start.starts_with(b"<html") || start.starts_with(b"<!doctype html") || start.starts_with(b"<head")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_built_once_and_apart_for_inside_and_outside() {
+        let http = Http::new(&Endpoints::new(None, None, None, None).unwrap(), Limits::default());
+        let (inside, outside) =
+            (Url::parse("http://127.0.0.1:1/").unwrap(), Url::parse("https://gs.apple.com/").unwrap());
+        let mut seen = Vec::new();
+        for url in [&inside, &outside] {
+            for purpose in [For::Documents, For::Files] {
+                let client = std::ptr::from_ref(http.client(url, purpose).unwrap());
+                assert_eq!(client, std::ptr::from_ref(http.clone().client(url, purpose).unwrap()));
+                assert!(!seen.contains(&client));
+                seen.push(client);
+            }
+        }
+    }
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let limits = Limits { pause: Duration::from_millis(10), ..Limits::default() };
+        let pauses: Vec<Duration> = limits.pauses(4).collect();
+        assert_eq!(pauses.len(), 3, "between four attempts");
+        assert!(pauses.windows(2).all(|p| p[0] < p[1]), "{pauses:?}");
+    }
+
+    #[test]
+    fn web_pages_are_known_by_how_they_begin() {
+        for page in [&b"<html>"[..], b"\xEF\xBB\xBF\r\n<!DOCTYPE HTML PUBLIC", b" <HEAD>"] {
+            assert!(looks_html(page));
+        }
+        for other in [&b""[..], b"<?xml version", b"<!DOCTYPE plist", b"PK\x03\x04", b"STATUS=0"] {
+            assert!(!looks_html(other));
+        }
+    }
+}

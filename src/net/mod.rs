@@ -10,6 +10,8 @@
 //! Every wait ends: connecting has a limit, silence has a limit, a document has a limit as a whole. A
 //! download of ten gigabytes has none as long as bytes come.
 
+mod attempt;
+mod digests;
 mod feed;
 mod fetch;
 #[cfg(test)]
@@ -22,11 +24,11 @@ mod part;
 mod relay;
 mod tss;
 
+pub use digests::{Digests, Sums, hash_file, hex, unhex};
 pub use feed::{Document, Shape, document};
 pub use fetch::{Fetched, Place, Turn, Wanted, fetch};
 pub use hosts::{Endpoints, Hosts, is_loopback};
 pub use http::{Http, Limits};
 pub(crate) use part::quarantine;
-pub use part::{Digests, Sums, hash_file, hex, unhex};
 pub use relay::{Relayed, RelayedRequest};
 pub use tss::Tss;

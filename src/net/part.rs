@@ -7,99 +7,17 @@
 //! How much of a part can be believed? After a crash of the process: all of it, the kernel has it. After a
 //! crash of the machine: what was synced. The boot identifier in the state file tells the two apart.
 
+use super::digests::{Digests, Running, Sums, hash_file, hex, unhex};
 use super::fetch::Turn;
 use crate::disk::write_atomic;
 use crate::fault::{Code, Fault};
 use serde::{Deserialize, Serialize};
-use sha1::{Digest, Sha1};
-use sha2::Sha256;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Written to the medium each so many bytes.
 const SYNC_EVERY: u64 = 256 << 20;
 const MAX_STATE: u64 = 64 << 10;
-
-/// What a catalogue says of a file. At least one should be known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Digests {
-    pub sha1: Option<[u8; 20]>,
-    pub sha256: Option<[u8; 32]>,
-}
-
-impl Digests {
-    pub fn is_empty(&self) -> bool {
-        self.sha1.is_none() && self.sha256.is_none()
-    }
-
-    /// The digest that the file has and the catalogue denies, as a sentence; none when all known ones fit.
-    pub fn denied_by(&self, sums: &Sums) -> Option<String> {
-        if let Some(sha256) = self.sha256.filter(|d| *d != sums.sha256) {
-            return Some(format!("SHA-256 is {}, the catalogue says {}", hex(&sums.sha256), hex(&sha256)));
-        }
-        let sha1 = self.sha1.filter(|d| *d != sums.sha1)?;
-        Some(format!("SHA-1 is {}, the catalogue says {}", hex(&sums.sha1), hex(&sha1)))
-    }
-
-    /// Could both describe the same file?
-    fn agree(&self, other: &Digests) -> bool {
-        let same256 = self.sha256.zip(other.sha256).map(|(a, b)| a == b);
-        let same1 = self.sha1.zip(other.sha1).map(|(a, b)| a == b);
-        same256.unwrap_or(true) && same1.unwrap_or(true) && (same256.is_some() || same1.is_some())
-    }
-}
-
-/// The digests of a whole file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sums {
-    pub sha1: [u8; 20],
-    pub sha256: [u8; 32],
-    pub size: u64,
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|n| char::from(DIGITS[usize::from(n)])).collect()
-}
-
-/// Both digests of `file` from where it stands to `length` bytes further, in one pass. `watch` hears the
-/// count of bytes and ends the work by false, which is [`Code::Cancelled`].
-pub fn hash_file(file: &mut fs_err::File, length: u64, watch: &mut dyn FnMut(u64) -> bool) -> Result<Sums, Fault> {
-    let mut sums = Running::default();
-    let mut buffer = vec![0; 1 << 20];
-    while sums.size < length {
-        let want = usize::try_from(length - sums.size).unwrap_or(usize::MAX).min(buffer.len());
-        let count = file.read(&mut buffer[..want]).map_err(|e| Fault::disk(&e))?;
-        if count == 0 {
-            return Err(Fault::new(Code::DiskError, format!("{} became shorter", file.path().display())));
-        }
-        sums.update(&buffer[..count]);
-        if !watch(sums.size) {
-            return Err(Fault::cancelled());
-        }
-    }
-    Ok(sums.finish())
-}
-
-#[derive(Clone, Default)]
-struct Running {
-    sha1: Sha1,
-    sha256: Sha256,
-    size: u64,
-}
-
-impl Running {
-    fn update(&mut self, bytes: &[u8]) {
-        self.sha1.update(bytes);
-        self.sha256.update(bytes);
-        self.size += bytes.len() as u64;
-    }
-    fn finish(&self) -> Sums {
-        let this = self.clone();
-        Sums { sha1: this.sha1.finalize().into(), sha256: this.sha256.finalize().into(), size: self.size }
-    }
-}
 
 #[derive(Serialize, Deserialize, Default)]
 struct Saved {
@@ -322,16 +240,6 @@ impl Saved {
     }
 }
 
-/// Hexadecimal of exactly `N` bytes in either case; none otherwise.
-pub fn unhex<const N: usize>(text: Option<&str>) -> Option<[u8; N]> {
-    let text = text.filter(|t| t.len() == 2 * N && t.is_ascii())?;
-    let mut bytes = [0; N];
-    for (i, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
 fn read_state(path: &Path) -> Option<Saved> {
     let mut bytes = Vec::new();
     fs_err::File::open(path).ok()?.take(MAX_STATE).read_to_end(&mut bytes).ok()?;
@@ -352,6 +260,8 @@ pub(super) fn beside(target: &Path, ending: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha1::{Digest, Sha1};
+    use sha2::Sha256;
 
     fn open(target: &Path, expected: Digests) -> Part {
         let turn = Turn::now(target);

@@ -78,3 +78,44 @@ impl Http {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::loopback::{Loopback, answer};
+    use super::super::{Endpoints, Limits};
+    use super::*;
+
+    fn asked(url: &str, method: &str) -> RelayedRequest {
+        let headers = vec![
+            ("X-Device".to_owned(), "1".to_owned()),
+            ("Host".to_owned(), "evil.example".to_owned()),
+            ("Bad\nName".to_owned(), "x".to_owned()),
+        ];
+        RelayedRequest { method: method.to_owned(), url: url.to_owned(), headers, body: b"question".to_vec() }
+    }
+
+    #[tokio::test]
+    async fn a_device_reaches_key_servers_and_nothing_else() {
+        let server = Loopback::start(|_, asked, out| answer(out, "404 Not Found", &[("X-Key", "k")], &asked.body));
+        let bench = Endpoints::new(Some(&server.root), None, None, None).unwrap();
+        let http = Http::new(&bench, Limits::default());
+        let answer = http.relay(&asked(server.url("keys").as_str(), "POST")).await.unwrap();
+        assert_eq!((answer.status, &answer.body[..]), (404, &b"question"[..]), "its status is the device's to judge");
+        assert!(answer.headers.contains(&("x-key".to_owned(), "k".to_owned())));
+        let seen = &server.asked()[0];
+        assert_eq!((seen.method.as_str(), seen.header("x-device")), ("POST", Some("1")));
+        assert_ne!(seen.header("host"), Some("evil.example"));
+
+        let real = Http::new(&Endpoints::new(None, None, None, None).unwrap(), Limits::default());
+        for (url, method) in [
+            (server.url("keys").as_str(), "GET"),
+            ("https://evil.example/", "GET"),
+            ("https://wkms.sd.apple.com/keys/fetch", "DELETE"),
+            ("file:///etc/passwd", "GET"),
+            ("nonsense", "GET"),
+        ] {
+            let fault = real.relay(&asked(url, method)).await.unwrap_err();
+            assert_eq!(fault.code, Code::HostNotAllowed, "{url}");
+        }
+    }
+}
