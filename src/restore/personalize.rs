@@ -170,11 +170,8 @@ mod tests {
             components: Default::default(),
             raw: dict([(
                 "Info",
-                dict([
-                    ("RequiresNonceSlot", Value::Boolean(slots)),
-                    ("BuildNumber", Value::String("22A3354".into())),
-                ])
-                .into(),
+                dict([("RequiresNonceSlot", Value::Boolean(slots)), ("BuildNumber", Value::String("22A3354".into()))])
+                    .into(),
             )]),
         }
     }

@@ -106,10 +106,7 @@ pub struct Signer {
 }
 
 impl Sign for Signer {
-    fn sign<'a>(
-        &'a self,
-        request: Dictionary,
-    ) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>> {
+    fn sign<'a>(&'a self, request: Dictionary) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>> {
         let data = |key: &str| request.get(key).and_then(Value::as_data).map(<[u8]>::to_vec);
         let number = |key: &str| request.get(key).and_then(Value::as_unsigned_integer).unwrap_or_default();
         let components = request.iter().filter_map(|(name, value)| {
