@@ -201,7 +201,7 @@ impl Chain<'_> {
     ) -> Result<Option<String>, Fault> {
         self.check_cancel()?;
         let ready = personalize::component(self.boot.identity, &self.boot.components, ticket, name).await?;
-        iboot.upload(ready.image, progress).await.map_err(|mut fault| {
+        iboot.upload_from(ready.image, ready.length, progress).await.map_err(|mut fault| {
             fault.detail = format!("{name}: {}", fault.detail);
             fault
         })?;
