@@ -1,0 +1,162 @@
+//! Would this phone boot these bytes? The one judge of every image that comes over USB.
+//!
+//! IMG4 phones read the ticket inside: it must be for this ECID, this chip and board, and the nonce of
+//! the *present* boot stage, and it must hold the digest of the very IM4P that came. The signature itself
+//! is not looked at: the bench has no key of Apple's, and a ticket can only come from its own TSS.
+//! IMG3 phones (A6 and older) take any image whose headers and lengths add up, of the right type.
+
+use crate::facts::models::ImageFormat;
+use crate::virt::phone::Phone;
+use crate::wire::img4::{Algorithm, Im4m, Img4, word};
+
+/// What an accepted image is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// As IMG4 writes it, e.g. `ibss`; IMG3 idents are turned round.
+    pub fourcc: String,
+    /// What its maker wrote, e.g. `iBoot-8422.142.2`; empty where there is none.
+    pub version: String,
+}
+
+/// The types that a stage takes, IMG3 and IMG4 alike.
+pub type Types = &'static [&'static str];
+
+pub const IBSS: Types = &["ibss"];
+pub const IBEC: Types = &["ibec"];
+pub const ANY_BOOT: Types = &["ibss", "ibec"];
+pub const RAMDISK: Types = &["rdsk"];
+pub const DEVICE_TREE: Types = &["rdtr", "dtre"];
+pub const KERNEL: Types = &["rkrn", "krnl"];
+pub const SEP: Types = &["rsep", "sepi"];
+pub const LOGO: Types = &["rlgo", "logo"];
+/// No particular type.
+pub const ANY: Types = &[];
+
+/// # Errors
+/// Why not, in words for the phone's memory.
+pub fn judge(phone: &Phone, image: &[u8], wanted: Types) -> Result<Accepted, String> {
+    let accepted = match phone.model.image {
+        ImageFormat::Img4 => img4(phone, image)?,
+        ImageFormat::Img3 => img3(image)?,
+    };
+    if !wanted.is_empty() && !wanted.contains(&accepted.fourcc.as_str()) {
+        return Err(format!("type {} where {} is wanted", accepted.fourcc, wanted.join(" or ")));
+    }
+    Ok(accepted)
+}
+
+fn img4(phone: &Phone, image: &[u8]) -> Result<Accepted, String> {
+    let img4 = Img4::parse(image).map_err(|e| e.to_string())?;
+    let ticket = Im4m::parse(img4.im4m).map_err(|e| e.to_string())?;
+    let fourcc = word(img4.im4p.fourcc);
+    if ticket.ecid != Some(phone.ecid.0) {
+        return Err(format!("the ticket of {fourcc} is for another ECID"));
+    }
+    if ticket.chip != Some(u64::from(phone.model.cpid.0)) || ticket.board != Some(u64::from(phone.model.bdid.0)) {
+        return Err(format!("the ticket of {fourcc} is for another board"));
+    }
+    if ticket.ap_nonce.as_ref() != Some(&phone.state().ap_nonce) {
+        return Err(format!("the ticket of {fourcc} has another nonce"));
+    }
+    let part = ticket.components.get(&img4.im4p.fourcc).ok_or_else(|| format!("the ticket does not know {fourcc}"))?;
+    let algorithm = Algorithm::by_length(part.digest.len())
+        .ok_or_else(|| format!("the digest of {fourcc} has {} bytes", part.digest.len()))?;
+    if algorithm.digest(&[img4.im4p.whole]) != part.digest {
+        return Err(format!("{fourcc} is not what the ticket signs"));
+    }
+    Ok(Accepted { fourcc, version: img4.im4p.version.to_owned() })
+}
+
+/// An APTicket may stand before the image, padded to a multiple of 64.
+fn img3(bytes: &[u8]) -> Result<Accepted, String> {
+    const MAGIC: &[u8] = b"3gmI";
+    let start = (0..=8192.min(bytes.len()))
+        .step_by(64)
+        .find(|at| bytes.get(*at..*at + 4) == Some(MAGIC))
+        .ok_or("no IMG3 header")?;
+    let image = bytes.get(start..).unwrap_or_default();
+    let number = |at: usize| {
+        let four: [u8; 4] = image.get(at..at + 4)?.try_into().ok()?;
+        Some(u32::from_le_bytes(four))
+    };
+    let (full, ident) = number(4).zip(number(16)).ok_or("an IMG3 header that ends too early")?;
+    if full as usize > image.len() || full < 20 {
+        return Err(format!("IMG3 says {full} bytes, {} came", image.len()));
+    }
+    Ok(Accepted { fourcc: word(ident.to_be_bytes()), version: String::new() })
+}
+
+/// The type of what was uploaded, if it can be seen at all; for memos only.
+pub fn glance(bytes: &[u8]) -> Option<String> {
+    match Img4::parse(bytes) {
+        Ok(img4) => Some(word(img4.im4p.fourcc)),
+        Err(_) => img3(bytes).ok().map(|a| a.fourcc),
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::virt::spec::PhoneSpec;
+    use crate::wire::img4::{Im4mComponent, Im4mFields, Im4p, stitch};
+    use std::collections::BTreeMap;
+
+    /// An image that `phone` takes now.
+    pub fn signed_for(phone: &Phone, fourcc: &str, payload: &[u8]) -> Vec<u8> {
+        let code: [u8; 4] = fourcc.as_bytes().try_into().unwrap();
+        if phone.model.image == ImageFormat::Img3 {
+            let mut image = b"3gmI".to_vec();
+            image.extend_from_slice(&(payload.len() as u32 + 20).to_le_bytes());
+            image.extend_from_slice(&[0; 8]);
+            image.extend_from_slice(&u32::from_be_bytes(code).to_le_bytes());
+            image.extend_from_slice(payload);
+            return image;
+        }
+        let im4p = Im4p::build(code, "iBoot-13822.40.1", payload, None);
+        let digest = Algorithm::Sha384.digest(&[&im4p]);
+        let part = Im4mComponent { digest, ..Im4mComponent::default() };
+        let fields = Im4mFields {
+            ecid: phone.ecid.0,
+            chip: phone.model.cpid.0.into(),
+            board: phone.model.bdid.0.into(),
+            security_domain: 1,
+            production: true,
+            security_mode: true,
+            ap_nonce: phone.state().ap_nonce.clone(),
+            components: BTreeMap::from([(code, part)]),
+            ..Im4mFields::default()
+        };
+        stitch(&im4p, None, &Im4m::build(&fields, |_| vec![1; 48], &[]), None).unwrap()
+    }
+
+    #[test]
+    fn only_the_right_ticket_for_the_right_bytes_boots() {
+        let spec = PhoneSpec { model: "iphone13".into(), ..PhoneSpec::default() };
+        let phone = Phone::new(spec.clone(), 0, 100.0).unwrap();
+        let other = Phone::new(spec, 1, 100.0).unwrap();
+        let image = signed_for(&phone, "ibss", &[7; 5000]);
+        let accepted = judge(&phone, &image, IBSS).unwrap();
+        assert_eq!((accepted.fourcc.as_str(), accepted.version.as_str()), ("ibss", "iBoot-13822.40.1"));
+        assert!(judge(&phone, &image, IBEC).unwrap_err().contains("type ibss"));
+        assert!(judge(&other, &image, IBSS).unwrap_err().contains("another ECID"));
+        let mut flipped = image.clone();
+        flipped[200] ^= 1;
+        assert!(judge(&phone, &flipped, IBSS).unwrap_err().contains("not what the ticket signs"));
+        assert!(judge(&phone, &image[..image.len() - 1], IBSS).is_err());
+        phone.fresh_nonces();
+        assert!(judge(&phone, &image, IBSS).unwrap_err().contains("another nonce"));
+    }
+
+    #[test]
+    fn old_phones_take_what_adds_up_also_behind_a_ticket() {
+        let spec = PhoneSpec { model: "iPhone4,1".into(), ..PhoneSpec::default() };
+        let phone = Phone::new(spec, 0, 100.0).unwrap();
+        let image = signed_for(&phone, "ibec", &[7; 300]);
+        assert!(judge(&phone, &image, IBEC).is_ok());
+        let mut padded = vec![0xFF; 2624];
+        padded.extend_from_slice(&image);
+        assert!(judge(&phone, &padded, IBEC).is_ok());
+        assert!(judge(&phone, &image[..100], IBEC).is_err());
+        assert!(judge(&phone, &[0; 9000], IBEC).is_err());
+    }
+}

@@ -1,0 +1,216 @@
+//! The `/sys` that a client sees: a host controller, its root hub, and the phones on its ports.
+//!
+//! A device's folder is made aside and renamed into place, and attributes are replaced by renames, so
+//! that no client reads half of one.
+
+use super::super::board::Plugged;
+use super::super::descriptors::{self, Set};
+use super::super::identity;
+use crate::facts::modes::APPLE;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+const CONTROLLER: &str = "sys/devices/pci0000:00/0000:00:14.0";
+const HUB: &str = "sys/devices/pci0000:00/0000:00:14.0/usb1";
+const DEVICES: &str = "sys/bus/usb/devices";
+
+/// Device descriptor of a Linux root hub.
+pub const HUB_DEVICE: [u8; 18] = [18, 1, 0, 2, 9, 0, 1, 64, 0x6B, 0x1D, 2, 0, 1, 6, 3, 2, 1, 1];
+/// Its configuration.
+pub const HUB_CONFIGURATION: [u8; 25] =
+    [9, 2, 25, 0, 1, 1, 0, 0xE0, 0, 9, 4, 0, 0, 1, 9, 0, 0, 0, 7, 5, 0x81, 3, 4, 0, 12];
+/// Its strings 1 to 3.
+pub const HUB_STRINGS: [&str; 3] = ["0000:00:14.0", "Herstel's virtual bench", "Linux xhci-hcd"];
+
+/// Major number of USB device nodes.
+const MAJOR: u32 = 189;
+
+pub fn skeleton(root: &Path) -> io::Result<()> {
+    for folder in [HUB, DEVICES, "sys/bus/pci/devices", "sys/dev/char", "sys/class", "dev/.node", "dev/bus/usb/001"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    fs::create_dir_all(root.join("ioctl/dev/bus/usb/001"))?;
+    fs::write(root.join(CONTROLLER).join("uevent"), "DRIVER=xhci_hcd\nPCI_CLASS=C0330\nPCI_SLOT_NAME=0000:00:14.0\n")?;
+    symlink("../../../bus/pci", root.join(CONTROLLER).join("subsystem"))
+}
+
+/// One device's place in the tree.
+pub struct Entry {
+    /// E.g. `1-1`, or `usb1`.
+    pub name: String,
+    pub number: u8,
+    vendor: u16,
+    product: u16,
+    release: u16,
+}
+
+impl Entry {
+    pub fn of(plugged: &Plugged) -> Entry {
+        Entry {
+            name: plugged.model.phone().port_path(),
+            number: plugged.address.device,
+            vendor: APPLE,
+            product: plugged.identity.product,
+            release: descriptors::release(plugged.identity.product),
+        }
+    }
+
+    pub fn hub() -> Entry {
+        Entry { name: "usb1".into(), number: 1, vendor: 0x1D6B, product: 2, release: 0x0601 }
+    }
+
+    /// Below `/sys`, e.g. `/devices/…/usb1/1-1`.
+    pub fn devpath(&self) -> String {
+        let hub = HUB.trim_start_matches("sys");
+        if self.number == 1 { hub.to_owned() } else { format!("{hub}/{}", self.name) }
+    }
+
+    fn folder(&self, root: &Path) -> PathBuf {
+        root.join("sys").join(self.devpath().trim_start_matches('/'))
+    }
+
+    pub fn attribute(&self, root: &Path, name: &str) -> PathBuf {
+        self.folder(root).join(name)
+    }
+
+    pub fn minor(&self) -> u32 {
+        u32::from(self.number) - 1
+    }
+
+    /// `KEY=VALUE` pairs of the kernel's event, less action, path and sequence number.
+    pub fn properties(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("MAJOR", MAJOR.to_string()),
+            ("MINOR", self.minor().to_string()),
+            ("DEVNAME", format!("bus/usb/001/{:03}", self.number)),
+            ("DEVTYPE", "usb_device".into()),
+            ("DRIVER", "usb".into()),
+            ("PRODUCT", format!("{:x}/{:x}/{:x}", self.vendor, self.product, self.release)),
+            ("TYPE", if self.number == 1 { "9/0/1".into() } else { "0/0/0".into() }),
+            ("BUSNUM", "001".into()),
+            ("DEVNUM", format!("{:03}", self.number)),
+        ]
+    }
+
+    pub fn plug(&self, root: &Path, plugged: &Plugged, set: &Set) -> io::Result<()> {
+        let mut descriptors = set.device.to_vec();
+        set.configurations.iter().for_each(|c| descriptors.extend_from_slice(c));
+        let interfaces = set.configurations.first().and_then(|c| c.get(4)).copied().unwrap_or(0);
+        let port = self.name.rsplit('-').next().unwrap_or("1").to_owned();
+        let name = identity::plain_string(plugged.model.phone(), self.product, set.device[15]).unwrap_or_default();
+        let more = [
+            ("bConfigurationValue", plugged.identity.configuration.to_string()),
+            ("bNumConfigurations", set.configurations.len().to_string()),
+            ("bNumInterfaces", format!("{interfaces:2}")),
+            ("bDeviceClass", "00".into()),
+            ("bDeviceSubClass", "00".into()),
+            ("bDeviceProtocol", "00".into()),
+            ("devpath", port),
+            ("manufacturer", "Apple Inc.".into()),
+            ("product", name.to_owned()),
+            ("serial", plugged.identity.serial.clone()),
+        ];
+        self.write(root, &more, &descriptors)
+    }
+
+    fn write(&self, root: &Path, more: &[(&str, String)], descriptors: &[u8]) -> io::Result<()> {
+        let aside = root.join(format!("aside-{}", self.number));
+        if aside.exists() {
+            fs::remove_dir_all(&aside)?;
+        }
+        fs::create_dir(&aside)?;
+        let plain = [
+            ("idVendor", format!("{:04x}", self.vendor)),
+            ("idProduct", format!("{:04x}", self.product)),
+            ("bcdDevice", format!("{:04x}", self.release)),
+            ("bMaxPacketSize0", "64".into()),
+            ("busnum", "1".into()),
+            ("devnum", self.number.to_string()),
+            ("dev", format!("{MAJOR}:{}", self.minor())),
+            ("speed", "480".into()),
+            ("version", " 2.00".into()),
+            ("maxchild", if self.number == 1 { "16".into() } else { "0".to_owned() }),
+            ("authorized", "1".into()),
+        ];
+        for (name, value) in plain.iter().chain(more) {
+            fs::write(aside.join(name), format!("{value}\n"))?;
+        }
+        let event: String = self.properties().iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        fs::write(aside.join("uevent"), event)?;
+        fs::write(aside.join("descriptors"), descriptors)?;
+        let up = "../".repeat(self.devpath().matches('/').count());
+        symlink(format!("{up}bus/usb"), aside.join("subsystem"))?;
+        let folder = self.folder(root);
+        if self.number == 1 {
+            // The hub's folder is there already, its children go inside.
+            for file in fs::read_dir(&aside)? {
+                let file = file?;
+                fs::rename(file.path(), folder.join(file.file_name()))?;
+            }
+            fs::remove_dir(&aside)?;
+        } else {
+            if folder.exists() {
+                fs::remove_dir_all(&folder)?;
+            }
+            fs::rename(&aside, &folder)?;
+        }
+        let target = self.devpath().trim_start_matches('/').to_owned();
+        link(&root.join(DEVICES).join(&self.name), &format!("../../../{target}"))?;
+        link(&root.join("sys/dev/char").join(format!("{MAJOR}:{}", self.minor())), &format!("../../{target}"))
+    }
+
+    pub fn unplug(&self, root: &Path) -> io::Result<()> {
+        remove(&root.join(DEVICES).join(&self.name))?;
+        remove(&root.join("sys/dev/char").join(format!("{MAJOR}:{}", self.minor())))?;
+        match fs::remove_dir_all(self.folder(root)) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+}
+
+pub fn plug_hub(root: &Path) -> io::Result<()> {
+    let descriptors = [&HUB_DEVICE[..], &HUB_CONFIGURATION].concat();
+    let more = [
+        ("bConfigurationValue", "1".into()),
+        ("bNumConfigurations", "1".into()),
+        ("bNumInterfaces", " 1".into()),
+        ("bDeviceClass", "09".into()),
+        ("bDeviceSubClass", "00".into()),
+        ("bDeviceProtocol", "01".into()),
+        ("devpath", "0".into()),
+        ("manufacturer", HUB_STRINGS[2].into()),
+        ("product", HUB_STRINGS[1].into()),
+        ("serial", HUB_STRINGS[0].into()),
+    ];
+    Entry::hub().write(root, &more, &descriptors)
+}
+
+/// What `stat` on the node shall say its number is.
+pub fn node_number(root: &Path, number: u8) -> io::Result<()> {
+    link(
+        &root.join("dev/.node").join(format!("bus_usb_001_{number:03}")),
+        &format!("{MAJOR}:{}", u32::from(number) - 1),
+    )
+}
+
+/// Replaces one attribute in one step.
+pub fn rewrite(attribute: &Path, value: u8) -> io::Result<()> {
+    let aside = attribute.with_extension("aside");
+    fs::write(&aside, format!("{value}\n"))?;
+    fs::rename(&aside, attribute)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn link(at: &Path, target: &str) -> io::Result<()> {
+    remove(at)?;
+    symlink(target, at)
+}
