@@ -201,7 +201,7 @@ impl Chain<'_> {
     ) -> Result<Option<String>, Fault> {
         self.check_cancel()?;
         let ready = personalize::component(self.boot.identity, &self.boot.components, ticket, name).await?;
-        iboot.upload(ready.image, progress).await.map_err(|mut fault| {
+        iboot.upload_from(ready.image, ready.length, progress).await.map_err(|mut fault| {
             fault.detail = format!("{name}: {}", fault.detail);
             fault
         })?;
@@ -209,7 +209,13 @@ impl Chain<'_> {
     }
 
     /// As [`Chain::send`] for a step that has one component, with its progress told.
-    pub async fn send_alone(&self, iboot: &Iboot, ticket: &Arc<Ticket>, name: &str, step: Step) -> Result<Option<String>, Fault> {
+    pub async fn send_alone(
+        &self,
+        iboot: &Iboot,
+        ticket: &Arc<Ticket>,
+        name: &str,
+        step: Step,
+    ) -> Result<Option<String>, Fault> {
         let total = personalize::size(self.boot.identity, &self.boot.components, name);
         let tell = self.boot.tell;
         self.send(iboot, ticket, name, &mut |done| {

@@ -89,11 +89,13 @@ async fn from_dfu_into_the_ramdisk() {
 
 #[tokio::test]
 async fn an_old_ibss_takes_ibec_over_dfu_or_go() {
-    for model in ["iphone5s", "iphone6s", "iphone7", "iphone8"] {
+    let chains = ["iphone5s", "iphone6s", "iphone7", "iphone8"].map(|model| async move {
         let rig = Rig::new(spec(model, ModeSpec::Dfu));
         rig.run().await.unwrap_or_else(|f| panic!("{model}: {f:?}"));
         assert!(rig.until(|p| p.stage() == Stage::Restore).await, "{model}");
-    }
+        rig.phone.remembered("dfu.image")
+    });
+    assert_eq!(futures_util::future::join_all(chains).await, [2, 2, 1, 1]);
 }
 
 #[tokio::test]

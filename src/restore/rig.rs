@@ -2,7 +2,7 @@
 //! does. The phone is the bench's.
 
 use super::boot::{Boot, Target, Waits};
-use super::personalize::Components;
+use super::personalize::{Components, Source};
 use super::ticket::Sign;
 use crate::event::{Event, Recorder, Step};
 use crate::fault::{Code, Fault};
@@ -14,6 +14,7 @@ use crate::wire::img4::{self, Algorithm, Im4m, Im4mComponent, Im4mFields, Im4p};
 use crate::wire::manifest::{BuildIdentity, BuildManifest};
 use plist::{Dictionary, Value};
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,9 +38,10 @@ const PARTS: [(&str, &[u8; 4], &str, usize, bool); 9] = [
 pub struct Files(pub Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
 
 impl Components for Files {
-    fn read(&self, path: &str) -> Result<Vec<u8>, Fault> {
+    fn open(&self, path: &str) -> Result<Source, Fault> {
         let files = self.0.lock().unwrap();
-        files.get(path).cloned().ok_or_else(|| Fault::new(Code::FirmwareDamaged, format!("no {path}")))
+        let bytes = files.get(path).ok_or_else(|| Fault::new(Code::FirmwareDamaged, format!("no {path}")))?;
+        Ok(Source { length: bytes.len() as u64, reader: Box::new(Cursor::new(bytes.clone())) })
     }
     fn size(&self, path: &str) -> Option<u64> {
         self.0.lock().unwrap().get(path).map(|bytes| bytes.len() as u64)
@@ -106,10 +108,7 @@ pub struct Signer {
 }
 
 impl Sign for Signer {
-    fn sign<'a>(
-        &'a self,
-        request: Dictionary,
-    ) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>> {
+    fn sign<'a>(&'a self, request: Dictionary) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>> {
         let data = |key: &str| request.get(key).and_then(Value::as_data).map(<[u8]>::to_vec);
         let number = |key: &str| request.get(key).and_then(Value::as_unsigned_integer).unwrap_or_default();
         let components = request.iter().filter_map(|(name, value)| {

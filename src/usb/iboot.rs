@@ -22,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_secs(45);
 /// Longest time without a byte taken.
 const SILENCE: Duration = Duration::from_secs(30);
+const MAX_DFU_IMAGE: usize = 64 << 20;
 /// udev gives permissions a moment after the device appears, and another program may still look at it.
 const OPEN_TRIES: u32 = 12;
 const ANSWER_TRIES: u32 = 3;
@@ -249,32 +250,31 @@ impl Iboot {
         self.serial.ecid.unwrap_or(Ecid(0))
     }
 
-    /// Uploads to iBoot's load address (recovery), or through DFU, as the mode wants it.
-    /// `progress` hears bytes.
+    /// Uploads as the mode wants it: to iBoot's load address, or through DFU. `progress` hears bytes.
     pub async fn upload(&self, image: Vec<u8>, progress: &mut (dyn FnMut(u64) + Send)) -> Result<(), Fault> {
-        match self.mode {
-            Mode::Dfu => {
-                let job = move |handle: &mut dyn Handle, desk: &Desk| dfu::upload(handle, &image, desk);
-                self.port.run_counting(SILENCE, job, progress).await
-            }
-            _ => {
-                let length = image.len() as u64;
-                self.upload_from(Cursor::new(image), length, progress).await
-            }
-        }
+        let length = image.len() as u64;
+        self.upload_from(Cursor::new(image), length, progress).await
     }
 
-    /// Streams `length` bytes to iBoot's load address (recovery only).
+    /// As [`Iboot::upload`], streamed. A reader that ends too early is `disk-error`; for DFU, whose images have
+    /// a megabyte or two, it is read whole first.
     pub async fn upload_from(
         &self,
         mut image: impl Read + Send + 'static,
         length: u64,
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<(), Fault> {
-        if self.mode != Mode::Recovery {
-            return Err(Fault::new(Code::WrongMode, "streams go to recovery only").on(self.ecid_or_zero()));
+        if self.mode == Mode::Recovery {
+            let job = move |handle: &mut dyn Handle, desk: &Desk| upload(handle, &mut image, length, desk);
+            return self.port.run_counting(SILENCE, job, progress).await;
         }
-        let job = move |handle: &mut dyn Handle, desk: &Desk| upload(handle, &mut image, length, desk);
+        let too_long = || Fault::new(Code::FirmwareDamaged, format!("{length} bytes are no image for DFU"));
+        let size = usize::try_from(length).ok().filter(|n| *n <= MAX_DFU_IMAGE).ok_or_else(too_long)?;
+        let job = move |handle: &mut dyn Handle, desk: &Desk| {
+            let mut whole = vec![0; size];
+            image.read_exact(&mut whole).map_err(|e| Fault::disk(&e))?;
+            dfu::upload(handle, &whole, desk)
+        };
         self.port.run_counting(SILENCE, job, progress).await
     }
 }
