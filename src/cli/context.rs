@@ -14,7 +14,7 @@ use crate::mux::{Mux, MuxAddress};
 use crate::net::{Endpoints, Http, Limits};
 use crate::say::Lang;
 use crate::usb::{Bus, LibUsb};
-use crate::virt::usb::RemoteBus;
+use crate::virt::usb::remote::RemoteBus;
 use etcetera::base_strategy::Xdg;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

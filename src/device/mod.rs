@@ -14,5 +14,5 @@ pub use choose::choose;
 pub use consent::{Consent, Deed, Given};
 pub use fleet::{Change, Fleet};
 pub use intake::{Intake, intake};
-pub use sight::{Eyes, look};
+pub use sight::{Eyes, Look, look};
 pub use state::{Access, Device, Iboot, Identity, Normal, Restoring, Row, State, Trust};

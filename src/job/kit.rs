@@ -4,13 +4,14 @@ use crate::device::Eyes;
 use crate::disk::Folders;
 use crate::event::Teller;
 use crate::fault::Fault;
-use crate::firmware::{Ipsw, Store};
+use crate::firmware::{Ipsw, Store, StoredEntry};
 use crate::net::{Endpoints, Http, RelayedRequest, Tss};
-use crate::restore::personalize::Components;
+use crate::restore::personalize::{Components, Source};
 use crate::restore::ticket::Sign;
 use crate::restore::{Web, WebAnswer};
 use plist::Dictionary;
 use std::future::Future;
+use std::io::{self, Cursor, Read};
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -70,15 +71,32 @@ impl Web for Relay {
     }
 }
 
-/// Components straight from the IPSW.
+/// Components straight from the IPSW: stored ones by position, packed ones unpacked once into memory.
 pub(super) struct FromIpsw(pub Arc<Ipsw>);
 
 impl Components for FromIpsw {
-    fn read(&self, path: &str) -> Result<Vec<u8>, Fault> {
-        self.0.component(path)
+    fn open(&self, path: &str) -> Result<Source, Fault> {
+        if let Some(entry) = self.0.stored(path) {
+            return Ok(Source { length: entry.size, reader: Box::new(ByPosition { entry, at: 0 }) });
+        }
+        let bytes = self.0.component(path)?;
+        Ok(Source { length: bytes.len() as u64, reader: Box::new(Cursor::new(bytes)) })
     }
 
     fn size(&self, path: &str) -> Option<u64> {
         self.0.entry(path).map(|e| e.size)
+    }
+}
+
+struct ByPosition {
+    entry: StoredEntry,
+    at: u64,
+}
+
+impl Read for ByPosition {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.entry.read_at(self.at, buffer).map_err(io::Error::other)?;
+        self.at += read as u64;
+        Ok(read)
     }
 }

@@ -10,12 +10,14 @@ use super::ticket::{Sign, Ticket};
 use crate::fault::{Code, Fault};
 use crate::firmware::baseband;
 use crate::ids::Ecid;
+use crate::wire::img4::MAX_IMAGE;
 use crate::wire::manifest::{BuildIdentity, Flags, ModeFacts};
 use crate::wire::restored::DataRequest;
 use crate::wire::restored::names::data;
 use crate::wire::tss::{self, Peripheral};
 use plist::{Dictionary, Value};
 use std::future::Future;
+use std::io::Read;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -120,14 +122,16 @@ impl Supplies {
     }
 
     async fn signed(&self, name: &str) -> Result<Vec<u8>, Fault> {
-        Ok(personalize::component(&self.identity, &self.components, &self.ticket, name).await?.image)
+        let made = personalize::component(&self.identity, &self.components, &self.ticket, name).await?;
+        whole(made.image).await
     }
 
     async fn shipped(&self, path: &str) -> Result<Vec<u8>, Fault> {
         let (components, path) = (Arc::clone(&self.components), path.to_owned());
-        tokio::task::spawn_blocking(move || components.read(&path))
+        let source = tokio::task::spawn_blocking(move || components.open(&path))
             .await
-            .map_err(|e| Fault::new(Code::Internal, e.to_string()))?
+            .map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
+        whole(source.reader).await
     }
 
     fn path(&self, name: &str) -> Result<&str, Fault> {
@@ -298,6 +302,17 @@ impl Supplies {
             ("ResponseStatus".to_owned(), Value::from(u64::from(got.status))),
         ]))
     }
+}
+
+/// An answer is a property list, so its image is whole in memory; the largest are tens of megabytes.
+async fn whole(reader: Box<dyn Read + Send>) -> Result<Vec<u8>, Fault> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        reader.take(MAX_IMAGE as u64).read_to_end(&mut bytes).map(|_| bytes)
+    });
+    read.await
+        .map_err(|e| Fault::new(Code::Internal, e.to_string()))?
+        .map_err(|e| Fault::new(Code::FirmwareDamaged, e.to_string()))
 }
 
 /// The words of one family of image requests.

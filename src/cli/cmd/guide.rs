@@ -65,7 +65,7 @@ async fn leave(context: &Context, eyes: &crate::device::Eyes, device: &Device) -
     match &device.state {
         State::Recovery(_) => {
             let ecid = device.who().ecid.ok_or_else(|| Fault::new(Code::UnknownModel, "no ECID"))?;
-            rescue::leave_recovery(std::sync::Arc::clone(&eyes.bus), ecid).await?;
+            rescue::out_of_recovery(&eyes.bus, ecid, context.show().as_ref()).await?;
             say_line(&say::text(context.lang, &Text::GuideDone));
             Ok(())
         }
