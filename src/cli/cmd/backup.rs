@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::show::{print_line, size, table::table};
 use crate::cli::{Done, ask};
 use crate::device::{Deed, Normal, Trust};
-use crate::event::{Event, Outcome, Step, Tell};
+use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
 use crate::say::{self, Text};

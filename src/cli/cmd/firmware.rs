@@ -5,7 +5,7 @@ use crate::cli::Done;
 use crate::cli::args::FirmwareVerb;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size, table::table};
-use crate::event::{Event, Outcome, Step, Tell};
+use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
 use crate::firmware::{self, Check, Gathered, Ipsw, Store, Verdict, verify_components};
 use crate::ids::{BuildId, ProductType};

@@ -5,7 +5,7 @@ use crate::cli::Done;
 use crate::cli::args::Way;
 use crate::cli::context::Context;
 use crate::device::{Device, State};
-use crate::event::{Event, Outcome, Request, Tell};
+use crate::event::{Event, Outcome, Request};
 use crate::fault::{Code, Fault};
 use crate::guide::{Act, Goal, Press, sequence};
 use crate::ids::{Mode, PortPath};

@@ -4,7 +4,7 @@ use super::list::say_line;
 use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::device::{Device, Trust};
-use crate::event::{Event, Outcome, Step, Tell};
+use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
 use crate::mux;

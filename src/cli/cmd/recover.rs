@@ -7,7 +7,7 @@ use crate::cli::show::{print_line, size};
 use crate::cli::{Done, ask};
 use crate::device::{Consent, Deed, Device, Given, Identity, look};
 use crate::disk::{JobFolder, Jobs, write_atomic};
-use crate::event::{Event, Outcome, Step, Tell};
+use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
 use crate::job::{self, BackupPlan, Consents, Entry, Job, Kit, Plan, Story, Way};
 use crate::say::{self, Text};

@@ -4,7 +4,7 @@ use super::recover::{Wish, deed, drive, kit, plan_for, show_plan};
 use crate::cli::args::RestoreArgs;
 use crate::cli::context::Context;
 use crate::cli::{Done, ask};
-use crate::event::{Event, Step, Tell};
+use crate::event::{Event, Step};
 use crate::job::{Consents, Job, Way};
 
 pub async fn run(context: &Context, args: RestoreArgs) -> Done {

@@ -1,15 +1,27 @@
-//! Tables: borderless, readable in 80 columns, plain when piped.
+//! Tables: borderless, plain when piped.
 
-use comfy_table::{ContentArrangement, Table, presets};
-
-/// Rows under a header; empty cells print as they are.
+/// Rows under a header, columns two spaces apart; the last column is not padded.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>());
-    for row in rows {
-        table.add_row(row);
+    let mut widths: Vec<usize> = header.iter().map(|h| h.chars().count()).collect();
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
     }
-    let text = table.to_string();
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(&mut header.iter().copied())];
+    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn columns_line_up() {
+        let rows = vec![vec!["a".into(), "é".into(), "x".into()], vec!["bbb".into(), "c".into(), String::new()]];
+        assert_eq!(super::table(&["1", "2", "3"], rows), "1    2  3\na    é  x\nbbb  c");
+    }
 }
