@@ -368,7 +368,8 @@ impl<'a, W: Wire> Session<'a, W> {
     fn local(&mut self, err: &io::Error) -> Status {
         let (code, ours) = code_of(err);
         if ours {
-            self.intake.local.get_or_insert_with(|| Fault::disk(err));
+            let fault = self.tree.map_or_else(|| Fault::disk(err), |tree| tree.fault(err));
+            self.intake.local.get_or_insert(fault);
         }
         Status::error(code, err.to_string())
     }

@@ -163,7 +163,7 @@ pub(super) fn receive_batch<W: Wire>(
                 answer = Status::error(code, err.to_string());
             }
             if ours {
-                intake.local.get_or_insert_with(|| Fault::disk(&err));
+                intake.local.get_or_insert_with(|| tree.fault(&err));
             }
         }
     }

@@ -393,6 +393,11 @@ impl WorkTree {
         }
     }
 
+    /// The fault of a failure of our disk.
+    pub(super) fn fault(&self, err: &io::Error) -> Fault {
+        disk(&self.path, io::Error::new(err.kind(), err.to_string()))
+    }
+
     /// Bytes that may still be written.
     pub(super) fn free_space(&self) -> io::Result<u64> {
         let stat = rustix::fs::fstatvfs(&self.root)?;
