@@ -11,10 +11,11 @@
 use super::ending::{Purpose, Room, fault_of};
 use super::link::{Link, Wire};
 use super::patience::{Patience, Phase};
+use super::plists::{self, Unread};
 use super::receive::{FileError, Intake, receive_batch};
 use super::send::{Outgo, send_batch};
 use super::tree::{Place, WorkTree, code_of};
-use super::{Cancel, Password, RestoreOptions};
+use super::{Cancel, Password, RestoreOptions, Summary};
 use crate::event::{Event, Step, Tell, Unit};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
@@ -93,7 +94,8 @@ pub fn backup<W: Wire>(
 /// Puts the backup in `tree` (opened read-only under the UDID it was made of) back to the device `udid`.
 ///
 /// # Errors
-/// As [`backup`].
+/// As [`backup`]; before anything is sent [`Code::BackupNone`], [`Code::BackupIncomplete`] for one that the device never
+/// finished, and [`Code::BackupPassword`] for an encrypted one without a password.
 pub fn restore<W: Wire>(
     wire: &mut W,
     udid: &Udid,
@@ -103,12 +105,37 @@ pub fn restore<W: Wire>(
     tell: &dyn Tell,
     cancel: &Cancel,
 ) -> Result<Sent, Fault> {
+    may_restore(tree, options).map_err(|fault| fault.during(Step::PutBack))?;
     let source = Some(tree.udid().to_owned());
     let request = Request::Restore { target: udid.to_string(), source, options: options.clone() };
     let mut session = Session::new(wire, Some(tree), Purpose::Restore, patience, tell, cancel)?;
     session.run(&request)?;
     let Outgo { files, bytes, missing, .. } = session.outgo;
     Ok(Sent { files, bytes, missing })
+}
+
+/// What the device would refuse with a number, said before it is asked.
+fn may_restore(tree: &WorkTree, options: &RestoreOptions) -> Result<(), Fault> {
+    let folder = tree.root().join(tree.udid());
+    let status = match plists::read(&folder.join("Status.plist")) {
+        Ok(status) => status,
+        Err(Unread::Missing) => {
+            return Err(Fault::new(Code::BackupNone, format!("{} holds no backup", folder.display())));
+        }
+        Err(Unread::Damaged(why)) => return Err(Fault::new(Code::BackupDamaged, format!("Status.plist {why}"))),
+        Err(Unread::Disk(fault)) => return Err(fault),
+    };
+    match plists::snapshot_state(&status) {
+        Some("finished") => {}
+        state => {
+            let text = format!("the device never finished this backup (its state is {:?})", state.unwrap_or("unknown"));
+            return Err(Fault::new(Code::BackupIncomplete, text));
+        }
+    }
+    if Summary::read(&folder).encrypted == Some(true) && options.password.is_none() {
+        return Err(Fault::new(Code::BackupPassword, "the backup is encrypted and no password was given"));
+    }
+    Ok(())
 }
 
 /// Changes the backup password: only `new` switches encryption on, only `old` off.
@@ -280,7 +307,9 @@ impl<'a, W: Wire> Session<'a, W> {
                 })
             }
             FromDevice::CreateDirectory { path } => {
-                self.change(&path, true, None, |tree, place, _| tree.make_folder(place))
+                let made = self.change(&path, true, None, |tree, place, _| tree.make_folder(place))?;
+                // The one answer that hosts send without a dictionary.
+                Ok(Status { payload: Value::String(EMPTY.into()), ..made })
             }
             FromDevice::RemoveItems { paths, progress } => {
                 let mut status = Status::ok();
@@ -330,7 +359,7 @@ impl<'a, W: Wire> Session<'a, W> {
             return Ok(Status::error(DlCode::OTHER, "This backup is read-only"));
         }
         Ok(match act(tree, from, to) {
-            Ok(()) => Status { payload: Value::String(EMPTY.into()), ..Status::ok() },
+            Ok(()) => Status::ok(),
             Err(err) => self.local(&err),
         })
     }
@@ -339,7 +368,8 @@ impl<'a, W: Wire> Session<'a, W> {
     fn local(&mut self, err: &io::Error) -> Status {
         let (code, ours) = code_of(err);
         if ours {
-            self.intake.local.get_or_insert_with(|| Fault::disk(err));
+            let fault = self.tree.map_or_else(|| Fault::disk(err), |tree| tree.fault(err));
+            self.intake.local.get_or_insert(fault);
         }
         Status::error(code, err.to_string())
     }

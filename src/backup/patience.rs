@@ -15,7 +15,7 @@ pub struct Patience {
     pub prompt: Duration,
     /// Between two messages once it has begun.
     pub between: Duration,
-    /// Inside a message or a file, and for a write that the phone does not take.
+    /// Inside a message or a batch of files, and for a write that the phone does not take.
     pub transfer: Duration,
     /// From a failure on our side to the phone's last word.
     pub farewell: Duration,
@@ -29,7 +29,7 @@ impl Default for Patience {
             greeting: Duration::from_secs(30),
             prompt: Duration::from_secs(32 * 60),
             between: Duration::from_secs(20 * 60),
-            transfer: Duration::from_secs(3 * 60),
+            transfer: Duration::from_secs(5 * 60),
             farewell: Duration::from_secs(60),
             remark: Duration::from_secs(60),
         }

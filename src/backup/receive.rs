@@ -148,7 +148,10 @@ pub(super) fn receive_batch<W: Wire>(
 ) -> Result<Status, Fault> {
     buffer.resize(BUFFER, 0);
     let mut answer = Status::ok();
-    while let Some(device_path) = link.name(Phase::Between)? {
+    // The device may take its time over a batch, less so over the next file of it.
+    let mut phase = Phase::Between;
+    while let Some(device_path) = link.name(phase)? {
+        phase = Phase::Transfer;
         let Some(path) = link.name(Phase::Transfer)? else {
             return Err(Fault::new(Code::LinkGarbage, "a file without a name for the host"));
         };
@@ -160,7 +163,7 @@ pub(super) fn receive_batch<W: Wire>(
                 answer = Status::error(code, err.to_string());
             }
             if ours {
-                intake.local.get_or_insert_with(|| Fault::disk(&err));
+                intake.local.get_or_insert_with(|| tree.fault(&err));
             }
         }
     }

@@ -393,6 +393,11 @@ impl WorkTree {
         }
     }
 
+    /// The fault of a failure of our disk.
+    pub(super) fn fault(&self, err: &io::Error) -> Fault {
+        disk(&self.path, io::Error::new(err.kind(), err.to_string()))
+    }
+
     /// Bytes that may still be written.
     pub(super) fn free_space(&self) -> io::Result<u64> {
         let stat = rustix::fs::fstatvfs(&self.root)?;
@@ -421,4 +426,96 @@ pub(super) fn code_of(err: &io::Error) -> (DlCode, bool) {
 pub(super) fn disk(path: &Path, err: impl Into<io::Error>) -> Fault {
     let err = err.into();
     Fault::disk(&io::Error::new(err.kind(), format!("{}: {err}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    fn tree() -> (tempfile::TempDir, WorkTree) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("U")).unwrap();
+        let tree = WorkTree::open(dir.path(), "U").unwrap();
+        (dir, tree)
+    }
+
+    fn put(tree: &WorkTree, path: &str, text: &str) {
+        tree.create(Place(path)).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    fn get(tree: &WorkTree, path: &str) -> io::Result<String> {
+        let mut text = String::new();
+        tree.read(Place(path))?.0.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    #[test]
+    fn a_new_content_is_a_new_inode_and_the_other_link_keeps_the_old_one() {
+        let (dir, tree) = tree();
+        let other = dir.path().join("older-generation");
+        put(&tree, "U/a", "old");
+        std::fs::hard_link(dir.path().join("U/a"), &other).unwrap();
+        put(&tree, "U/a", "new");
+        assert_eq!(std::fs::read(&other).unwrap(), b"old");
+        tree.put(Place("U/a"), b"newer").unwrap();
+        assert_eq!(
+            (get(&tree, "U/a").unwrap().as_str(), std::fs::read(&other).unwrap().as_slice()),
+            ("newer", &b"old"[..])
+        );
+        put(&tree, "U/deep/er/b", "x");
+        tree.copy(Place("U/deep"), Place("U/copy"), 0).unwrap();
+        assert_eq!(get(&tree, "U/copy/er/b").unwrap(), "x");
+        let inode = |path: &str| dir.path().join(path).metadata().unwrap().ino();
+        assert_ne!(inode("U/deep/er/b"), inode("U/copy/er/b"));
+        assert!(tree.copy(Place("U/deep"), Place("U/deep/in/itself"), 0).is_err());
+    }
+
+    #[test]
+    fn a_move_replaces_a_whole_folder_and_a_removal_takes_one() {
+        let (_dir, tree) = tree();
+        put(&tree, "U/Snapshot/ab/x", "new");
+        put(&tree, "U/ab/y", "old");
+        tree.rename(Place("U/Snapshot/ab"), Place("U/ab")).unwrap();
+        assert_eq!(get(&tree, "U/ab/x").unwrap(), "new");
+        assert!(get(&tree, "U/ab/y").is_err());
+        put(&tree, "U/file", "f");
+        tree.rename(Place("U/file"), Place("U/ab")).unwrap();
+        assert_eq!(get(&tree, "U/ab").unwrap(), "f");
+        put(&tree, "U/Snapshot/cd/z", "z");
+        tree.remove(Place("U/Snapshot")).unwrap();
+        tree.remove(Place("U/Snapshot")).unwrap();
+        assert!(tree.list(Place("U/Snapshot")).unwrap().is_empty());
+        assert_eq!(code_of(&tree.rename(Place("U/none"), Place("U/b")).unwrap_err()), (DlCode::NOT_FOUND, false));
+        assert_eq!(code_of(&tree.create(Place("U/ab/c")).unwrap_err()).0, DlCode::NOT_DIRECTORY);
+    }
+
+    #[test]
+    fn no_symbolic_link_is_followed() {
+        let (dir, tree) = tree();
+        let outside = dir.path().join("outside");
+        std::fs::create_dir(&outside).unwrap();
+        std::fs::write(outside.join("secret"), "untouched").unwrap();
+        symlink(&outside, dir.path().join("U/folder")).unwrap();
+        symlink(outside.join("secret"), dir.path().join("U/file")).unwrap();
+        assert!(tree.read(Place("U/file")).is_err());
+        assert!(tree.read(Place("U/folder/secret")).is_err());
+        assert!(tree.create(Place("U/folder/new")).is_err());
+        assert!(tree.list(Place("U/folder")).is_err());
+        put(&tree, "U/file", "mine");
+        tree.remove(Place("U/folder")).unwrap();
+        assert_eq!(std::fs::read(outside.join("secret")).unwrap(), b"untouched");
+        assert!(!outside.join("new").exists());
+    }
+
+    #[test]
+    fn a_read_only_tree_takes_no_change() {
+        let (dir, tree) = tree();
+        put(&tree, "U/a", "kept");
+        let tree = WorkTree::open_read_only(dir.path(), "U").unwrap();
+        assert!(tree.create(Place("U/a")).is_err() && tree.remove(Place("U/a")).is_err());
+        assert!(tree.rename(Place("U/a"), Place("U/b")).is_err() && tree.make_folder(Place("U/c")).is_err());
+        assert_eq!(get(&tree, "U/a").unwrap(), "kept");
+    }
 }

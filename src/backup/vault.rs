@@ -14,7 +14,7 @@
 //! they may be removed in any order, and none may be written into.
 
 use super::Cancel;
-use super::plists::Summary;
+use super::plists::{self, Summary};
 use super::receive::FileError;
 use super::tree::disk;
 use super::work::Work;
@@ -88,6 +88,12 @@ impl Generation {
     /// The digests of all its files.
     pub fn digests(&self) -> PathBuf {
         self.path.join(DIGESTS)
+    }
+
+    /// The apps that a restore has to ask for (`Applications` of Info.plist); none where the host wrote none.
+    pub fn applications(&self) -> Option<plist::Dictionary> {
+        let mut info = plists::read(&self.folder().join("Info.plist")).ok()?;
+        info.remove("Applications")?.into_dictionary().filter(|apps| !apps.is_empty())
     }
 
     fn read(path: PathBuf, name: String, udid: &Udid) -> Self {

@@ -1,8 +1,9 @@
 //! One run's work tree, from its beginning to its end.
 //!
-//! It begins as a clone of the newest generation: reflinks where the file system has them, else hard links. Both cost
-//! no room; a hard link is safe because nothing here opens an existing file for writing. It is cloned under another
-//! name and renamed when complete, so that a half clone is never taken for a work tree.
+//! It begins as a clone of the newest generation: reflinks where the file system has them, else hard links, which is
+//! safe because nothing here opens an existing file for writing. Neither costs room; a file system with neither (an
+//! exFAT stick) gets copies. It is cloned under another name and renamed when complete, so that a half clone is never
+//! taken for a work tree.
 //!
 //! After an interruption the tree stays for one more run, and only if the phone's own Status.plist says that it was
 //! in the middle: then the phone goes on where it was. A tree whose status says "finished" although the run failed
@@ -66,7 +67,7 @@ impl<'d> Work<'d> {
                 create_private_folder(&cloning)?;
                 let base = newest.as_ref().filter(|_| !full);
                 if let Some(base) = base {
-                    clone(&base.folder(), &cloning.join(desk.udid.as_str()), cancel)?;
+                    clone(&base.folder(), &cloning.join(desk.udid.as_str()), tell, cancel)?;
                 }
                 std::fs::rename(&cloning, &work).map_err(|e| disk(&work, e))?;
                 State { base: base.map(|g| g.name.clone()), full, resumes: 0 }
@@ -144,11 +145,17 @@ fn can_resume(desk: &Desk, work: &Path) -> bool {
 enum How {
     Reflink,
     Link,
+    Copy,
 }
 
-fn clone(from: &Path, to: &Path, cancel: &Cancel) -> Result<(), Fault> {
+fn clone(from: &Path, to: &Path, tell: &dyn Tell, cancel: &Cancel) -> Result<(), Fault> {
     let mut how = How::Reflink;
-    clone_folder(from, to, 0, &mut how, cancel)
+    clone_folder(from, to, 0, &mut how, cancel)?;
+    if how == How::Copy {
+        let text = "this disk has no links between files: every backup takes its full room";
+        tell.tell(Event::Warning { text: text.into() });
+    }
+    Ok(())
 }
 
 fn clone_folder(from: &Path, to: &Path, depth: usize, how: &mut How, cancel: &Cancel) -> Result<(), Fault> {
@@ -181,12 +188,16 @@ fn clone_file(from: &Path, to: &Path, how: &mut How) -> io::Result<()> {
         *how = How::Link;
         std::fs::remove_file(to)?;
     }
-    match std::fs::hard_link(from, to) {
-        Err(err) if err.kind() == io::ErrorKind::TooManyLinks => {
-            let (mut source, mut target) = (File::open(from)?, File::create_new(to)?);
-            io::copy(&mut source, &mut target)?;
-            target.set_modified(source.metadata()?.modified()?)
+    if *how == How::Link {
+        match std::fs::hard_link(from, to).map_err(|e| (e.kind(), e)) {
+            Ok(()) => return Ok(()),
+            // One file with too many names says nothing about the next.
+            Err((io::ErrorKind::TooManyLinks, _)) => {}
+            Err((io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported, _)) => *how = How::Copy,
+            Err((_, err)) => return Err(err),
         }
-        done => done,
     }
+    let (mut source, mut target) = (File::open(from)?, File::create_new(to)?);
+    io::copy(&mut source, &mut target)?;
+    target.set_modified(source.metadata()?.modified()?)
 }

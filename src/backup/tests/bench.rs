@@ -26,17 +26,16 @@ impl Bench {
     }
 
     fn take_with(&self, phone: &Arc<Phone>, patience: Patience) -> Result<(Generation, Verdict), Fault> {
-        let desk = self.vault.take(&phone.udid).unwrap();
-        let work = desk.begin(false, &self.tell, &self.cancel).unwrap();
-        let (mut host, thread) = connect(phone);
         let options = BackupOptions { full: false, patience };
-        let received = backup(&mut host, &phone.udid, work.tree(), &options, &self.tell, &self.cancel);
-        drop(host);
-        thread.join().unwrap();
-        match received {
-            Ok(received) => work.publish(&received, &self.tell, &self.cancel),
-            Err(fault) => work.give_up().and(Err(fault)),
-        }
+        let mut served = None;
+        let open = || {
+            let (host, thread) = connect(phone);
+            served = Some(thread);
+            Ok(host)
+        };
+        let saved = save(&self.vault, &phone.udid, None, &options, open, &self.tell, &self.cancel);
+        served.unwrap().join().unwrap();
+        saved.map(|saved| (saved.generation, saved.verdict))
     }
 }
 

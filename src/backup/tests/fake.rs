@@ -18,6 +18,8 @@ pub const UDID: &str = "00008110-001A2B3C4D5E6F01";
 pub struct Script {
     /// The cable is pulled after so many bytes from the device.
     pub cut_after: Option<u64>,
+    /// One byte from the device is another one.
+    pub flip_at: Option<u64>,
     /// Sent instead of the first upload.
     pub instead: Vec<FromDevice>,
     /// Raw bytes sent instead of the first upload.
@@ -132,7 +134,12 @@ impl FakePhone {
         let mut phone = self.clone();
         let named = std::thread::Builder::new().name("phone".into());
         let serve = move || {
-            let mut talk = Talk { stream: device, left: phone.script.cut_after, seen: Seen::default() };
+            let mut talk = Talk {
+                stream: device,
+                left: phone.script.cut_after,
+                flip: phone.script.flip_at,
+                seen: Seen::default(),
+            };
             let _ = phone.converse(&mut talk);
             talk.await_disconnect();
             (phone, talk.seen)
@@ -281,13 +288,25 @@ impl FakePhone {
 struct Talk {
     stream: UnixStream,
     left: Option<u64>,
+    flip: Option<u64>,
     seen: Seen,
 }
 
 impl Talk {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let may = self.left.map_or(bytes.len(), |left| bytes.len().min(left as usize));
-        self.stream.write_all(&bytes[..may])?;
+        match self.flip {
+            Some(at) if at < may as u64 => {
+                let mut bytes = bytes[..may].to_vec();
+                bytes[at as usize] ^= 0x55;
+                self.flip = None;
+                self.stream.write_all(&bytes)?;
+            }
+            at => {
+                self.flip = at.map(|at| at - may as u64);
+                self.stream.write_all(&bytes[..may])?;
+            }
+        }
         if let Some(left) = &mut self.left {
             *left -= may as u64;
             if may < bytes.len() {

@@ -220,3 +220,75 @@ fn what_nobody_knows_is_answered_and_the_backup_goes_on() {
     phone.script.instead = vec![unknown; 200];
     assert_eq!(bench.run(&mut phone).0.unwrap_err().code, Code::LinkGarbage);
 }
+
+/// Asks to stop as soon as contents flow.
+struct Impatient(Cancel);
+
+impl crate::event::Tell for Impatient {
+    fn tell(&self, event: Event) {
+        if matches!(event, Event::Progress { .. }) {
+            self.0.ask();
+        }
+    }
+}
+
+#[test]
+fn a_wish_to_stop_in_the_middle_of_files_leaves_the_conversation_in_step() {
+    let bench = Bench::new();
+    let mut phone = FakePhone::new(5);
+    phone.set("HomeDomain", "big", &vec![1; 2_000_000]);
+    let generation = bench.run(&mut phone).0.unwrap().0;
+    let before = contents(&generation.path);
+
+    // Files come in.
+    phone.set("HomeDomain", "big", &vec![2; 2_000_000]);
+    let (cancel, options) = (Cancel::new(), BackupOptions { full: false, patience: patience() });
+    let desk = bench.vault.take(&udid()).unwrap();
+    let work = desk.begin(false, &bench.tell, &Cancel::new()).unwrap();
+    let (mut host, thread) = phone.serve();
+    let fault = backup(&mut host, &udid(), work.tree(), &options, &Impatient(cancel.clone()), &cancel).unwrap_err();
+    assert_eq!(fault.code, Code::Cancelled);
+    drop(host);
+    assert!(thread.join().unwrap().1.disconnected);
+    assert!(work.give_up().unwrap(), "the phone was uploading and may go on");
+    assert_eq!(contents(&generation.path), before);
+
+    // Files go out.
+    let cancel = Cancel::new();
+    let tree = WorkTree::open_read_only(&generation.path, UDID).unwrap();
+    let (mut host, thread) = phone.serve();
+    let (options, tell) = (RestoreOptions::default(), Impatient(cancel.clone()));
+    let fault = restore(&mut host, &udid(), &tree, &options, patience(), &tell, &cancel).unwrap_err();
+    assert_eq!(fault.code, Code::Cancelled);
+    drop(host);
+    let seen = thread.join().unwrap().1;
+    assert!(seen.disconnected && seen.restored.len() < 6);
+}
+
+#[test]
+fn a_wrong_byte_anywhere_ends_the_run_or_not_and_hurts_nothing() {
+    let bench = Bench::new();
+    let mut phone = FakePhone::new(4);
+    let first = bench.run(&mut phone).0.unwrap().0;
+    let before = contents(&first.path);
+    phone.set("HomeDomain", "a", &[1; 500]);
+    for at in (0..9000).step_by(283) {
+        phone.script.flip_at = Some(at);
+        let desk = bench.vault.take(&udid()).unwrap();
+        let work = desk.begin(false, &bench.tell, &Cancel::new()).unwrap();
+        let (mut host, thread) = phone.serve();
+        let options = BackupOptions { full: false, patience: impatience() };
+        let received = backup(&mut host, &udid(), work.tree(), &options, &bench.tell, &bench.cancel);
+        drop(host);
+        // The phone may have stumbled over our answer to what it did not say.
+        let _ = thread.join();
+        if received.is_err() {
+            work.give_up().unwrap();
+        }
+        assert_eq!(contents(&first.path), before, "byte {at}");
+    }
+    assert_eq!(bench.vault.generations(&udid()).unwrap().len(), 1);
+    phone.script = Script::default();
+    let (generation, verdict) = bench.run(&mut phone).0.unwrap();
+    assert!(verdict.is_sound() && generation.name != first.name);
+}

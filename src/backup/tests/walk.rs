@@ -180,3 +180,30 @@ fn a_wrong_password_is_a_failure_and_a_right_one_is_not() {
     let fault = change("wrong").unwrap_err();
     assert_eq!((fault.code, fault.number), (Code::BackupPassword, Some(207)));
 }
+
+#[test]
+fn what_cannot_go_well_is_not_begun() {
+    let bench = Bench::new();
+    let mut phone = FakePhone::new(3);
+    let generation = bench.run(&mut phone).0.unwrap().0;
+    assert_eq!(generation.applications(), None);
+    let refused = || {
+        let tree = WorkTree::open_read_only(&generation.path, UDID).unwrap();
+        let (mut host, device) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (options, tell, cancel) = (RestoreOptions::default(), &bench.tell, &bench.cancel);
+        let fault = restore(&mut host, &udid(), &tree, &options, patience(), tell, cancel).unwrap_err();
+        drop(host);
+        // Not a byte was sent.
+        assert_eq!(std::io::Read::read(&mut &device, &mut [0]).unwrap(), 0);
+        fault.code
+    };
+    let put = |name: &str, bytes: Vec<u8>| std::fs::write(generation.folder().join(name), bytes).unwrap();
+    put("Manifest.plist", super::fake::manifest_plist(true));
+    assert_eq!(refused(), Code::BackupPassword);
+    put("Status.plist", status_plist("moving"));
+    assert_eq!(refused(), Code::BackupIncomplete);
+    put("Status.plist", vec![]);
+    assert_eq!(refused(), Code::BackupDamaged);
+    std::fs::remove_file(generation.folder().join("Status.plist")).unwrap();
+    assert_eq!(refused(), Code::BackupNone);
+}
