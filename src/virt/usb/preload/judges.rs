@@ -128,10 +128,10 @@ fn irecovery_shell_gets_and_sets() {
         return;
     }
     for _ in 0..5 {
-        let text = bench.run("irecovery", &["-s"], "getenv build-version\n");
+        let text = bench.run("irecovery", &["-s"], "getenv build-version\n/exit\n");
         assert!(text.contains("iBoot-13822"), "{text}");
     }
-    let text = bench.run("irecovery", &["-s"], "setenv auto-boot false\nsaveenv\ngetenv auto-boot\n");
+    let text = bench.run("irecovery", &["-s"], "setenv auto-boot false\nsaveenv\ngetenv auto-boot\n/exit\n");
     assert!(text.contains("false"), "{text}");
     assert_eq!(bench.phone.state().nvram["auto-boot"], "false");
 }
@@ -164,7 +164,7 @@ fn walk(model: &str) {
         bench.run("irecovery", &["-c", "go"], "");
     }
     await_stage(&changes, Stage::Ibec);
-    let text = bench.run("irecovery", &["-s"], "getenv build-version\n");
+    let text = bench.run("irecovery", &["-s"], "getenv build-version\n/exit\n");
     assert!(text.contains(if model == "iPhone4,1" { "iBoot-" } else { "iBoot-13822.40.1" }), "{text}");
     for (fourcc, bytes, command) in
         [("rdsk", 3_000_000, "ramdisk"), ("rdtr", 90_001, "devicetree"), ("rkrn", 2_000_001, "bootx")]
@@ -211,7 +211,11 @@ fn lsusb_reads_every_descriptor() {
     }
     for (mode, id, wanted) in [
         (ModeSpec::Recovery, "05ac:1281", ["wTotalLength       0x0039", "Apple USB Serial Interface", "EP 4 OUT"]),
-        (ModeSpec::Dfu, "05ac:1227", ["wTotalLength       0x0019", "Apple Mobile Device (DFU Mode)", "DETACH"]),
+        (
+            ModeSpec::Dfu,
+            "05ac:1227",
+            ["wTotalLength       0x0019", "Apple Mobile Device (DFU Mode)", "Will Not Detach"],
+        ),
         (
             ModeSpec::Normal,
             "05ac:12a8",
@@ -289,4 +293,20 @@ fn many_clients_at_once_do_not_disturb_each_other() {
             });
         }
     });
+}
+
+#[test]
+fn an_upload_that_is_cut_ends_the_client_and_the_next_one_works() {
+    if !installed("irecovery") {
+        return;
+    }
+    let mut spec = spec("iphone13", ModeSpec::Recovery);
+    spec.faults.usb.vanish_at_upload_byte = Some(1_000_000);
+    let Some(bench) = bench(spec) else { return };
+    let changes = bench.phone.watch();
+    bench.send("rdsk", 3_000_000);
+    assert_eq!((bench.phone.remembered("usb.vanished"), bench.phone.remembered("iboot.upload")), (1, 0));
+    await_stage(&changes, Stage::Recovery);
+    bench.send("rdsk", 3_000_000);
+    assert_eq!(bench.phone.remembered("iboot.upload"), 1);
 }

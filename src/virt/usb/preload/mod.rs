@@ -62,11 +62,9 @@ impl Emulation {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the folder's path is too long for sockets"));
         }
         sysfs::skeleton(&root)?;
-        let hub = Node::make(&root, 1, Target::Hub, false)?;
-        sysfs::plug_hub(&root)?;
         let board = Board::new(&phones);
         let (present, changes) = board.watch();
-        let mut bus = BusFolder { root: root.clone(), nodes: HashMap::from([(1, hub)]), events: 0, _board: board };
+        let mut bus = BusFolder { root: root.clone(), nodes: HashMap::new(), events: 0, _board: board };
         for plugged in &present {
             bus.arrived(plugged)?;
         }
@@ -147,7 +145,7 @@ impl BusFolder {
             old.close();
         }
         let entry = sysfs::Entry::of(plugged);
-        let target = Target::Phone {
+        let target = Target {
             model: Arc::clone(&plugged.model),
             generation,
             configuration: entry.attribute(&self.root, "bConfigurationValue"),

@@ -4,9 +4,8 @@
 //! `{5, address, length}` makes it send its memory, `{6, address, length}` and bytes make it store them,
 //! `{3, result, errno}` lets the call return.
 
-use super::super::descriptors;
 use super::super::model::{Model, Reply, lock};
-use super::sysfs::{self, HUB_CONFIGURATION, HUB_DEVICE, HUB_STRINGS};
+use super::sysfs;
 use super::urb::*;
 use crate::usb::Setup;
 use rustix::fs::{CWD, FileType, Mode};
@@ -29,15 +28,12 @@ const CAPABILITIES: u32 = 0x1D;
 /// `USB_SPEED_HIGH`.
 const HIGH_SPEED: i64 = 3;
 
-/// What is behind a node.
-pub enum Target {
-    Hub,
-    Phone {
-        model: Arc<Model>,
-        generation: u32,
-        /// The attribute that libusb reads the configuration from.
-        configuration: PathBuf,
-    },
+/// What is behind a node: one enumeration of a phone.
+pub struct Target {
+    pub model: Arc<Model>,
+    pub generation: u32,
+    /// The attribute that libusb reads the configuration from.
+    pub configuration: PathBuf,
 }
 
 /// FIFO that is full while nothing can be reaped.
@@ -223,20 +219,17 @@ impl OpenFile {
         let gone = lock(&self.queue).is_gone();
         Ok(match number {
             12 | 13 => return self.reap(argument),
-            11 => match lock(&self.queue).discard(argument) {
-                true => Ok(0),
-                false => Err(EINVAL),
-            },
+            11 => {
+                let pending = lock(&self.queue).discard(argument);
+                self.node.regate();
+                if pending { Ok(0) } else { Err(EINVAL) }
+            }
             _ if gone => Err(ENODEV),
             3 | 21 => Ok(0),
             4 => {
                 let (interface, alternate) = (self.fetch_u32(argument)?, self.fetch_u32(argument + 4)?);
-                match &self.node.target {
-                    Target::Hub => Ok(0),
-                    Target::Phone { model, generation, .. } => {
-                        done(&model.set_interface(*generation, interface as u8, alternate as u8), EINVAL)
-                    }
-                }
+                let Target { model, generation, .. } = &self.node.target;
+                done(&model.set_interface(*generation, interface as u8, alternate as u8), EINVAL)
             }
             5 => {
                 let value = self.fetch_u32(argument)?;
@@ -259,10 +252,7 @@ impl OpenFile {
                     false => Err(EINVAL),
                 }
             }
-            20 => match &self.node.target {
-                Target::Hub => Ok(0),
-                Target::Phone { model, generation, .. } => done(&model.reset(*generation), ENODEV),
-            },
+            20 => done(&self.node.target.model.reset(self.node.target.generation), ENODEV),
             26 => {
                 self.store(argument, &CAPABILITIES.to_ne_bytes())?;
                 Ok(0)
@@ -273,9 +263,7 @@ impl OpenFile {
     }
 
     fn claim(&self, interface: u32) -> Outcome {
-        if let Target::Phone { model, .. } = &self.node.target
-            && model.faults().busy
-        {
+        if self.node.target.model.faults().busy {
             return Err(EBUSY);
         }
         let mut claims = lock(&self.node.claims);
@@ -289,7 +277,7 @@ impl OpenFile {
     }
 
     fn set_configuration(&self, value: u32) -> Outcome {
-        let Target::Phone { model, generation, configuration } = &self.node.target else { return Ok(0) };
+        let Target { model, generation, configuration } = &self.node.target;
         if model.faults().busy || !lock(&self.node.claims).is_empty() {
             return Err(EBUSY);
         }
@@ -326,13 +314,8 @@ impl OpenFile {
             return Ok(Err(ENOMEM));
         }
         let node = Arc::clone(&self.node);
-        match &node.target {
-            Target::Hub => self.submit_to_hub(urb),
-            Target::Phone { model, generation, .. } => self.submit_to_phone(urb, model, *generation),
-        }
-    }
-
-    fn submit_to_phone(&mut self, urb: Urb, model: &Model, generation: u32) -> io::Result<Outcome> {
+        let Target { model, generation, .. } = &node.target;
+        let generation = *generation;
         let answer = match urb.kind {
             CONTROL => {
                 let Some((setup, length, data)) = self.setup(urb)? else { return Ok(Err(EINVAL)) };
@@ -392,34 +375,6 @@ impl OpenFile {
         }
         let setup = Setup::new(kind, request, u16::from_le_bytes([v0, v1]), u16::from_le_bytes([i0, i1]));
         Ok(Some((setup, length, data)))
-    }
-
-    fn submit_to_hub(&mut self, urb: Urb) -> io::Result<Outcome> {
-        if urb.kind != CONTROL {
-            lock(&self.queue).wait(urb.address);
-            return Ok(Ok(0));
-        }
-        let Some((setup, length, _)) = self.setup(urb)? else { return Ok(Err(EINVAL)) };
-        let [index, kind] = setup.value.to_le_bytes();
-        let data = match (setup.request_type(), setup.request, kind) {
-            (0x80, 6, descriptors::DEVICE) => HUB_DEVICE.to_vec(),
-            (0x80, 6, descriptors::CONFIGURATION) => HUB_CONFIGURATION.to_vec(),
-            (0x80, 6, descriptors::STRING) if index == 0 => descriptors::LANGUAGES.to_vec(),
-            (0x80, 6, descriptors::STRING) => HUB_STRINGS
-                .get(usize::from(index).wrapping_sub(1))
-                .map(|text| descriptors::string(text))
-                .unwrap_or_default(),
-            _ => Vec::new(),
-        };
-        let reply = match data.is_empty() {
-            true => Reply::Stall,
-            false => Reply::Data(data.into_iter().take(length.into()).collect()),
-        };
-        if let Some(finished) = finish(urb, reply) {
-            lock(&self.queue).finish(finished);
-        }
-        self.node.regate();
-        Ok(Ok(0))
     }
 }
 

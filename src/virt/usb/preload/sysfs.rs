@@ -1,4 +1,8 @@
-//! The `/sys` that a client sees: a host controller, its root hub, and the phones on its ports.
+//! The `/sys` that a client sees: a host controller and the phones on its ports.
+//!
+//! The root hub is a folder without attributes, so no client lists it. libusb finds the port numbers all
+//! the same, and libirecovery 1.0.0, which goes on through a device list that it freed, survives: with
+//! one phone there is nothing to go on to.
 //!
 //! A device's folder is made aside and renamed into place, and attributes are replaced by renames, so
 //! that no client reads half of one.
@@ -16,14 +20,6 @@ const CONTROLLER: &str = "sys/devices/pci0000:00/0000:00:14.0";
 const HUB: &str = "sys/devices/pci0000:00/0000:00:14.0/usb1";
 const DEVICES: &str = "sys/bus/usb/devices";
 
-/// Device descriptor of a Linux root hub.
-pub const HUB_DEVICE: [u8; 18] = [18, 1, 0, 2, 9, 0, 1, 64, 0x6B, 0x1D, 2, 0, 1, 6, 3, 2, 1, 1];
-/// Its configuration.
-pub const HUB_CONFIGURATION: [u8; 25] =
-    [9, 2, 25, 0, 1, 1, 0, 0xE0, 0, 9, 4, 0, 0, 1, 9, 0, 0, 0, 7, 5, 0x81, 3, 4, 0, 12];
-/// Its strings 1 to 3.
-pub const HUB_STRINGS: [&str; 3] = ["0000:00:14.0", "Herstel's virtual bench", "Linux xhci-hcd"];
-
 /// Major number of USB device nodes.
 const MAJOR: u32 = 189;
 
@@ -38,7 +34,7 @@ pub fn skeleton(root: &Path) -> io::Result<()> {
 
 /// One device's place in the tree.
 pub struct Entry {
-    /// E.g. `1-1`, or `usb1`.
+    /// E.g. `1-1`.
     pub name: String,
     pub number: u8,
     vendor: u16,
@@ -57,14 +53,9 @@ impl Entry {
         }
     }
 
-    pub fn hub() -> Entry {
-        Entry { name: "usb1".into(), number: 1, vendor: 0x1D6B, product: 2, release: 0x0601 }
-    }
-
     /// Below `/sys`, e.g. `/devices/…/usb1/1-1`.
     pub fn devpath(&self) -> String {
-        let hub = HUB.trim_start_matches("sys");
-        if self.number == 1 { hub.to_owned() } else { format!("{hub}/{}", self.name) }
+        format!("{}/{}", HUB.trim_start_matches("sys"), self.name)
     }
 
     fn folder(&self, root: &Path) -> PathBuf {
@@ -88,7 +79,7 @@ impl Entry {
             ("DEVTYPE", "usb_device".into()),
             ("DRIVER", "usb".into()),
             ("PRODUCT", format!("{:x}/{:x}/{:x}", self.vendor, self.product, self.release)),
-            ("TYPE", if self.number == 1 { "9/0/1".into() } else { "0/0/0".into() }),
+            ("TYPE", "0/0/0".into()),
             ("BUSNUM", "001".into()),
             ("DEVNUM", format!("{:03}", self.number)),
         ]
@@ -131,7 +122,7 @@ impl Entry {
             ("dev", format!("{MAJOR}:{}", self.minor())),
             ("speed", "480".into()),
             ("version", " 2.00".into()),
-            ("maxchild", if self.number == 1 { "16".into() } else { "0".to_owned() }),
+            ("maxchild", "0".into()),
             ("authorized", "1".into()),
         ];
         for (name, value) in plain.iter().chain(more) {
@@ -143,19 +134,10 @@ impl Entry {
         let up = "../".repeat(self.devpath().matches('/').count());
         symlink(format!("{up}bus/usb"), aside.join("subsystem"))?;
         let folder = self.folder(root);
-        if self.number == 1 {
-            // The hub's folder is there already, its children go inside.
-            for file in fs::read_dir(&aside)? {
-                let file = file?;
-                fs::rename(file.path(), folder.join(file.file_name()))?;
-            }
-            fs::remove_dir(&aside)?;
-        } else {
-            if folder.exists() {
-                fs::remove_dir_all(&folder)?;
-            }
-            fs::rename(&aside, &folder)?;
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
         }
+        fs::rename(&aside, &folder)?;
         let target = self.devpath().trim_start_matches('/').to_owned();
         link(&root.join(DEVICES).join(&self.name), &format!("../../../{target}"))?;
         link(&root.join("sys/dev/char").join(format!("{MAJOR}:{}", self.minor())), &format!("../../{target}"))
@@ -169,23 +151,6 @@ impl Entry {
             other => other,
         }
     }
-}
-
-pub fn plug_hub(root: &Path) -> io::Result<()> {
-    let descriptors = [&HUB_DEVICE[..], &HUB_CONFIGURATION].concat();
-    let more = [
-        ("bConfigurationValue", "1".into()),
-        ("bNumConfigurations", "1".into()),
-        ("bNumInterfaces", " 1".into()),
-        ("bDeviceClass", "09".into()),
-        ("bDeviceSubClass", "00".into()),
-        ("bDeviceProtocol", "01".into()),
-        ("devpath", "0".into()),
-        ("manufacturer", HUB_STRINGS[2].into()),
-        ("product", HUB_STRINGS[1].into()),
-        ("serial", HUB_STRINGS[0].into()),
-    ];
-    Entry::hub().write(root, &more, &descriptors)
 }
 
 /// What `stat` on the node shall say its number is.

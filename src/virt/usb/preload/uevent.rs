@@ -82,16 +82,21 @@ pub fn send(root: &Path, action: &str, entry: &Entry, sequence: u64) -> io::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::virt::phone::Phone;
+    use crate::virt::spec::PhoneSpec;
+    use crate::virt::usb::board::Board;
 
     #[test]
     fn the_header_says_where_the_properties_are() {
-        let sent = packet("add", &Entry::hub(), 7);
+        let phone = Phone::new(PhoneSpec::default(), 0, 100.0).unwrap();
+        let plugged = Board::new(&[phone]).plugged().remove(0);
+        let sent = packet("add", &Entry::of(&plugged), 7);
         assert_eq!((&sent[..8], &sent[8..12]), (&b"libudev\0"[..], &[0xFE, 0xED, 0xCA, 0xFE][..]));
         let word = |at: usize| u32::from_ne_bytes(sent[at..at + 4].try_into().unwrap()) as usize;
         assert_eq!((word(12), word(16), word(20)), (40, 40, sent.len() - 40));
         let text = String::from_utf8(sent[40..].to_vec()).unwrap();
         assert!(text.starts_with("ACTION=add\0DEVPATH=/devices/") && text.ends_with("SEQNUM=7\0"));
-        assert!(text.contains("\0DEVNAME=/dev/bus/usb/001/001\0"));
+        assert!(text.contains("\0DEVNAME=/dev/bus/usb/001/002\0"));
         assert_ne!(hash("usb"), hash("usb_device"));
     }
 }
