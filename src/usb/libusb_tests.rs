@@ -28,13 +28,14 @@ fn with_phone(name: &str, faults: Faults) -> Option<Arc<Phone>> {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut spec =
-        PhoneSpec { model: "iphone13".into(), mode: ModeSpec::Recovery, photos: 0, ..PhoneSpec::default() };
+    let mut spec = PhoneSpec { model: "iphone13".into(), mode: ModeSpec::Recovery, photos: 0, ..PhoneSpec::default() };
     spec.faults.usb = faults;
     let phone = Phone::new(spec, 0, 50.0).unwrap();
     phone.state().nvram.insert("auto-boot".into(), "false".into());
     let emulation = Emulation::start(folder.path(), vec![Arc::clone(&phone)]).unwrap();
-    let output = std::process::Command::new(std::env::current_exe().unwrap())
+    let output = std::process::Command::new("timeout")
+        .args(["--kill-after=1", "60"])
+        .arg(std::env::current_exe().unwrap())
         .args(["--exact", &format!("usb::libusb_tests::{name}"), "--nocapture"])
         .envs(emulation.environment())
         .env(CHILD, name)
