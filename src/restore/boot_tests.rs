@@ -237,7 +237,9 @@ fn real_libusb_walks_the_same_chain() {
         let folder = tempfile::tempdir().unwrap();
         let phone = Phone::new(spec("iphone13", mode), 0, PACE).unwrap();
         let emulation = Emulation::start(folder.path(), vec![Arc::clone(&phone)]).unwrap();
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
+        let output = std::process::Command::new("timeout")
+            .args(["--kill-after=1", "60"])
+            .arg(std::env::current_exe().unwrap())
             .args(["--exact", "restore::boot_tests::inside_the_emulated_bus", "--nocapture"])
             .envs(emulation.environment())
             .env(CHILD, name)

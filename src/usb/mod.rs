@@ -9,6 +9,8 @@ mod bus;
 pub mod dfu;
 pub mod iboot;
 mod libusb;
+#[cfg(test)]
+mod libusb_tests;
 pub mod port;
 #[cfg(test)]
 pub(crate) mod scripted;

@@ -349,7 +349,7 @@ mod tests {
         let serial: IbootSerial =
             "sdom:01 cpid:8120 bdid:10 ecid:00094daa01d81234 ibfl:3d sika:00 srnm:[jxmwm71234]".parse().unwrap();
         assert_eq!((serial.chip(), serial.bdid, serial.sika), (Cpid(0x8120), Some(Bdid(0x10)), Some(0)));
-        assert_eq!(serial.ecid, Some(Ecid(0x94D_AA01_D812_34)));
+        assert_eq!(serial.ecid, Some(Ecid(0x0009_4DAA_01D8_1234)));
         assert!(serial.takes_img4() && !serial.is_rom());
     }
 

@@ -21,6 +21,8 @@ pub mod model;
 pub mod preload;
 pub mod remote;
 mod rom;
+#[cfg(test)]
+mod tests;
 
 pub use bus::VirtualBus;
 

@@ -294,3 +294,19 @@ fn many_clients_at_once_do_not_disturb_each_other() {
         }
     });
 }
+
+#[test]
+fn an_upload_that_is_cut_ends_the_client_and_the_next_one_works() {
+    if !installed("irecovery") {
+        return;
+    }
+    let mut spec = spec("iphone13", ModeSpec::Recovery);
+    spec.faults.usb.vanish_at_upload_byte = Some(1_000_000);
+    let Some(bench) = bench(spec) else { return };
+    let changes = bench.phone.watch();
+    bench.send("rdsk", 3_000_000);
+    assert_eq!((bench.phone.remembered("usb.vanished"), bench.phone.remembered("iboot.upload")), (1, 0));
+    await_stage(&changes, Stage::Recovery);
+    bench.send("rdsk", 3_000_000);
+    assert_eq!(bench.phone.remembered("iboot.upload"), 1);
+}
