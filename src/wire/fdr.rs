@@ -106,7 +106,13 @@ impl Message {
         if message.get("Pong").is_some() {
             return Message::Pong;
         }
-        match message.get("Command").and_then(Value::as_string) {
+        // Some hosts write the command as data, and with its NUL; devices take it.
+        let command = match message.get("Command") {
+            Some(Value::String(text)) => Some(text.as_str()),
+            Some(Value::Data(bytes)) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        };
+        match command.map(|c| c.trim_end_matches('\0')) {
             Some("BeginCtrl") => Message::BeginCtrl {
                 version: message.get("CtrlProtoVersion").and_then(Value::as_unsigned_integer).unwrap_or(0),
                 conn_port: message
@@ -214,6 +220,12 @@ mod tests {
             assert_eq!(Message::parse(&parse(body).unwrap()), message);
         }
         assert!(length([0xFF; 4]).is_err());
+    }
+
+    #[test]
+    fn a_command_written_as_data_is_understood() {
+        let message = Dictionary::from_iter([("Command", Value::Data(b"BeginCtrl\0".to_vec()))]);
+        assert!(matches!(Message::parse(&message), Message::BeginCtrl { .. }));
     }
 
     #[test]

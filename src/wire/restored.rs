@@ -277,13 +277,13 @@ impl FromDevice {
             "AsyncDataRequestMsg" => {
                 FromDevice::AsyncDataRequest(request_from(message).ok_or_else(|| lacks("DataType"))?)
             }
-            // An old form of the data request, with the type as its own message.
-            names::data::BASEBAND_UPDATER_OUTPUT_DATA => FromDevice::DataRequest(DataRequest {
-                data_type: kind.clone(),
-                arguments: Dictionary::new(),
-                port: port_from(message),
-                raw: message.clone(),
-            }),
+            // Two requests also come with the type as their own message: what updaters wrote, and the key
+            // of an image of which the first piece was just sent.
+            names::data::BASEBAND_UPDATER_OUTPUT_DATA | names::data::URL_ASSET => {
+                let mut request = message.clone();
+                request.insert("DataType".into(), kind.as_str().into());
+                FromDevice::DataRequest(request_from(&request).ok_or_else(|| lacks("DataType"))?)
+            }
             "CheckpointMsg" => FromDevice::Checkpoint(Checkpoint {
                 id: number(message.get("CHECKPOINT_ID"))
                     .map(|n| CheckpointId(n as u16))

@@ -238,7 +238,9 @@ impl Run {
 
     fn ask_fud(&self, which: &Fud) -> Result<(), Stop> {
         if *which == Fud::All {
-            let answer = self.ask(DataRequest::new(data::FUD_DATA), false, false)?;
+            let mut request = DataRequest::new(data::FUD_DATA);
+            request.raw.insert("Arguments".into(), Dictionary::new().into());
+            let answer = self.ask(request, false, false)?;
             let known = lock(&self.known).clone();
             let judged = check::all_images(&known, &answer, "FUDImageData");
             return self.judge(data::FUD_DATA, judged.map(|_| ()));
@@ -330,7 +332,9 @@ impl Run {
             DataRequest::new(data::URL_ASSET).argument("RequestMethod", "GET").argument("RequestURL", url);
         request.port = Some(own.port);
         self.phone.remember("restore.request", json!({ "type": data::URL_ASSET, "port": own.port, "async": false }));
-        channel.write(&self.line, &FromDevice::DataRequest(request))?;
+        let mut question = FromDevice::DataRequest(request).build();
+        question.insert("MsgType".into(), data::URL_ASSET.into());
+        channel.write(&self.line, &FromDevice::Other { kind: data::URL_ASSET.into(), raw: question })?;
         let answer = Channel::Port(own.accept()?).next(&self.line)?;
         let judged = check::url_answer(&answer).and_then(|k| k.map(|_| ()).ok_or_else(|| "no key came".to_owned()));
         self.judge(data::URL_ASSET, judged)

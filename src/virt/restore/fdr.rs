@@ -82,11 +82,28 @@ impl Fdr {
         Ok(())
     }
 
-    /// Asks for a conn link and uses it.
+    /// Pings through a conn link, and reaches the server that the bench names through another.
     ///
     /// # Errors
     /// No control link, no conn link in time, or a host that answers wrongly.
     pub fn round_trip(&self) -> Result<()> {
+        let (mut link, version) = self.conn()?;
+        let pinged = ping(&mut link);
+        let _ = link.shutdown(Shutdown::Both);
+        pinged?;
+        self.phone.remember("fdr.conn", json!({ "version": version }));
+        let faults = &self.phone.spec.faults.restore;
+        let Some(port) = faults.fdr_proxy_port else { return Ok(()) };
+        let host = faults.fdr_proxy_host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
+        let (mut link, _) = self.conn()?;
+        let fetched = fetch(&mut link, ProxyRequest { host: host.clone(), port });
+        let _ = link.shutdown(Shutdown::Both);
+        self.phone.remember("fdr.proxy", json!({ "host": host, "port": port, "bytes": fetched? }));
+        Ok(())
+    }
+
+    /// Asks for a conn link and greets the host on it. Gives the protocol too.
+    fn conn(&self) -> Result<(Link, u64)> {
         let guard = lock(&self.control);
         let waited = self.opened.wait_timeout_while(guard, LIMIT, |c| c.is_none());
         let mut guard = waited.map_or_else(|e| e.into_inner().0, |(guard, _)| guard);
@@ -97,12 +114,6 @@ impl Fdr {
         control.link.write_all(&word)?;
         drop(guard);
         let mut link = lock(&self.conns).recv_timeout(LIMIT).map_err(|_| bad("no conn link came"))?;
-        let outcome = self.talk(&mut link, version);
-        let _ = link.shutdown(Shutdown::Both);
-        outcome
-    }
-
-    fn talk(&self, link: &mut Link, version: u64) -> Result<()> {
         link.set_read_timeout(Some(LIMIT))?;
         let mut hello = [0; 10];
         link.read_exact(&mut hello)?;
@@ -115,36 +126,7 @@ impl Fdr {
         } else {
             link.write_all(fdr::HELLO_CONN)?;
         }
-        let mut ping = fdr::PLIST.to_le_bytes().to_vec();
-        ping.extend(fdr::frame(&Message::Ping.build()));
-        link.write_all(&ping)?;
-        if read_plist(link)? != Message::Pong {
-            return Err(bad("Ping was not answered with Pong"));
-        }
-        self.phone.remember("fdr.conn", json!({ "version": version }));
-        let faults = &self.phone.spec.faults.restore;
-        let Some(port) = faults.fdr_proxy_port else { return Ok(()) };
-        let host = faults.fdr_proxy_host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
-        let request = ProxyRequest { host: host.clone(), port }.build();
-        let mut word = fdr::PROXY.to_le_bytes().to_vec();
-        word.extend_from_slice(&request);
-        link.write_all(&word)?;
-        let mut echo = vec![0; 2 + request.len()];
-        link.read_exact(&mut echo)?;
-        if echo[..2] != fdr::PROXY_ACK.to_le_bytes() || echo[2..] != request[..] {
-            return Err(bad("the connect request was not echoed"));
-        }
-        link.write_all(format!("GET /fdr HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())?;
-        let mut answer = Vec::new();
-        match link.take(ANSWER_CAP).read_to_end(&mut answer) {
-            Err(err) if answer.is_empty() => return Err(err),
-            _ => {}
-        }
-        if !answer.starts_with(b"HTTP/") {
-            return Err(bad("nothing came back through the host"));
-        }
-        self.phone.remember("fdr.proxy", json!({ "host": host, "port": port, "bytes": answer.len() }));
-        Ok(())
+        Ok((link, version))
     }
 
     /// Says goodbye on the control link.
@@ -155,6 +137,40 @@ impl Fdr {
             let _ = control.link.write_all(&fdr::SHUTDOWN.to_le_bytes());
         }
     }
+}
+
+fn ping(link: &mut Link) -> Result<()> {
+    let mut word = fdr::PLIST.to_le_bytes().to_vec();
+    word.extend(fdr::frame(&Message::Ping.build()));
+    link.write_all(&word)?;
+    match read_plist(link)? {
+        Message::Pong => Ok(()),
+        _ => Err(bad("Ping was not answered with Pong")),
+    }
+}
+
+/// Bytes that a GET through the host brought back.
+fn fetch(link: &mut Link, request: ProxyRequest) -> Result<usize> {
+    let asked = request.build();
+    let mut word = fdr::PROXY.to_le_bytes().to_vec();
+    word.extend_from_slice(&asked);
+    link.write_all(&word)?;
+    let mut echo = vec![0; 2 + asked.len()];
+    link.read_exact(&mut echo)?;
+    if echo[..2] != fdr::PROXY_ACK.to_le_bytes() || echo[2..] != asked[..] {
+        return Err(bad("the connect request was not echoed"));
+    }
+    let host = &request.host;
+    link.write_all(format!("GET /fdr HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = Vec::new();
+    match link.take(ANSWER_CAP).read_to_end(&mut answer) {
+        Err(err) if answer.is_empty() => return Err(err),
+        _ => {}
+    }
+    if !answer.starts_with(b"HTTP/") {
+        return Err(bad("nothing came back through the host"));
+    }
+    Ok(answer.len())
 }
 
 fn bad(why: &str) -> Error {

@@ -346,10 +346,11 @@ impl Host {
             conn.write_all(fdr::HELLO_CONN).unwrap();
             assert!(matches!(fdr_message(&mut conn), Message::HelloConn { identifier: Some(_) }));
             conn.read_exact(&mut word).unwrap();
-            assert_eq!(u16::from_le_bytes(word), fdr::PLIST);
-            assert_eq!(fdr_message(&mut conn), Message::Ping);
-            conn.write_all(&fdr::frame(&Message::Pong.build())).unwrap();
-            if conn.read_exact(&mut word).is_ok() && u16::from_le_bytes(word) == fdr::PROXY {
+            if u16::from_le_bytes(word) == fdr::PLIST {
+                assert_eq!(fdr_message(&mut conn), Message::Ping);
+                conn.write_all(&fdr::frame(&Message::Pong.build())).unwrap();
+            } else {
+                assert_eq!(u16::from_le_bytes(word), fdr::PROXY);
                 let mut bytes = vec![0; 512];
                 let count = conn.read(&mut bytes).unwrap();
                 let (request, length) = fdr::ProxyRequest::parse(&bytes[..count]).unwrap().unwrap();
