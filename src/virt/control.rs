@@ -5,6 +5,7 @@
 
 use super::phone::{Phone, Stage};
 use super::spec::{PasscodeSpec, TrustSpec};
+use super::keys;
 use super::usb::buttons;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ pub enum Order {
     Memory {
         phone: usize,
     },
-    /// `script` as [`buttons::parse`] reads it, e.g. `up:1 down:1 side:10`.
+    /// `script` as [`keys::parse`] reads it, e.g. `up:1 down:1 side:10`.
     Press {
         phone: usize,
         script: String,
@@ -85,7 +86,7 @@ fn obey(order: &Order, phones: &[Arc<Phone>]) -> Result<Value, String> {
         Order::Memory { phone } => json!({ "memory": at(*phone)?.memory() }),
         Order::Press { phone, script } => {
             let phone = at(*phone)?;
-            let presses = buttons::parse(script)?;
+            let presses = keys::parse(script)?;
             let result = buttons::apply(phone, &presses);
             json!({ "ok": true, "result": result, "stage": phone.stage() })
         }
