@@ -45,6 +45,7 @@ pub(super) fn fault_of(answer: &Response, purpose: Purpose, room: Room, intake: 
         (203, Purpose::Restore) => Code::BackupNewer,
         (205, Purpose::Restore) => Code::BackupDamaged,
         (105, Purpose::Backup) => Code::DiskFull,
+        (105, Purpose::Restore) => Code::DeviceFull,
         (104, Purpose::Backup) => Code::BackupIncomplete,
         _ => Code::BackupRefused,
     };
