@@ -46,7 +46,6 @@ pub(super) fn fault_of(answer: &Response, purpose: Purpose, room: Room, intake: 
         (205, Purpose::Restore) => Code::BackupDamaged,
         (105, Purpose::Backup) => Code::DiskFull,
         (105, Purpose::Restore) => Code::DeviceFull,
-        (104, Purpose::Backup) => Code::BackupIncomplete,
         _ => Code::BackupRefused,
     };
     let said = if answer.description.is_empty() { "no text" } else { answer.description.as_str() };
