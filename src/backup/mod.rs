@@ -1,1 +1,59 @@
-//! To be furnished.
+//! Backups: somebody's only copy of their photos.
+//!
+//! ```text
+//!            Vault ── Desk (lock) ── Work ───────────────► Generation
+//!                                     │  clone of the last good one, or what an interruption left
+//!   device ◄── Link ── engine ──► WorkTree                     │
+//!                                     │ DigestBook        browse, extract, restore
+//!                                     └── verify ── publish
+//! ```
+//!
+//! The phone runs the backup: it asks for listings, moves and removals in a folder of the host, and the host obeys.
+//! So the engine ([`backup`], [`restore`], [`change_password`]) is a servant with a policy, and the safety is
+//! elsewhere: the phone only ever sees a [`WorkTree`] that belongs to this one run, no path leads out of it, no file
+//! in it is ever opened for writing a second time, and it becomes a [`Generation`] by one rename after it was
+//! verified. A cut at any byte costs the run, never a generation.
+//!
+//! The engine is synchronous and generic over [`Wire`], so it runs on its own thread over whatever the mux room
+//! opened, and in the tests over a socket pair with a phone that lies.
+
+mod browse;
+mod cancel;
+mod conduct;
+mod digests;
+mod ending;
+mod engine;
+mod info_plist;
+mod link;
+mod manifest;
+mod mbfile;
+mod patience;
+mod plists;
+mod publish;
+mod receive;
+mod save;
+mod send;
+mod tree;
+mod vault;
+mod verify;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+pub use browse::{Filter, Row, browse, extract, find};
+pub use cancel::Cancel;
+pub use conduct::{Made, make, put_back};
+pub use engine::{BackupOptions, Received, Sent, backup, change_password, restore};
+pub use info_plist::{InfoFacts, guid_of};
+pub use link::Wire;
+pub use patience::Patience;
+pub use plists::Summary;
+pub use receive::FileError;
+pub use save::{Saved, save};
+pub use tree::WorkTree;
+pub use vault::{Desk, Generation, Record, Vault};
+pub use verify::{Depth, Finding, Verdict, verify};
+pub use work::Work;
+
+pub use crate::wire::devicelink::request::{Password, RestoreOptions};

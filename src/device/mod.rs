@@ -1,1 +1,18 @@
-//! To be furnished.
+//! Who is on the bench, in which state.
+//!
+//! `sight.rs` turns what USB and usbmuxd show into [`Device`]s, `fleet.rs` keeps one entry per ECID over
+//! modes and replugs, `choose.rs` picks the one that a person means. ECID pins everything (law 1).
+
+mod choose;
+mod consent;
+mod fleet;
+mod intake;
+mod sight;
+mod state;
+
+pub use choose::choose;
+pub use consent::{Consent, Deed, Given};
+pub use fleet::{Change, Fleet};
+pub use intake::{Intake, intake};
+pub use sight::{Eyes, Look, look};
+pub use state::{Access, Device, Iboot, Identity, Normal, Restoring, Row, State, Trust};

@@ -1,1 +1,22 @@
-//! To be furnished.
+//! One device, one plan, one journal.
+//!
+//! `plan.rs` is what will be done, `record.rs` what was done, `next.rs` the pure function from the second
+//! and the device as seen now to the next step. `walk.rs` is the only loop: it asks `next`, writes down
+//! what it is about to do, does it, writes down that it did. `recover` and `resume` are the same loop with
+//! an empty and a filled journal, so an interrupted job needs no code of its own.
+
+mod kit;
+mod next;
+mod plan;
+mod record;
+mod sheet;
+mod steps;
+mod walk;
+
+pub use kit::Kit;
+pub use next::{Next, Seen, next};
+pub use plan::{BackupPlan, FirmwarePlan, Plan, Way};
+pub use record::{Entry, Fact, Record, Story};
+pub use sheet::report;
+pub use steps::{Opened, prepare};
+pub use walk::{Consents, Job};

@@ -1,1 +1,34 @@
-//! To be furnished.
+//! usbmuxd, pairing, lockdown and its services.
+//!
+//! The sockets and the plist framing are ours: both usbmuxd and a device are "outside" (law 7), so lengths
+//! are capped, every wait ends, and refusals arrive as typed words. From `idevice` come the parts that are
+//! sound and hard: the pairing certificates, TLS with a pair record, AFC and the small services. Its types
+//! do not leave this room.
+
+mod address;
+mod blocking;
+mod duties;
+mod lockdown;
+mod pairing;
+mod record;
+mod socket;
+
+pub use address::MuxAddress;
+pub use blocking::Blocking;
+pub use duties::{AppInfo, Notices, SyncLock, apps, post_notice, put_restore_applications};
+pub use lockdown::{Lockdown, LockdownError, Session};
+pub use pairing::{pair, unpair};
+pub use record::PairRecord;
+pub use socket::{Mux, MuxDevice, MuxError, MuxEvent};
+
+use std::fmt::Debug;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A byte stream to a port of a device, with or without TLS around it.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send + Sync + Debug {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + Debug> Duplex for T {}
+
+pub type BoxDuplex = Box<dyn Duplex>;
+
+/// What we call ourselves towards devices.
+pub const LABEL: &str = "herstel";

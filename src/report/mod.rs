@@ -1,1 +1,93 @@
-//! To be furnished.
+//! The sheet at the end of a job: for the person, the customer, the shop's system.
+//!
+//! A [`Report`] is plain data that a job fills from its journal; here are only its three shapes. Identifiers
+//! are whole: it is the customer's own sheet. JSON is English, text and HTML follow the language.
+
+mod html;
+mod text;
+
+use crate::event::{Outcome, Step};
+use crate::fault::Fault;
+use crate::ids::{BuildId, Ecid, ProductType, Udid, Version};
+use crate::say::Lang;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::path::PathBuf;
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub schema: u32,
+    pub job: String,
+    pub tool: String,
+    #[serde(rename = "virtual")]
+    pub is_virtual: bool,
+    pub title: String,
+    pub product: ProductType,
+    pub model: Option<&'static str>,
+    pub ecid: Ecid,
+    pub udid: Option<Udid>,
+    pub began: Timestamp,
+    pub ended: Timestamp,
+    pub outcome: Option<Outcome>,
+    pub backup: Option<BackupLine>,
+    pub firmware: Option<FirmwareLine>,
+    pub restored: Option<(Version, BuildId)>,
+    /// Files that came back.
+    pub put_back: Option<u64>,
+    pub steps: Vec<StepLine>,
+    pub fault: Option<Fault>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct BackupLine {
+    pub generation: String,
+    pub place: PathBuf,
+    pub files: u64,
+    pub bytes: u64,
+    pub unread: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct FirmwareLine {
+    pub version: Version,
+    pub build: BuildId,
+    pub sha256: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct StepLine {
+    pub step: Step,
+    pub seconds: f64,
+    pub ok: bool,
+}
+
+impl Report {
+    pub fn seconds(&self) -> f64 {
+        self.ended.duration_since(self.began).as_secs_f64().max(0.0)
+    }
+
+    /// Lines for a terminal, within 80 columns where names allow it.
+    pub fn text(&self, lang: Lang) -> String {
+        text::render(self, lang)
+    }
+
+    /// One page that prints; no script, nothing from elsewhere.
+    pub fn html(&self, lang: Lang) -> String {
+        html::render(self, lang)
+    }
+}
+
+/// `1.4 GB`.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in UNITS {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
+}

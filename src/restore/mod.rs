@@ -1,1 +1,26 @@
-//! To be furnished.
+//! The restore engine: from a device in recovery or DFU to a freshly installed system.
+//!
+//! `boot` and its stages bring the device into the restore ramdisk; the session with restored follows.
+
+mod answer;
+mod asr;
+pub mod boot;
+#[cfg(test)]
+mod boot_tests;
+mod dfu_start;
+mod engine;
+mod fdr;
+mod link;
+pub mod personalize;
+mod recovery_start;
+pub mod rescue;
+#[cfg(test)]
+pub(crate) mod rig;
+mod session;
+pub mod ticket;
+
+pub use answer::{Supplies, Web, WebAnswer};
+pub use engine::{Engine, RestorePlan, enter_recovery};
+pub use fdr::Allowed;
+pub use link::SILENCE;
+pub use session::{Restored, Session};

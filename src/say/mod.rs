@@ -1,1 +1,132 @@
-//! To be furnished.
+//! What people read, in English and Dutch.
+//!
+//! One exhaustive match per language over the same keys: a missing text does not compile. Codes, JSON and
+//! logs stay English; only what a person reads on a terminal or a sheet comes from here. The Dutch is
+//! written, not translated word by word: "je", and the words that Dutch phones show on their screens.
+
+mod en;
+mod faults_en;
+mod faults_nl;
+mod nl;
+mod text;
+
+pub use text::{Advice, Text};
+
+use crate::event::{Request, Step};
+use crate::fault::{Class, Code, Fault, Retry};
+use std::str::FromStr;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lang {
+    #[default]
+    En,
+    Nl,
+}
+
+impl FromStr for Lang {
+    type Err = String;
+    /// Takes `en`, `nl` and whole locale names such as `nl_NL.UTF-8`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.get(..2).map(str::to_ascii_lowercase).as_deref() {
+            Some("nl") => Ok(Lang::Nl),
+            Some("en") | Some("c") => Ok(Lang::En),
+            _ if text == "C" || text == "POSIX" => Ok(Lang::En),
+            _ => Err(format!("no texts in {text:?}; there is en and nl")),
+        }
+    }
+}
+
+pub fn text(lang: Lang, text: &Text) -> String {
+    match lang {
+        Lang::En => en::text(text),
+        Lang::Nl => nl::text(text),
+    }
+}
+
+/// What happened and what to do next.
+pub fn fault(lang: Lang, code: Code) -> Advice {
+    match lang {
+        Lang::En => faults_en::fault(code),
+        Lang::Nl => faults_nl::fault(code),
+    }
+}
+
+/// The step while it runs, in a few words.
+pub fn step(lang: Lang, step: Step) -> &'static str {
+    match lang {
+        Lang::En => en::step(step),
+        Lang::Nl => nl::step(step),
+    }
+}
+
+pub fn request(lang: Lang, request: &Request) -> String {
+    match lang {
+        Lang::En => en::request(request),
+        Lang::Nl => nl::request(request),
+    }
+}
+
+/// A key by its word in events.
+pub fn key(lang: Lang, word: &str) -> &'static str {
+    match lang {
+        Lang::En => en::key(word),
+        Lang::Nl => nl::key(word),
+    }
+}
+
+pub fn class(lang: Lang, class: Class) -> &'static str {
+    match lang {
+        Lang::En => en::class(class),
+        Lang::Nl => nl::class(class),
+    }
+}
+
+pub fn retry(lang: Lang, retry: Retry) -> &'static str {
+    match lang {
+        Lang::En => en::retry(retry),
+        Lang::Nl => nl::retry(retry),
+    }
+}
+
+/// A whole failure as a person reads it: what, where, whose, what next, whether to retry.
+pub fn whole_fault(lang: Lang, fault: &Fault) -> Vec<String> {
+    let advice = self::fault(lang, fault.code);
+    let mut lines = vec![format!("{} ({})", advice.what, fault.code)];
+    if let Some(stage) = &fault.stage {
+        lines.push(text(lang, &Text::FaultStage { stage: stage.clone() }));
+    }
+    if let Some(device) = fault.device {
+        lines.push(text(lang, &Text::FaultDevice { device: device.to_string() }));
+    }
+    if !fault.detail.is_empty() {
+        lines.push(text(lang, &Text::FaultDetail { detail: fault.detail.clone() }));
+    }
+    lines.push(text(lang, &Text::FaultWhose { whose: class(lang, fault.class) }));
+    lines.push(text(lang, &Text::FaultNext { next: advice.next }));
+    lines.push(retry(lang, fault.retry).to_owned());
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_says_what_and_what_next_in_both_languages() {
+        for &code in Code::ALL {
+            let (en, nl) = (fault(Lang::En, code), fault(Lang::Nl, code));
+            for (advice, lang) in [(en, "en"), (nl, "nl")] {
+                assert!(advice.what.len() > 8 && advice.next.len() > 8, "{code} {lang}");
+                assert!(advice.next.ends_with('.'), "{code} {lang}: {}", advice.next);
+            }
+            assert_ne!(en.what, nl.what, "{code} is not in Dutch");
+        }
+    }
+
+    #[test]
+    fn languages_come_from_locales() {
+        assert_eq!("nl_NL.UTF-8".parse(), Ok(Lang::Nl));
+        assert_eq!("C".parse(), Ok(Lang::En));
+        assert!("de_DE".parse::<Lang>().is_err());
+    }
+}

@@ -1,1 +1,78 @@
-//! To be furnished.
+//! Which way out, and what is lost.
+//!
+//! For now the part that `recover` needs: from what can be read of a device to whether a backup can be made
+//! first. The questions to a person follow later; evidence that is read over USB goes before answers.
+
+use crate::device::{Device, State, Trust};
+use crate::fault::Code;
+use crate::ids::Version;
+
+/// Can a backup be made before an erase?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackupChance {
+    Possible,
+    /// The device is in normal mode, but does not trust this host yet: ask for trust first.
+    AfterTrust,
+    /// No backup; the code says why in the person's words.
+    No(Code),
+}
+
+/// iOS asks for the passcode at each backup from these versions on (facts: 15.7.1, and 16.1 in its train).
+fn asks_passcode(version: &Version) -> bool {
+    let v = |parts: &[u32]| Version(parts.to_vec());
+    *version >= v(&[16, 1]) || (version.major() == 15 && *version >= v(&[15, 7, 1]))
+}
+
+/// From evidence alone.
+pub fn backup_chance(device: &Device) -> BackupChance {
+    let State::Normal(normal) = &device.state else { return BackupChance::No(Code::WrongMode) };
+    let locked = normal.locked == Some(true);
+    match normal.trust {
+        Trust::Trusted if locked && normal.version.as_ref().is_some_and(asks_passcode) => {
+            BackupChance::No(Code::DeviceLocked)
+        }
+        Trust::Trusted => BackupChance::Possible,
+        Trust::Locked => BackupChance::No(Code::DeviceLocked),
+        Trust::Untrusted | Trust::Pending | Trust::Stale if locked => BackupChance::No(Code::DeviceLocked),
+        Trust::Untrusted | Trust::Pending | Trust::Stale => BackupChance::AfterTrust,
+        Trust::Denied => BackupChance::No(Code::TrustDenied),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{Access, Identity, Normal};
+    use crate::mux::MuxDevice;
+
+    fn normal(trust: Trust, locked: bool, version: &str) -> Device {
+        let mux = MuxDevice { id: 1, serial: String::new(), product_id: 0, location: 0, usb: true, speed: 0 };
+        let state = State::Normal(Normal {
+            who: Identity::default(),
+            mux,
+            trust,
+            locked: Some(locked),
+            version: version.parse().ok(),
+            build: None,
+        });
+        Device { state, access: Access::Ok, is_virtual: true }
+    }
+
+    #[test]
+    fn a_backup_needs_trust_and_from_16_1_the_passcode() {
+        use BackupChance::{AfterTrust, No, Possible};
+        for (trust, locked, version, wanted) in [
+            (Trust::Trusted, false, "27.0", Possible),
+            (Trust::Trusted, true, "27.0", No(Code::DeviceLocked)),
+            (Trust::Trusted, true, "16.0", Possible),
+            (Trust::Trusted, true, "15.7", Possible),
+            (Trust::Trusted, true, "15.7.1", No(Code::DeviceLocked)),
+            (Trust::Untrusted, false, "27.0", AfterTrust),
+            (Trust::Untrusted, true, "12.0", No(Code::DeviceLocked)),
+            (Trust::Locked, true, "12.0", No(Code::DeviceLocked)),
+            (Trust::Denied, false, "12.0", No(Code::TrustDenied)),
+        ] {
+            assert_eq!(backup_chance(&normal(trust, locked, version)), wanted, "{trust:?} {locked} {version}");
+        }
+    }
+}

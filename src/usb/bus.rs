@@ -1,5 +1,6 @@
 //! The seam between the boot chain and a bus.
 
+use crate::fault::{Code, Fault};
 use crate::ids::PortPath;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -26,7 +27,8 @@ pub struct UsbDevice {
     pub port: PortPath,
     pub vendor: u16,
     pub product: u16,
-    /// `iSerial`; none when the node could not be opened ([`UsbDevice::no_access`]) or has no such string.
+    /// `iSerial`; none when it could not be read or there is no such string. A node that may not be opened
+    /// ([`UsbDevice::no_access`]) still has it where the kernel keeps a copy.
     pub serial: Option<String>,
     /// Found, but this user may not open the node.
     pub no_access: bool,
@@ -124,6 +126,21 @@ pub enum UsbError {
     Other(String),
 }
 
+impl From<UsbError> for Fault {
+    fn from(err: UsbError) -> Self {
+        let code = match err {
+            UsbError::Access => Code::UsbNoAccess,
+            UsbError::Busy => Code::UsbBusy,
+            UsbError::Gone => Code::UsbGone,
+            UsbError::Stall => Code::UsbStall,
+            UsbError::Timeout => Code::UsbTimeout,
+            UsbError::Unavailable(_) => Code::UsbUnavailable,
+            UsbError::Other(_) => Code::UsbError,
+        };
+        Fault::new(code, err.to_string())
+    }
+}
+
 /// A bus that devices hang on. Calls may block for their time-out, never for ever.
 pub trait Bus: Send + Sync {
     /// `libusb`, or the bench's own word for how it is reached.
@@ -132,7 +149,8 @@ pub trait Bus: Send + Sync {
     /// All of Apple's devices now, in bus order.
     fn devices(&self) -> Result<Vec<UsbDevice>, UsbError>;
 
-    /// Arrivals and departures from now on. Dropping the receiver ends the watch.
+    /// Arrivals and departures from now on. Dropping the receiver ends the watch. A second arrival at an
+    /// address means that more is known of the same device (its serial, or that it may be opened now).
     fn watch(&self) -> Result<Receiver<BusEvent>, UsbError>;
 
     fn open(&self, address: Address) -> Result<Box<dyn Handle>, UsbError>;

@@ -306,16 +306,30 @@ impl Phone {
 
 /// The system a virtual phone runs unless it is told otherwise: one behind what the bench's Apple offers.
 fn default_system(model: &Model) -> (Version, BuildId) {
-    let (version, build) = match model.cpid.0 {
+    system(match model.cpid.0 {
         0x8950 | 0x8955 => ("10.3.3", "14G60"),
         0x8960 | 0x7000 | 0x7001 => ("12.5.7", "16H81"),
         0x8000 | 0x8003 | 0x8010 | 0x8011 => ("15.8.7", "19H411"),
         0x8015 => ("16.6", "20G75"),
         0x8020 | 0x8027 => ("18.7.9", "22H360"),
         _ => ("26.7.1", "23H30"),
-    };
-    let parsed = (version.parse(), build.parse());
-    match parsed {
+    })
+}
+
+/// The newest customer system that the bench's Apple offers for a model (as of 4 Oct 2026).
+pub fn offered_system(model: &Model) -> (Version, BuildId) {
+    system(match model.cpid.0 {
+        0x8950 | 0x8955 => ("10.3.4", "14G61"),
+        0x8960 | 0x7000 | 0x7001 => ("12.5.8", "16H88"),
+        0x8000 | 0x8003 | 0x8010 | 0x8011 => ("15.8.8", "19H422"),
+        0x8015 => ("16.7.16", "20H392"),
+        0x8020 | 0x8027 => ("18.7.10", "22H374"),
+        _ => ("27.0.1", "24A446"),
+    })
+}
+
+fn system((version, build): (&str, &str)) -> (Version, BuildId) {
+    match (version.parse(), build.parse()) {
         (Ok(version), Ok(build)) => (version, build),
         _ => (Version(vec![1]), BuildId { train: 1, letter: 'A', number: 1, suffix: String::new() }),
     }

@@ -1,0 +1,292 @@
+//! Is this folder a whole backup? Every defect as a value of its own.
+//!
+//! The quick way looks at everything but contents: the three property lists parse, the phone said it finished, SQLite
+//! finds its file sound, and every file in the manifest has a payload of the right size. The deep way reads every
+//! byte and compares with the digests taken while it was received, which is how a rotting disk shows.
+//!
+//! Since iOS 10.2 an encrypted backup encrypts its manifest too. Without the password nobody can say which payloads
+//! belong to it; that is a finding ([`Finding::Sealed`]), not silence. Its payloads can still be checked deeply.
+
+use super::Cancel;
+use super::digests::{List, digest_of};
+use super::manifest::{FLAG_FILE, Manifest, Record, is_file_id, payload_path};
+use super::mbfile::size_of;
+use super::plists::{self, Unread};
+use super::tree::{WorkTree, disk};
+use crate::event::{Event, Step, Tell, Unit};
+use crate::fault::{Code, Fault};
+use plist::Value;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use serde::{Deserialize, Serialize};
+use std::io::Read;
+use std::path::Path;
+
+/// How many findings are kept; more are counted.
+const MAX_FINDINGS: usize = 10_000;
+const TELL_EVERY: u64 = 4096;
+
+/// How closely to look.
+#[derive(Clone, Copy, Debug)]
+pub enum Depth<'a> {
+    Quick,
+    /// Also read every byte and compare with this list (`digests.tsv` of a generation).
+    Deep(&'a Path),
+}
+
+/// One thing that is not as it should be. Paths are clipped to 200 characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "finding", rename_all = "kebab-case")]
+pub enum Finding {
+    /// Status.plist, Manifest.plist, Info.plist or Manifest.db is not there.
+    FileAbsent {
+        file: String,
+    },
+    PlistDamaged {
+        file: String,
+        why: String,
+    },
+    /// The phone did not finish; `state` as Status.plist says it.
+    NotFinished {
+        state: String,
+    },
+    ManifestDamaged {
+        why: String,
+    },
+    /// A row whose payload name is none.
+    BadFileId {
+        file_id: String,
+    },
+    /// A row whose archived record does not tell a size.
+    RecordUnreadable {
+        file_id: String,
+    },
+    PayloadAbsent {
+        file_id: String,
+        domain: String,
+        path: String,
+    },
+    PayloadSize {
+        file_id: String,
+        domain: String,
+        path: String,
+        expected: u64,
+        found: u64,
+    },
+    /// A file of the digest list is not there any more.
+    Lost {
+        path: String,
+    },
+    /// The content is not what was received.
+    Altered {
+        path: String,
+    },
+    /// Encrypted with its manifest: what belongs to it cannot be said without the password.
+    Sealed,
+    /// Made before iOS 10: its manifest has another format, which is not read.
+    OldManifest,
+    /// The phone's `Snapshot` folder is still there.
+    SnapshotLeft,
+    /// There is no list of digests to compare with.
+    NoDigests,
+}
+
+impl Finding {
+    /// Is the backup damaged by it? Else it is a remark.
+    pub fn is_damage(&self) -> bool {
+        !matches!(self, Finding::Sealed | Finding::OldManifest | Finding::SnapshotLeft | Finding::NoDigests)
+            && !matches!(self, Finding::FileAbsent { file } if file == "Info.plist")
+    }
+}
+
+/// The outcome.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Verdict {
+    pub findings: Vec<Finding>,
+    /// Findings beyond the ten thousand that are kept.
+    pub more: u64,
+    /// Payloads that were looked at.
+    pub files: u64,
+    /// Their bytes on disk.
+    pub bytes: u64,
+    pub encrypted: bool,
+    /// Files whose content was compared.
+    pub compared: u64,
+}
+
+impl Verdict {
+    pub fn damage(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|f| f.is_damage())
+    }
+
+    pub fn is_sound(&self) -> bool {
+        self.damage().next().is_none()
+    }
+
+    fn add(&mut self, finding: Finding) {
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(finding);
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+/// Looks at the backup of one device: `folder` is the one named by its UDID. Reads only.
+///
+/// # Errors
+/// Disk faults and cancel; what is wrong with the backup is in the verdict.
+pub fn verify(folder: &Path, depth: Depth<'_>, tell: &dyn Tell, cancel: &Cancel) -> Result<Verdict, Fault> {
+    let mut verdict = Verdict::default();
+    let missing = || Fault::new(Code::BackupNone, format!("{} is no folder", folder.display()));
+    if !folder.is_dir() {
+        return Err(missing());
+    }
+    look_at_lists(folder, &mut verdict)?;
+    if folder.join("Snapshot").symlink_metadata().is_ok() {
+        verdict.add(Finding::SnapshotLeft);
+    }
+    look_at_manifest(folder, &mut verdict, tell, cancel)?;
+    if let Depth::Deep(list) = depth {
+        let (root, udid) = folder.parent().zip(folder.file_name().and_then(|n| n.to_str())).ok_or_else(missing)?;
+        compare(&WorkTree::open_read_only(root, udid)?, list, &mut verdict, tell, cancel)?;
+    }
+    Ok(verdict)
+}
+
+fn look_at_lists(folder: &Path, verdict: &mut Verdict) -> Result<(), Fault> {
+    for file in ["Status.plist", "Manifest.plist", "Info.plist"] {
+        match plists::read(&folder.join(file)) {
+            Ok(dict) if file == "Status.plist" => match plists::snapshot_state(&dict) {
+                Some("finished") => {}
+                state => verdict.add(Finding::NotFinished { state: clip(state.unwrap_or("unknown")) }),
+            },
+            Ok(dict) if file == "Manifest.plist" => {
+                verdict.encrypted = dict.get("IsEncrypted").and_then(Value::as_boolean).unwrap_or(false);
+            }
+            Ok(_) => {}
+            Err(Unread::Missing) => verdict.add(Finding::FileAbsent { file: file.into() }),
+            Err(Unread::Damaged(why)) => verdict.add(Finding::PlistDamaged { file: file.into(), why }),
+            Err(Unread::Disk(fault)) => return Err(fault),
+        }
+    }
+    Ok(())
+}
+
+fn look_at_manifest(folder: &Path, verdict: &mut Verdict, tell: &dyn Tell, cancel: &Cancel) -> Result<(), Fault> {
+    let path = folder.join("Manifest.db");
+    let mut magic = [0; 16];
+    let readable = match std::fs::File::open(&path) {
+        Ok(mut file) => file.read_exact(&mut magic).is_ok() && &magic == b"SQLite format 3\0",
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
+            verdict.add(match folder.join("Manifest.mbdb").exists() {
+                true => Finding::OldManifest,
+                false => Finding::FileAbsent { file: "Manifest.db".into() },
+            });
+            return Ok(());
+        }
+        Err(err) => return Err(disk(&path, err)),
+    };
+    if !readable {
+        verdict.add(match verdict.encrypted {
+            true => Finding::Sealed,
+            false => Finding::ManifestDamaged { why: "is no SQLite file".into() },
+        });
+        return Ok(());
+    }
+    let damaged = |fault: Fault| match fault.code {
+        Code::BackupDamaged => Ok(Finding::ManifestDamaged { why: clip(&fault.detail) }),
+        _ => Err(fault),
+    };
+    let manifest = match Manifest::open(&path) {
+        Ok(manifest) => manifest,
+        Err(fault) => {
+            verdict.add(damaged(fault)?);
+            return Ok(());
+        }
+    };
+    if let Some(why) = manifest.complaint() {
+        verdict.add(Finding::ManifestDamaged { why: clip(&why) });
+    }
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+    let handle = rustix::fs::open(folder, flags, Mode::empty()).map_err(|e| disk(folder, e))?;
+    let encrypted = verdict.encrypted;
+    let mut seen = 0u64;
+    let walked = manifest.each(|record| {
+        seen += 1;
+        if seen.is_multiple_of(TELL_EVERY) {
+            cancel.check()?;
+            tell.tell(Event::Progress { step: Step::VerifyBackup, unit: Unit::Files, done: seen, total: None });
+        }
+        look_at_row(&handle, record, encrypted, verdict);
+        Ok(())
+    });
+    match walked {
+        Err(fault) => {
+            let finding = damaged(fault)?;
+            // One complaint about the file is enough.
+            if !verdict.findings.iter().any(|f| matches!(f, Finding::ManifestDamaged { .. })) {
+                verdict.add(finding);
+            }
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+fn look_at_row(folder: &std::os::fd::OwnedFd, record: Record<'_>, encrypted: bool, verdict: &mut Verdict) {
+    if !is_file_id(record.file_id) {
+        return verdict.add(Finding::BadFileId { file_id: clip(record.file_id) });
+    }
+    let Some(payload) = payload_path(record.file_id).filter(|_| record.flags == FLAG_FILE) else { return };
+    let (file_id, domain, path) = (record.file_id.to_owned(), clip(record.domain), clip(record.path));
+    let stat = match rustix::fs::statat(folder, payload.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => stat,
+        _ => return verdict.add(Finding::PayloadAbsent { file_id, domain, path }),
+    };
+    let found = u64::try_from(stat.st_size).unwrap_or(0);
+    verdict.files += 1;
+    verdict.bytes += found;
+    let Some(size) = record.blob.and_then(size_of) else {
+        return verdict.add(Finding::RecordUnreadable { file_id });
+    };
+    // An encrypted payload is padded to whole blocks, always by at least one byte.
+    let expected = if encrypted { (size / 16 + 1).saturating_mul(16) } else { size };
+    if expected != found {
+        verdict.add(Finding::PayloadSize { file_id, domain, path, expected, found });
+    }
+}
+
+fn compare(tree: &WorkTree, list: &Path, verdict: &mut Verdict, tell: &dyn Tell, cancel: &Cancel) -> Result<(), Fault> {
+    let mut list = match List::open(list) {
+        Ok(list) => list,
+        Err(fault) if fault.code == Code::BackupNone => {
+            verdict.add(Finding::NoDigests);
+            return Ok(());
+        }
+        Err(fault) => return Err(fault),
+    };
+    let mut bytes = 0u64;
+    while let Some(row) = list.next_row()? {
+        cancel.check()?;
+        let place = tree.place(&row.path, false)?;
+        match tree.read(place) {
+            Ok((mut file, size)) if size == row.size => {
+                if digest_of(&mut file, cancel)? != row.sha {
+                    verdict.add(Finding::Altered { path: clip(place.0) });
+                }
+            }
+            Ok(_) => verdict.add(Finding::Altered { path: clip(place.0) }),
+            Err(_) => verdict.add(Finding::Lost { path: clip(place.0) }),
+        }
+        verdict.compared += 1;
+        bytes += row.size;
+        if verdict.compared.is_multiple_of(256) {
+            tell.tell(Event::Progress { step: Step::VerifyBackup, unit: Unit::Bytes, done: bytes, total: None });
+        }
+    }
+    Ok(())
+}

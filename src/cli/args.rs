@@ -1,0 +1,300 @@
+//! What can be typed. Help, man pages and completions all come from here.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Parser, Debug)]
+#[command(
+    name = "herstel",
+    version,
+    about = "Brings iPhones and iPads back: backs up, restores with verified firmware, puts the backup back",
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 4 a person must act, 5 no such device, \
+                  6 host not ready, 7 verification failed, 8 not signed by Apple, 130 cancelled",
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Args, Debug, Clone)]
+pub struct Common {
+    /// Which device: its ECID, UDID, serial number or name, or a beginning that fits only one
+    #[arg(short, long, global = true, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Language of the texts: en or nl (default: from the locale)
+    #[arg(long, global = true, value_name = "LANG")]
+    pub lang: Option<String>,
+    /// Print JSON lines on standard output; texts for people go to standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more on standard error; twice for the protocol
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Every device in every mode
+    List {
+        /// Go on and print changes
+        #[arg(long)]
+        watch: bool,
+    },
+    /// The intake sheet of one device
+    Info,
+    /// Ask a device to trust this computer
+    Pair {
+        /// Seconds to wait for the tap on Trust
+        #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+        wait: u64,
+    },
+    /// Give up the trust of a device
+    Unpair,
+    /// Which keys to press, and watch that it worked
+    Guide {
+        #[arg(value_enum)]
+        way: Way,
+        /// Seconds to wait for the device to react
+        #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+        wait: u64,
+    },
+    /// Back up a trusted device, verified, beside the previous backup
+    Backup(BackupArgs),
+    /// The backups that were made
+    Backups {
+        #[command(subcommand)]
+        verb: BackupsVerb,
+        /// Where backups are kept
+        #[arg(long, global = true, value_name = "DIR")]
+        vault: Option<PathBuf>,
+    },
+    /// Firmware from Apple's catalogue
+    Firmware {
+        #[command(subcommand)]
+        verb: FirmwareVerb,
+    },
+    /// Restore a device with firmware that is signed and verified
+    Restore(RestoreArgs),
+    /// The main job: back up, fetch, restore, put the backup back
+    Recover(RecoverArgs),
+    /// Go on after an interruption
+    Resume {
+        /// The job; without it the newest unfinished one
+        job: Option<String>,
+    },
+    /// The report of a job
+    Report {
+        /// The job; without it the newest one
+        job: Option<String>,
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Is this computer ready?
+    Doctor,
+    /// The main job on a virtual iPhone
+    Demo {
+        /// iphone13, iphone5s, iphone8, ipad-pro-m4, or any other model
+        #[arg(long = "model", default_value = "iphone13", value_name = "MODEL")]
+        model: String,
+        /// Megabytes of the system image
+        #[arg(long, default_value_t = 64, value_name = "MB")]
+        image: u64,
+        /// Keep the bench's folder (backups, firmware, journal) here
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+    },
+    /// The virtual bench: phones that any program can talk to
+    Bench {
+        #[command(subcommand)]
+        verb: BenchVerb,
+        /// The bench's folder
+        #[arg(long, global = true, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Man pages and completions, for packages
+    #[command(hide = true)]
+    Generate {
+        #[arg(value_enum)]
+        what: Generate,
+        /// Folder to write into
+        folder: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct BackupArgs {
+    /// Where backups are kept
+    #[arg(long, value_name = "DIR")]
+    pub vault: Option<PathBuf>,
+    /// Send every file again
+    #[arg(long)]
+    pub full: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum BackupsVerb {
+    /// Every generation of every device
+    List,
+    /// What is wrong with a generation, if anything
+    Verify {
+        generation: Option<String>,
+        /// Read every file again and compare its digest
+        #[arg(long)]
+        deep: bool,
+    },
+    /// The files in a generation
+    Browse { generation: Option<String> },
+    /// Copy one file out of a generation
+    Extract {
+        /// domain/path as `browse` prints it
+        file: String,
+        /// Where to write it
+        to: PathBuf,
+        #[arg(long)]
+        generation: Option<String>,
+    },
+    /// Put a generation back onto a device
+    Restore {
+        generation: Option<String>,
+        /// The full ECID or UDID, instead of the question
+        #[arg(long, value_name = "DEVICE")]
+        yes_restore: Option<String>,
+        /// Take a generation of this other device
+        #[arg(long, value_name = "UDID")]
+        from: Option<String>,
+        /// File that holds the backup password
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum FirmwareVerb {
+    /// What Apple offers for a device or a product type
+    List {
+        /// e.g. iPhone14,5
+        #[arg(long, value_name = "TYPE")]
+        product: Option<String>,
+    },
+    /// Fetch and verify the newest firmware
+    Fetch {
+        /// e.g. iPhone14,5
+        #[arg(long, value_name = "TYPE")]
+        product: Option<String>,
+        /// A build instead of the newest, e.g. 24A446
+        #[arg(long)]
+        build: Option<String>,
+    },
+    /// Check a file's digests and its parts
+    Verify { file: PathBuf },
+    /// Take a local file into the store
+    Add { file: PathBuf },
+    /// What is in the store
+    Cache {
+        /// Read every file again and compare its digests
+        #[arg(long)]
+        verify: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct RestoreArgs {
+    /// Erase everything
+    #[arg(long, conflicts_with = "update", required_unless_present = "update")]
+    pub erase: bool,
+    /// Keep the data
+    #[arg(long)]
+    pub update: bool,
+    /// This file instead of the catalogue's newest
+    #[arg(long, value_name = "FILE")]
+    pub ipsw: Option<PathBuf>,
+    /// The full ECID or UDID of the device to erase, instead of the question
+    #[arg(long, value_name = "DEVICE")]
+    pub yes_erase: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct RecoverArgs {
+    /// The full ECID or UDID of the device to erase, instead of the question
+    #[arg(long, value_name = "DEVICE")]
+    pub yes_erase: Option<String>,
+    /// Where backups are kept
+    #[arg(long, value_name = "DIR")]
+    pub vault: Option<PathBuf>,
+    /// Do not make a backup first, even where it is possible
+    #[arg(long)]
+    pub no_backup: bool,
+    /// This file instead of the catalogue's newest
+    #[arg(long, value_name = "FILE")]
+    pub ipsw: Option<PathBuf>,
+    /// Show the plan and stop
+    #[arg(long)]
+    pub plan: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum BenchVerb {
+    /// Put phones on the bench and serve until stopped
+    Up {
+        /// A model; may be given several times
+        #[arg(long = "model", value_name = "MODEL")]
+        models: Vec<String>,
+        /// A TOML file that describes phones and faults
+        #[arg(long, value_name = "FILE")]
+        spec: Option<PathBuf>,
+        /// Megabytes of the system image
+        #[arg(long, default_value_t = 64, value_name = "MB")]
+        image: u64,
+    },
+    /// Stop the bench
+    Down,
+    /// What is on the bench
+    Status,
+    /// Shell lines that point programs at the bench
+    Env,
+    /// What a phone accepted, as JSON lines
+    Memory {
+        /// Its place on the bench, from 0
+        #[arg(default_value_t = 0)]
+        phone: usize,
+    },
+    /// Press keys of a phone, e.g. `side+down:10 down:8`
+    Press {
+        /// Keys with seconds: key[+key]:seconds, in order
+        #[arg(required = true)]
+        keys: Vec<String>,
+        /// Its place on the bench, from 0
+        #[arg(long, default_value_t = 0)]
+        phone: usize,
+    },
+    /// Run a program inside the emulated USB bus
+    Run {
+        #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
+        program: Vec<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Way {
+    Recovery,
+    Dfu,
+    Restart,
+    /// Out of recovery mode, by command
+    Exit,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+    Html,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Generate {
+    Man,
+    Completions,
+}

@@ -1,0 +1,37 @@
+//! Questions to a person, and the consents that come of them.
+
+use crate::device::{Consent, Deed, Given, Identity};
+use crate::fault::{Code, Fault};
+use crate::say::{self, Lang, Text};
+use std::io::{BufRead, IsTerminal, Write};
+
+/// Asks on the terminal; the answer without its newline.
+fn prompt(question: &str) -> Result<String, Fault> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Fault::new(Code::ConsentMissing, "no terminal to ask on"));
+    }
+    let mut err = std::io::stderr().lock();
+    let _ = write!(err, "{question}");
+    let _ = err.flush();
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(|e| Fault::new(Code::NotATerminal, e.to_string()))?;
+    Ok(line)
+}
+
+/// Consent to a deed: from the option if it was given, else from a question on the terminal.
+pub fn consent(lang: Lang, who: &Identity, deed: Deed, option: Option<&str>) -> Result<Consent, Fault> {
+    if let Some(name) = option {
+        return Consent::from_person(who, deed, &Given::Named(name));
+    }
+    let name = who.title();
+    let ecid = who.ecid.map(|e| e.to_string()).unwrap_or_default();
+    let warning = match &deed {
+        Deed::Erase { .. } | Deed::Update { .. } => Text::EraseWarning { name, ecid },
+        Deed::PutBack => Text::RestoreBackWarning { name },
+    };
+    let wanted = say::text(lang, &Text::ConsentWord);
+    let type_it = Text::EraseTypeToConfirm { word: wanted.clone() };
+    let question = format!("{}\n{}", say::text(lang, &warning), say::text(lang, &type_it));
+    let typed = prompt(&question)?;
+    Consent::from_person(who, deed, &Given::Typed { word: &typed, wanted: &wanted })
+}

@@ -1,0 +1,54 @@
+//! Ctrl-C: the first asks, the second tells what state the device would be left in, the third leaves.
+
+use crate::say::{Lang, Text, text};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// What leaving now would mean; kept up to date by whoever shows events.
+#[derive(Clone, Default)]
+pub struct Leaving(Arc<Mutex<Option<Text>>>);
+
+impl Leaving {
+    pub fn set(&self, state: Text) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
+    fn get(&self) -> Text {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or(Text::StateSafe)
+    }
+}
+
+/// Watches for Ctrl-C and SIGTERM. The third one ends the process with 130.
+pub fn watch(lang: Lang, leaving: Leaving) -> CancellationToken {
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move {
+        let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else { return };
+        let mut presses = 0;
+        loop {
+            tokio::select! {
+                pressed = tokio::signal::ctrl_c() => if pressed.is_err() { return },
+                _ = term.recv() => {}
+            }
+            presses += 1;
+            let state = text(lang, &leaving.get());
+            match presses {
+                1 => {
+                    cancelled.cancel();
+                    eprintln!("\n{}", text(lang, &Text::CancelOnce));
+                }
+                2 => eprintln!("\n{}", text(lang, &Text::CancelTwice { state })),
+                _ => {
+                    eprintln!("\n{}", text(lang, &Text::CancelNow { state }));
+                    leave();
+                }
+            }
+        }
+    });
+    token
+}
+
+#[allow(clippy::disallowed_methods)]
+fn leave() -> ! {
+    std::process::exit(130)
+}

@@ -1,0 +1,220 @@
+//! `backup` and `backups`.
+
+use super::list::{print_out, say_line};
+use crate::backup::{
+    Cancel, Depth, Filter, Generation, Password, RestoreOptions, Vault, browse, extract, find, make, put_back, verify,
+};
+use crate::cli::args::{BackupArgs, BackupsVerb};
+use crate::cli::context::Context;
+use crate::cli::show::{print_line, size, table::table};
+use crate::cli::{Done, ask};
+use crate::device::{Deed, Normal, Trust};
+use crate::event::{Event, Outcome, Step};
+use crate::fault::{Code, Fault};
+use crate::ids::Udid;
+use crate::say::{self, Text};
+use serde_json::json;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+fn vault(context: &Context, asked: Option<PathBuf>) -> Result<Vault, Fault> {
+    Ok(Vault::new(match asked {
+        Some(folder) => folder,
+        None => context.folders()?.vault(),
+    }))
+}
+
+async fn trusted(context: &Context) -> Result<(crate::device::Eyes, Normal), Fault> {
+    let eyes = context.eyes()?;
+    let device = context.device(&eyes).await?;
+    let wrong = || Fault::new(Code::WrongMode, format!("this needs normal mode, not {}", device.mode()));
+    let normal = device.normal().ok_or_else(wrong)?.clone();
+    match normal.trust {
+        Trust::Trusted => Ok((eyes, normal)),
+        Trust::Locked => Err(Fault::new(Code::DeviceLocked, "not unlocked since it was started")),
+        Trust::Stale => Err(Fault::new(Code::PairingStale, "the device does not know this host's record")),
+        _ => Err(Fault::new(Code::NotTrusted, "no trust yet")),
+    }
+}
+
+pub async fn make_one(context: &Context, folder: Option<PathBuf>, full: bool) -> Done {
+    let (eyes, normal) = trusted(context).await?;
+    let vault = vault(context, folder)?;
+    let made = make(&eyes.mux, &normal, &vault, full, &context.show(), &context.cancel).await?;
+    let place = made.generation.path.display().to_string();
+    let done = Text::BackupDone { files: made.verdict.files, size: size(made.verdict.bytes), place };
+    say_line(&say::text(context.lang, &done));
+    if context.common.json {
+        print_line(&json!({
+            "schema": 1, "event": "backup", "generation": made.generation.name, "path": made.generation.path,
+            "files": made.verdict.files, "bytes": made.verdict.bytes, "received_files": made.received.files,
+            "received_bytes": made.received.bytes, "unread": made.received.failed_count,
+        }));
+    }
+    if made.received.failed_count > 0 {
+        let unread = made.received.failed_count;
+        say_line(&say::text(context.lang, &Text::BackupPartial { unread }));
+        for failed in made.received.failed.iter().take(20) {
+            say_line(&format!("  {failed:?}"));
+        }
+        return Err(Fault::new(Code::BackupIncomplete, format!("{unread} files")).during(Step::Backup));
+    }
+    Ok(Outcome::Ok)
+}
+
+pub async fn make_backup(context: &Context, args: BackupArgs) -> Done {
+    make_one(context, args.vault, args.full).await
+}
+
+pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBuf>) -> Done {
+    let vault = vault(context, folder)?;
+    match verb {
+        BackupsVerb::List => list(context, &vault),
+        BackupsVerb::Verify { generation, deep } => {
+            let generation = pick(context, &vault, None, generation.as_deref())?;
+            verify_one(context, &generation, deep).await
+        }
+        BackupsVerb::Browse { generation } => {
+            let generation = pick(context, &vault, None, generation.as_deref())?;
+            list_files(context, &generation)
+        }
+        BackupsVerb::Extract { file, to, generation } => {
+            let generation = pick(context, &vault, None, generation.as_deref())?;
+            take_out(&generation, &file, &to)
+        }
+        BackupsVerb::Restore { generation, yes_restore, from, password_file } => {
+            let (eyes, normal) = trusted(context).await?;
+            let from: Option<Udid> = match from {
+                Some(text) => Some(text.parse().map_err(|e| Fault::new(Code::Usage, format!("{e}")))?),
+                None => normal.who.udid.clone(),
+            };
+            let generation = pick(context, &vault, from, generation.as_deref())?;
+            let consent = ask::consent(context.lang, &normal.who, Deed::PutBack, yes_restore.as_deref())?;
+            let options = RestoreOptions {
+                reboot: true,
+                copy_first: false,
+                preserve_settings: false,
+                system_files: true,
+                remove_others: false,
+                password: password(password_file.as_deref())?,
+            };
+            let tell = context.show();
+            let sent = put_back(&eyes.mux, &normal, &generation, options, &consent, &tell, &context.cancel).await?;
+            say_line(&say::text(context.lang, &Text::PutBackDone { files: sent.files }));
+            Ok(Outcome::Ok)
+        }
+    }
+}
+
+fn password(file: Option<&Path>) -> Result<Option<Password>, Fault> {
+    let Some(file) = file else { return Ok(None) };
+    let text = fs_err::read_to_string(file).map_err(|e| Fault::disk(&e))?;
+    Ok(Some(Password::new(text.trim_end_matches(['\r', '\n']))))
+}
+
+/// The generation that is meant: of the device that `-d` names as a UDID, else of the only one in the vault.
+fn pick(context: &Context, vault: &Vault, udid: Option<Udid>, name: Option<&str>) -> Result<Generation, Fault> {
+    let devices = vault.devices()?;
+    let udid = match udid.or_else(|| context.common.device.as_deref().and_then(|d| named(&devices, d))) {
+        Some(udid) => udid,
+        None => match &devices[..] {
+            [one] => one.clone(),
+            [] => return Err(Fault::new(Code::BackupNone, format!("nothing in {}", vault.root().display()))),
+            many => {
+                let names: Vec<_> = many.iter().map(ToString::to_string).collect();
+                return Err(Fault::new(Code::AmbiguousDevice, names.join(", ")));
+            }
+        },
+    };
+    vault.generation(&udid, name)
+}
+
+/// A UDID of the vault by its beginning, or by the ECID inside it.
+fn named(devices: &[Udid], text: &str) -> Option<Udid> {
+    let ecid = text.parse::<crate::ids::Ecid>().ok();
+    let fits =
+        |u: &&Udid| u.as_str().to_lowercase().starts_with(&text.to_lowercase()) || (ecid.is_some() && u.ecid() == ecid);
+    devices.iter().find(fits).cloned()
+}
+
+fn list(context: &Context, vault: &Vault) -> Done {
+    let mut rows = Vec::new();
+    let mut objects = Vec::new();
+    for udid in vault.devices()? {
+        for generation in vault.generations(&udid)? {
+            let record = generation.record.as_ref();
+            objects.push(json!({
+                "udid": generation.udid, "generation": generation.name, "path": generation.path,
+                "device": generation.summary.device_name, "product_type": generation.summary.product_type,
+                "version": generation.summary.product_version, "encrypted": generation.summary.encrypted,
+                "files": record.map(|r| r.files), "bytes": record.map(|r| r.bytes),
+                "unread": record.map(|r| r.failed_count),
+            }));
+            rows.push(vec![
+                generation.name.clone(),
+                generation.summary.device_name.clone().unwrap_or_default(),
+                generation.summary.product_version.clone().unwrap_or_default(),
+                record.map(|r| r.files.to_string()).unwrap_or_default(),
+                record.map(|r| size(r.bytes)).unwrap_or_default(),
+                generation.udid.to_string(),
+            ]);
+        }
+    }
+    if context.common.json {
+        print_line(&json!({ "schema": 1, "backups": objects }));
+    } else if rows.is_empty() {
+        say_line(&say::text(context.lang, &Text::NoBackups));
+    } else {
+        print_out(&table(&["GENERATION", "DEVICE", "VERSION", "FILES", "SIZE", "UDID"], rows));
+    }
+    Ok(Outcome::Ok)
+}
+
+async fn verify_one(context: &Context, generation: &Generation, deep: bool) -> Done {
+    let tell = context.show();
+    let (folder, digests) = (generation.folder(), generation.digests());
+    tell.tell(Event::StepBegan { step: Step::VerifyBackup, what: generation.name.clone() });
+    let listener = tell.clone();
+    let verdict = tokio::task::spawn_blocking(move || {
+        let depth = if deep { Depth::Deep(&digests) } else { Depth::Quick };
+        verify(&folder, depth, listener.as_ref(), &Cancel::new())
+    });
+    let verdict = verdict.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
+    tell.tell(Event::StepDone { step: Step::VerifyBackup, what: String::new() });
+    for finding in &verdict.findings {
+        let sign = if finding.is_damage() { "!!" } else { "--" };
+        print_out(&format!("{sign} {finding:?}"));
+    }
+    if !verdict.is_sound() {
+        let count = verdict.damage().count();
+        return Err(Fault::new(Code::BackupDamaged, format!("{count} findings")).during(Step::VerifyBackup));
+    }
+    let place = generation.path.display().to_string();
+    let done = Text::BackupDone { files: verdict.files, size: size(verdict.bytes), place };
+    say_line(&say::text(context.lang, &done));
+    Ok(Outcome::Ok)
+}
+
+fn list_files(context: &Context, generation: &Generation) -> Done {
+    let json_lines = context.common.json;
+    browse(&generation.folder(), &Filter::default(), |row| {
+        if json_lines {
+            print_line(
+                &json!({ "domain": row.domain, "path": row.path, "size": row.size, "kind": format!("{:?}", row.kind) }),
+            );
+        } else {
+            let size = row.size.map(size).unwrap_or_default();
+            print_out(&format!("{size:>12}  {}/{}", row.domain, row.path));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(Outcome::Ok)
+}
+
+fn take_out(generation: &Generation, file: &str, to: &Path) -> Done {
+    let (domain, path) = file.split_once('/').ok_or_else(|| Fault::new(Code::Usage, "wanted domain/path"))?;
+    let row = find(&generation.folder(), domain, path)?;
+    let row = row.ok_or_else(|| Fault::new(Code::Usage, format!("no file {file:?} in {}", generation.name)))?;
+    extract(&generation.folder(), &row, to, &Cancel::new())?;
+    Ok(Outcome::Ok)
+}

@@ -1,0 +1,172 @@
+//! `bench`: the virtual bench as a command.
+
+use super::list::{print_out, say_line};
+use crate::cli::Done;
+use crate::cli::args::BenchVerb;
+use crate::cli::context::env;
+use crate::cli::show::print_line;
+use crate::event::Outcome;
+use crate::fault::{Code, Fault};
+use crate::say::{self, Lang, Text};
+use crate::virt::bench::{Bench, BenchError, environment};
+use crate::virt::control::{self, Order};
+use crate::virt::spec::{BenchSpec, PhoneSpec};
+use crate::virt::usb::preload;
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+
+impl From<BenchError> for Fault {
+    fn from(err: BenchError) -> Fault {
+        let code = match &err {
+            BenchError::Spec(_) | BenchError::Empty => Code::Usage,
+            BenchError::Io(_) | BenchError::Firmware(_) => Code::BenchUnavailable,
+        };
+        Fault::new(code, err.to_string())
+    }
+}
+
+/// `--dir`, else `HERSTEL_BENCH`, else a folder of this user. Socket paths are short: 107 bytes at most.
+fn place(dir: Option<PathBuf>) -> PathBuf {
+    dir.or_else(|| env("HERSTEL_BENCH").map(PathBuf::from)).unwrap_or_else(|| match env("XDG_RUNTIME_DIR") {
+        Some(runtime) => Path::new(&runtime).join("herstel-bench"),
+        None => std::env::temp_dir().join(format!("herstel-bench-{}", rustix::process::getuid().as_raw())),
+    })
+}
+
+pub async fn run(verb: BenchVerb, dir: Option<PathBuf>, lang: Lang, json: bool) -> Done {
+    let folder = place(dir);
+    let socket = folder.join("control.sock");
+    match verb {
+        BenchVerb::Up { models, spec, image } => up(&folder, models, spec, image, lang, json).await,
+        BenchVerb::Run { program } => run_inside(&folder, &program),
+        BenchVerb::Env => {
+            for (key, value) in environment(&folder) {
+                print_out(&format!("export {}={}", key.to_string_lossy(), quoted(&value.to_string_lossy())));
+            }
+            Ok(Outcome::Ok)
+        }
+        BenchVerb::Down => {
+            ask(&socket, &Order::Down)?;
+            say_line(&say::text(lang, &Text::BenchDown));
+            Ok(Outcome::Ok)
+        }
+        BenchVerb::Status => {
+            let status = ask(&socket, &Order::Status)?;
+            if json {
+                print_line(&status);
+            } else {
+                let phones = status.get("phones").and_then(Value::as_array).cloned().unwrap_or_default();
+                for phone in phones {
+                    let text = |key: &str| phone.get(key).map(plain).unwrap_or_default();
+                    print_out(&format!(
+                        "[virtual] {}  {}  {}  {}  {} ({})",
+                        text("place"),
+                        text("ecid"),
+                        text("stage"),
+                        text("model"),
+                        text("version"),
+                        text("build"),
+                    ));
+                }
+            }
+            Ok(Outcome::Ok)
+        }
+        BenchVerb::Memory { phone } => {
+            let answer = ask(&socket, &Order::Memory { phone })?;
+            for memo in answer.get("memory").and_then(Value::as_array).into_iter().flatten() {
+                print_line(memo);
+            }
+            Ok(Outcome::Ok)
+        }
+        BenchVerb::Press { keys, phone } => {
+            let answer = ask(&socket, &Order::Press { phone, script: keys.join(" ") })?;
+            print_line(&answer);
+            Ok(Outcome::Ok)
+        }
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn ask(socket: &Path, order: &Order) -> Result<Value, Fault> {
+    let gone = |e: std::io::Error| Fault::new(Code::BenchUnavailable, format!("{}: {e}", socket.display()));
+    let answer = control::order(socket, order).map_err(gone)?;
+    match answer.get("error").and_then(Value::as_str) {
+        Some(error) => Err(Fault::new(Code::Usage, error)),
+        None => Ok(answer),
+    }
+}
+
+async fn up(folder: &Path, models: Vec<String>, spec: Option<PathBuf>, image: u64, lang: Lang, json: bool) -> Done {
+    let mut bench_spec = match spec {
+        Some(file) => {
+            let text = fs_err::read_to_string(&file).map_err(|e| Fault::disk(&e))?;
+            toml::from_str::<BenchSpec>(&text)
+                .map_err(|e| Fault::new(Code::Usage, format!("{}: {e}", file.display())))?
+        }
+        None => BenchSpec::default(),
+    };
+    bench_spec.phones.extend(models.into_iter().map(|model| PhoneSpec { model, ..PhoneSpec::default() }));
+    if bench_spec.phones.is_empty() {
+        bench_spec.phones.push(PhoneSpec::default());
+    }
+    let place = folder.to_owned();
+    let started = tokio::task::spawn_blocking(move || Bench::start(&place, bench_spec, image << 20));
+    let bench = started.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
+    let (sender, down) = std::sync::mpsc::channel();
+    control::serve(&folder.join("control.sock"), bench.phones.clone(), sender)
+        .map_err(|e| Fault::new(Code::BenchUnavailable, e.to_string()))?;
+    if json {
+        let phones: Vec<_> = bench.phones.iter().map(|p| json!({ "ecid": p.ecid, "udid": p.udid })).collect();
+        print_line(&json!({ "schema": 1, "event": "bench-up", "virtual": true, "folder": folder, "phones": phones }));
+    } else {
+        print_out(&say::text(lang, &Text::VirtualBanner));
+        print_out(&say::text(lang, &Text::BenchUp { place: folder.display().to_string() }));
+        for phone in &bench.phones {
+            print_out(&format!("  {}  {}  {}", phone.model.name, phone.ecid, phone.udid));
+        }
+        print_out(&say::text(lang, &Text::BenchUse));
+        print_out(&format!("  eval \"$(herstel bench env --dir {})\"", quoted(&folder.to_string_lossy())));
+        print_out("  herstel list");
+        print_out(&say::text(lang, &Text::BenchStops));
+    }
+    let down = tokio::task::spawn_blocking(move || down.recv());
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
+    tokio::select! {
+        _ = down => {}
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+    }
+    drop(bench);
+    let _ = std::fs::remove_file(folder.join("control.sock"));
+    Ok(Outcome::Ok)
+}
+
+/// Becomes the program, inside the bench's bus.
+fn run_inside(folder: &Path, program: &[String]) -> Done {
+    let emulated = folder.join("emulated");
+    let library = preload::preload_library();
+    let library = library.ok_or_else(|| {
+        Fault::new(Code::BenchUnavailable, "umockdev's preload library is not installed (Debian: umockdev)")
+    })?;
+    if !emulated.is_dir() {
+        return Err(Fault::new(Code::BenchUnavailable, format!("{} is not there", emulated.display())));
+    }
+    let Some((name, arguments)) = program.split_first() else {
+        return Err(Fault::new(Code::Usage, "no program"));
+    };
+    let mut variables: Vec<(OsString, OsString)> = environment(folder);
+    variables.push(("LD_PRELOAD".into(), library.into()));
+    variables.push(("UMOCKDEV_DIR".into(), emulated.into()));
+    let err = std::process::Command::new(name).args(arguments).envs(variables).exec();
+    Err(Fault::new(Code::Usage, format!("{name}: {err}")))
+}

@@ -1,0 +1,104 @@
+//! `demo`: the main job on a virtual iPhone, by the same program that a person runs.
+//!
+//! The bench lives in this process; the walk is this very program started again with `recover`, pointed at
+//! the bench by its environment. Where umockdev's preload library is installed the child runs inside the
+//! emulated bus and meets the phone through libusb; else through the bus trait. It says which.
+
+use super::list::{print_out, say_line};
+use crate::cli::Done;
+use crate::cli::args::Common;
+use crate::cli::show::{print_line, size};
+use crate::event::Outcome;
+use crate::fault::{Code, Fault};
+use crate::say::{self, Lang, Text};
+use crate::virt::bench::Bench;
+use crate::virt::spec::{BenchSpec, PhoneSpec, TrustSpec};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+pub async fn run(common: &Common, lang: Lang, model: &str, image: u64, keep: Option<PathBuf>) -> Done {
+    let began = Instant::now();
+    // `demo --device iphone5s` reads naturally: here a device is a model.
+    let model = common.device.as_deref().unwrap_or(model).to_owned();
+    let temporary = match &keep {
+        None => Some(tempfile::Builder::new().prefix("herstel-demo-").tempdir().map_err(|e| Fault::disk(&e))?),
+        Some(_) => None,
+    };
+    let folder = match (&keep, &temporary) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(temporary)) => temporary.path().to_owned(),
+        (None, None) => return Err(Fault::new(Code::Internal, "no folder")),
+    };
+    let phone = PhoneSpec { model, trust: TrustSpec::Untrusted, ..PhoneSpec::default() };
+    let spec = BenchSpec { phones: vec![phone], ..BenchSpec::default() };
+    let place = folder.clone();
+    let started = tokio::task::spawn_blocking(move || Bench::start(&place, spec, image << 20));
+    let bench = started.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
+    let phone = bench.phones.first().ok_or_else(|| Fault::new(Code::Internal, "an empty bench"))?.clone();
+    let before = (phone.files.user_file_count(), phone.files.digest_of_user_data());
+
+    let bus = if bench.is_emulated() { Text::DemoBusEmulated } else { Text::DemoBusDirect };
+    let bus = say::text(lang, &bus);
+    say_line(&say::text(lang, &Text::VirtualBanner));
+    say_line(&say::text(lang, &Text::DemoIntro { device: phone.model.name.to_owned(), bus }));
+    say_line("");
+    let code = walk(common, lang, &bench, &folder, &phone.ecid.to_string()).await?;
+    if code != 0 {
+        return Err(Fault::new(Code::RestoreFailed, format!("the walk ended with exit code {code}")));
+    }
+
+    let after = (phone.files.user_file_count(), phone.files.digest_of_user_data());
+    if before != after {
+        let detail = format!("{} files before, {} after, or other contents", before.0, after.0);
+        return Err(Fault::new(Code::BackupDamaged, detail));
+    }
+    let bytes = phone.files.user_bytes();
+    say_line("");
+    say_line(&say::text(lang, &Text::DemoProof { files: after.0 as u64, size: size(bytes) }));
+    let seconds = began.elapsed().as_secs();
+    say_line(&say::text(lang, &Text::DemoDone { seconds }));
+    if common.json {
+        print_line(&json!({
+            "schema": 1, "event": "demo", "virtual": true, "files": after.0, "digest": after.1,
+            "seconds": began.elapsed().as_secs_f64(), "emulated": bench.is_emulated(),
+        }));
+    }
+    if let Some(folder) = keep {
+        print_out(&folder.display().to_string());
+    }
+    Ok(Outcome::Ok)
+}
+
+/// This program again, with `recover`; its exit code.
+async fn walk(common: &Common, lang: Lang, bench: &Bench, folder: &Path, ecid: &str) -> Result<i32, Fault> {
+    let program = std::env::current_exe().map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
+    let mut command = tokio::process::Command::new(program);
+    command.args(["recover", "--yes-erase", ecid, "-d", ecid]);
+    command.args(["--lang", if lang == Lang::Nl { "nl" } else { "en" }]);
+    if common.json {
+        command.arg("--json");
+    }
+    for _ in 0..common.verbose {
+        command.arg("-v");
+    }
+    command.envs(bench.environment(true));
+    for (key, name) in [
+        ("XDG_DATA_HOME", "data"),
+        ("XDG_CACHE_HOME", "cache"),
+        ("XDG_STATE_HOME", "state"),
+        ("XDG_CONFIG_HOME", "config"),
+    ] {
+        command.env(key, folder.join(name));
+    }
+    let mut child = command.spawn().map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
+    // Ctrl-C reaches the child by itself: it asks, and we wait for what it decides.
+    let ended = loop {
+        tokio::select! {
+            ended = child.wait() => break ended,
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    };
+    let ended = ended.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
+    Ok(ended.code().unwrap_or(1))
+}

@@ -1,0 +1,169 @@
+//! `firmware`: what there is, fetch, verify, the store.
+
+use super::list::{print_out, say_line};
+use crate::cli::Done;
+use crate::cli::args::FirmwareVerb;
+use crate::cli::context::Context;
+use crate::cli::show::{print_line, size, table::table};
+use crate::event::{Event, Outcome, Step};
+use crate::fault::{Code, Fault};
+use crate::firmware::{self, Check, Gathered, Ipsw, Store, Verdict, verify_components};
+use crate::ids::{BuildId, ProductType};
+use crate::say::{self, Text};
+use serde_json::json;
+use std::path::Path;
+
+pub async fn run(context: &Context, verb: FirmwareVerb) -> Done {
+    match verb {
+        FirmwareVerb::List { product } => {
+            let (gathered, product) = gather(context, product).await?;
+            list(context, &gathered, &product)
+        }
+        FirmwareVerb::Fetch { product, build } => fetch(context, product, build).await,
+        FirmwareVerb::Verify { file } => verify(context, &file).await,
+        FirmwareVerb::Add { file } => add(context, &file).await,
+        FirmwareVerb::Cache { verify } => cache(context, verify).await,
+    }
+}
+
+async fn gather(context: &Context, product: Option<String>) -> Result<(Gathered, ProductType), Fault> {
+    let product = match product {
+        Some(product) => ProductType::new(product),
+        None => {
+            let eyes = context.eyes()?;
+            let device = context.device(&eyes).await?;
+            let known = device.row().product_type;
+            known.ok_or_else(|| Fault::new(Code::UnknownModel, "the device's product type is not known"))?
+        }
+    };
+    let (http, endpoints) = context.http()?;
+    let copies = context.folders()?.catalogue();
+    let gathered = firmware::gather(&http, &endpoints, &copies, &product, &context.show()).await?;
+    Ok((gathered, product))
+}
+
+fn list(context: &Context, gathered: &Gathered, product: &ProductType) -> Done {
+    if context.common.json {
+        print_line(&json!({ "schema": 1, "firmware": gathered }));
+        return Ok(Outcome::Ok);
+    }
+    let rows = gathered.catalogue.of(product).map(|f| {
+        vec![
+            f.version.value.to_string(),
+            f.build.to_string(),
+            f.size.as_ref().map(|s| size(s.value)).unwrap_or_default(),
+            f.url.value.clone(),
+        ]
+    });
+    print_out(&table(&["VERSION", "BUILD", "SIZE", "URL"], rows.collect()));
+    for asked in &gathered.asked {
+        if let Some(fault) = &asked.fault {
+            say_line(&format!("! {:?}: {}", asked.source, fault.detail));
+        }
+    }
+    Ok(Outcome::Ok)
+}
+
+async fn fetch(context: &Context, product: Option<String>, build: Option<String>) -> Done {
+    let (gathered, product) = gather(context, product).await?;
+    let wanted = match &build {
+        Some(text) => {
+            let build: BuildId = text.parse().map_err(|e| Fault::new(Code::Usage, format!("{e}")))?;
+            gathered.catalogue.build(&product, &build)
+        }
+        None => gathered.catalogue.newest(&product),
+    };
+    let wanted = wanted.ok_or_else(|| {
+        Fault::new(Code::NoFirmware, format!("{product} {}", build.unwrap_or_else(|| "newest".into())))
+    })?;
+    let (http, _) = context.http()?;
+    let store = Store::new(&context.folders()?.firmware());
+    let stored = firmware::fetch(&http, &store, wanted, &context.show(), &context.cancel).await?;
+    let ready = Text::FirmwareReady {
+        version: wanted.version.value.to_string(),
+        build: wanted.build.to_string(),
+        place: stored.path.display().to_string(),
+    };
+    say_line(&say::text(context.lang, &ready));
+    if context.common.json {
+        print_line(&json!({ "schema": 1, "event": "firmware", "path": stored.path, "record": stored.record }));
+    }
+    Ok(Outcome::Ok)
+}
+
+/// Every identity of the file: which parts are right, which are wrong, which cannot be checked.
+async fn verify(context: &Context, file: &Path) -> Done {
+    let tell = context.show();
+    tell.tell(Event::StepBegan { step: Step::VerifyFirmware, what: file.display().to_string() });
+    let path = file.to_owned();
+    let work = tokio::task::spawn_blocking(move || {
+        let ipsw = Ipsw::open(&path)?;
+        let manifest = ipsw.build_manifest()?;
+        let mut bad = Vec::new();
+        let (mut good, mut unchecked) = (0u64, 0u64);
+        for identity in &manifest.identities {
+            for part in verify_components(&ipsw, identity, &|| true)? {
+                match part.verdict {
+                    Verdict::Ok => good += 1,
+                    Verdict::CannotCheck(_) => unchecked += 1,
+                    wrong => bad.push(format!("{} {}: {wrong:?}", identity.device_class, part.component)),
+                }
+            }
+        }
+        Ok::<_, Fault>((manifest.build.clone(), good, unchecked, bad))
+    });
+    let checked = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
+    let (build, good, unchecked, bad) = checked.map_err(|f| f.during(Step::VerifyFirmware))?;
+    let what = format!("{build}: {good} ok, {unchecked} cannot be checked, {} wrong", bad.len());
+    tell.tell(Event::StepDone { step: Step::VerifyFirmware, what: what.clone() });
+    if context.common.json {
+        print_line(&json!({
+            "schema": 1, "event": "verified", "build": build, "ok": good, "unchecked": unchecked, "wrong": bad,
+        }));
+    } else {
+        print_out(&what);
+        bad.iter().for_each(|line| print_out(&format!("!! {line}")));
+    }
+    match bad.first() {
+        Some(first) => Err(Fault::new(Code::FirmwareDigest, first.clone()).during(Step::VerifyFirmware)),
+        None => Ok(Outcome::Ok),
+    }
+}
+
+async fn add(context: &Context, file: &Path) -> Done {
+    let store = Store::new(&context.folders()?.firmware());
+    let file = file.to_owned();
+    let work = tokio::task::spawn_blocking(move || store.add(&file, &mut |_| true));
+    let stored = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
+    print_out(&stored.path.display().to_string());
+    Ok(Outcome::Ok)
+}
+
+async fn cache(context: &Context, verify: bool) -> Done {
+    let store = Store::new(&context.folders()?.firmware());
+    let work = tokio::task::spawn_blocking(move || {
+        let mut list = Vec::new();
+        for stored in store.list()? {
+            let how = if verify { Check::Always } else { Check::IfChanged };
+            let record = stored.record.clone();
+            list.push((stored.path.clone(), record, store.check(stored, how, &mut |_| true).err()));
+        }
+        Ok::<_, Fault>(list)
+    });
+    let list = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
+    if context.common.json {
+        let rows: Vec<_> = list.iter().map(|(path, r, f)| json!({ "path": path, "record": r, "fault": f })).collect();
+        print_line(&json!({ "schema": 1, "cache": rows }));
+    } else {
+        let rows = list.iter().map(|(_, r, fault)| {
+            let build = r.build.as_ref().map(ToString::to_string).unwrap_or_default();
+            let state = fault.as_ref().map_or("ok", |f| f.code.as_str());
+            vec![build, size(r.looks.size), state.to_owned(), r.name.clone()]
+        });
+        print_out(&table(&["BUILD", "SIZE", "STATE", "NAME"], rows.collect()));
+    }
+    match list.into_iter().find_map(|(.., fault)| fault) {
+        Some(fault) => Err(fault),
+        None => Ok(Outcome::Ok),
+    }
+}

@@ -1,0 +1,137 @@
+//! `list`: every device in every mode, once or as it changes.
+
+use crate::cli::context::Context;
+use crate::cli::show::{self, table::table};
+use crate::cli::{Done, show::print_line};
+use crate::device::{Access, Change, Device, Fleet, Look, Trust, look};
+use crate::event::Outcome;
+use crate::fault::{Code, Fault};
+use crate::say::{self, Text};
+use serde_json::json;
+use std::io::Write;
+
+pub async fn run(context: &Context, watch: bool) -> Done {
+    let eyes = context.eyes()?;
+    let seen = look(&eyes).await;
+    remarks(context, &seen);
+    if !watch {
+        return once(context, seen);
+    }
+    let mut changes = eyes.changes();
+    let mut fleet = Fleet::default();
+    let mut devices = seen.devices;
+    loop {
+        for change in fleet.update(devices) {
+            print_change(context, &change);
+        }
+        tokio::select! {
+            tick = changes.recv() => if tick.is_none() { return Ok(Outcome::Ok) },
+            () = context.cancel.cancelled() => return Ok(Outcome::Ok),
+        }
+        // A burst of events is one change.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        while changes.try_recv().is_ok() {}
+        devices = look(&eyes).await.devices;
+    }
+}
+
+fn once(context: &Context, seen: Look) -> Done {
+    if context.common.json {
+        let rows: Vec<_> = seen.devices.iter().map(Device::row).collect();
+        print_line(&json!({ "schema": 1, "devices": rows }));
+        return Ok(Outcome::Ok);
+    }
+    if seen.devices.is_empty() {
+        if let Some(fault) = seen.mux.or(seen.usb) {
+            return Err(fault);
+        }
+        say_line(&say::text(context.lang, &Text::NoDevices));
+        return Err(Fault::new(Code::NoDevice, ""));
+    }
+    let header = say::text(context.lang, &Text::ListHeader);
+    let header: Vec<&str> = header.split('|').collect();
+    print_out(&table(&header, seen.devices.iter().map(|d| row(context, d)).collect()));
+    if seen.devices.iter().any(|d| d.is_virtual) {
+        say_line(&show::virtual_banner(context.lang));
+    }
+    Ok(Outcome::Ok)
+}
+
+fn row(context: &Context, device: &Device) -> Vec<String> {
+    let unknown = || say::text(context.lang, &Text::UnknownValue);
+    let who = device.who();
+    let shown = device.row();
+    let trust = match (device.access, shown.trust) {
+        (Access::NoPermission, _) => say::text(context.lang, &Text::NoAccess),
+        (_, Some(trust)) => say::text(context.lang, &trust_text(trust)),
+        (_, None) => unknown(),
+    };
+    let model = who.model().map(|m| m.name.to_owned()).or_else(|| who.product.as_ref().map(ToString::to_string));
+    vec![
+        device.mode().to_string(),
+        who.name.clone().unwrap_or_else(unknown),
+        model.unwrap_or_else(unknown),
+        shown.version.map(|v| v.to_string()).unwrap_or_else(unknown),
+        trust,
+        who.ecid.map(|e| e.to_string()).unwrap_or_else(unknown),
+        who.port.as_ref().map(|p| p.to_string()).unwrap_or_else(unknown),
+    ]
+}
+
+pub fn trust_text(trust: Trust) -> Text {
+    match trust {
+        Trust::Trusted => Text::Trusted,
+        Trust::Untrusted => Text::Untrusted,
+        Trust::Locked => Text::TrustLocked,
+        Trust::Pending => Text::TrustPending,
+        Trust::Denied => Text::TrustDenied,
+        Trust::Stale => Text::TrustStale,
+    }
+}
+
+fn print_change(context: &Context, change: &Change) {
+    let (word, json_body, line) = match change {
+        Change::Appeared(device) => ("appeared", json!({ "device": device.row() }), row(context, device).join("  ")),
+        Change::Changed { from, device } => {
+            ("changed", json!({ "from": from, "device": device.row() }), row(context, device).join("  "))
+        }
+        Change::Gone(who, mode) => (
+            "gone",
+            json!({ "ecid": who.ecid, "udid": who.udid, "mode": mode }),
+            format!("{mode}  {}  {}", who.title(), who.ecid.map(|e| e.to_string()).unwrap_or_default()),
+        ),
+    };
+    if context.common.json {
+        let mut object = json!({ "schema": 1, "event": word });
+        if let (serde_json::Value::Object(object), serde_json::Value::Object(body)) = (&mut object, json_body) {
+            object.extend(body);
+        }
+        print_line(&object);
+    } else {
+        let sign = match change {
+            Change::Appeared(_) => '+',
+            Change::Changed { .. } => '~',
+            Change::Gone(..) => '-',
+        };
+        print_out(&format!("{sign} {line}"));
+    }
+}
+
+/// What could not be asked is a remark as long as something was seen.
+fn remarks(context: &Context, seen: &Look) {
+    if seen.devices.is_empty() && !context.common.json {
+        return;
+    }
+    for fault in [&seen.mux, &seen.usb].into_iter().flatten() {
+        say_line(&format!("! {} ({})", say::fault(context.lang, fault.code).what, fault.detail));
+    }
+}
+
+pub fn say_line(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Data on standard output; a closed pipe is quiet.
+pub fn print_out(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}

@@ -1,0 +1,48 @@
+//! One file per verb.
+
+mod backup;
+mod bench;
+mod demo;
+mod doctor;
+mod firmware;
+mod generate;
+mod guide;
+mod info;
+mod list;
+mod pair;
+mod recover;
+mod report;
+mod restore;
+
+use super::Done;
+use super::args::{Cli, Verb};
+use super::context::Context;
+use crate::say::Lang;
+
+pub async fn run(cli: Cli, lang: Lang) -> Done {
+    let common = cli.common.clone();
+    match cli.verb {
+        Verb::Generate { what, folder } => generate::run(what, &folder),
+        Verb::Bench { verb, dir } => bench::run(verb, dir, lang, common.json).await,
+        Verb::Demo { model, image, keep } => demo::run(&common, lang, &model, image, keep).await,
+        verb => {
+            let context = Context::new(common, lang)?;
+            match verb {
+                Verb::List { watch } => list::run(&context, watch).await,
+                Verb::Info => info::run(&context).await,
+                Verb::Pair { wait } => pair::pair(&context, wait).await,
+                Verb::Unpair => pair::unpair(&context).await,
+                Verb::Guide { way, wait } => guide::run(&context, way, wait).await,
+                Verb::Backup(args) => backup::make_backup(&context, args).await,
+                Verb::Backups { verb, vault } => backup::backups(&context, verb, vault).await,
+                Verb::Firmware { verb } => firmware::run(&context, verb).await,
+                Verb::Restore(args) => restore::run(&context, args).await,
+                Verb::Recover(args) => recover::recover(&context, args).await,
+                Verb::Resume { job } => recover::resume(&context, job.as_deref()).await,
+                Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
+                Verb::Doctor => doctor::run(&context).await,
+                Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo { .. } => Ok(crate::event::Outcome::Ok),
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! `recover` and `resume`: the main job.
+
+use super::list::say_line;
+use crate::cli::args::RecoverArgs;
+use crate::cli::context::Context;
+use crate::cli::show::{print_line, size};
+use crate::cli::{Done, ask};
+use crate::device::{Consent, Deed, Device, Given, Identity, look};
+use crate::disk::{JobFolder, Jobs, write_atomic};
+use crate::event::{Event, Outcome, Step};
+use crate::fault::{Code, Fault};
+use crate::job::{self, BackupPlan, Consents, Entry, Job, Kit, Plan, Story, Way};
+use crate::say::{self, Text};
+use crate::triage::{BackupChance, backup_chance};
+use serde_json::json;
+use std::path::PathBuf;
+
+pub fn kit(context: &Context) -> Result<Kit, Fault> {
+    let (http, endpoints) = context.http()?;
+    Ok(Kit {
+        eyes: context.eyes()?,
+        http,
+        endpoints,
+        folders: context.folders()?,
+        tell: context.show(),
+        cancel: context.cancel.clone(),
+    })
+}
+
+/// What a plan is made for.
+pub struct Wish {
+    pub way: Way,
+    pub backup: bool,
+    pub vault: Option<PathBuf>,
+    pub ipsw: Option<PathBuf>,
+}
+
+/// Reads the device and the catalogue, and makes the plan; nothing is changed.
+pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish) -> Result<Plan, Fault> {
+    let who = device.who();
+    let unknown = |what: &str| Fault::new(Code::UnknownModel, format!("the device's {what} is not known"));
+    let ecid = who.ecid.ok_or_else(|| unknown("ECID"))?;
+    let model = who.model().ok_or_else(|| unknown("model"))?;
+    let backup = if !wish.backup {
+        BackupPlan::Skip { why: "not wanted".into() }
+    } else {
+        match backup_chance(device) {
+            BackupChance::Possible | BackupChance::AfterTrust => BackupPlan::Make,
+            BackupChance::No(code) => BackupPlan::Impossible { code },
+        }
+    };
+    let product = who.product.clone().unwrap_or_else(|| model.product.clone());
+    let firmware = job::prepare(kit, &product, wish.ipsw.as_deref()).await?;
+    kit.tell.tell(Event::StepDone { step: Step::Catalogue, what: firmware.build.to_string() });
+    let normal = device.normal();
+    if wish.way == Way::Update && normal.and_then(|n| n.version.as_ref()).is_some_and(|v| *v > firmware.version) {
+        return Err(Fault::new(Code::UpdateImpossible, format!("it already runs newer than {}", firmware.version)));
+    }
+    Ok(Plan {
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        ecid,
+        udid: who.udid.clone(),
+        title: who.title(),
+        product,
+        board: model.board.to_owned(),
+        cpid: model.cpid,
+        bdid: model.bdid,
+        version: normal.and_then(|n| n.version.clone()),
+        way: wish.way,
+        put_back: backup == BackupPlan::Make && wish.way == Way::Erase,
+        backup,
+        firmware,
+        vault: match wish.vault {
+            Some(vault) => std::path::absolute(vault).map_err(|e| Fault::disk(&e))?,
+            None => kit.folders.vault(),
+        },
+        is_virtual: context.is_virtual(),
+    })
+}
+
+pub fn show_plan(context: &Context, plan: &Plan) {
+    if context.common.json {
+        print_line(&json!({ "schema": 1, "event": "plan", "plan": plan }));
+    }
+    let t = |text: Text| say::text(context.lang, &text);
+    say_line(&t(Text::PlanTitle { name: format!("{} ({})", plan.title, plan.ecid) }));
+    let (keeps, loses) = match (plan.way, &plan.backup) {
+        (Way::Update, _) => (t(Text::KeepsOnDevice), t(Text::LosesNothing)),
+        (Way::Erase, BackupPlan::Make) => (t(Text::KeepsBackup), t(Text::LosesAllButBackup)),
+        (Way::Erase, _) => (t(Text::KeepsNothing), t(Text::LosesAll)),
+    };
+    let build = plan.firmware.build.to_string();
+    let size = plan.firmware.size.map(size).unwrap_or_else(|| "?".into());
+    let firmware = t(Text::PlanFirmware { version: plan.firmware.version.to_string(), build, size });
+    let rows = [(t(Text::PlanKeeps), keeps), (t(Text::PlanLoses), loses), (t(Text::ReportFirmware), firmware)];
+    let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+    for (label, value) in rows {
+        say_line(&format!("  {label:width$}  {value}"));
+    }
+    if let BackupPlan::Impossible { code } = plan.backup {
+        say_line(&format!("  ! {}", t(Text::BackupNotPossible { why: say::fault(context.lang, code).what.into() })));
+    }
+}
+
+pub fn deed(plan: &Plan) -> Deed {
+    plan.restore().deed()
+}
+
+/// One answer covers both deeds of the plan: it was shown whole.
+fn consents(context: &Context, plan: &Plan, option: Option<&str>) -> Result<Consents, Fault> {
+    let who = identity(plan);
+    let restore = ask::consent(context.lang, &who, deed(plan), option)?;
+    let ecid = plan.ecid.to_string();
+    let put_back =
+        if plan.put_back { Some(Consent::from_person(&who, Deed::PutBack, &Given::Named(&ecid))?) } else { None };
+    Ok(Consents { restore, put_back })
+}
+
+fn identity(plan: &Plan) -> Identity {
+    Identity { ecid: Some(plan.ecid), udid: plan.udid.clone(), name: Some(plan.title.clone()), ..Identity::default() }
+}
+
+pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
+    let kit = kit(context)?;
+    kit.tell.tell(Event::StepBegan { step: Step::Find, what: String::new() });
+    let device = context.device(&kit.eyes).await?;
+    kit.tell.tell(Event::StepDone { step: Step::Find, what: format!("{} ({})", device.who().title(), device.mode()) });
+    let wish = Wish { way: Way::Erase, backup: !args.no_backup, vault: args.vault, ipsw: args.ipsw };
+    let plan = plan_for(context, &kit, &device, wish).await?;
+    show_plan(context, &plan);
+    if args.plan {
+        return Ok(Outcome::Ok);
+    }
+    let consents = consents(context, &plan, args.yes_erase.as_deref())?;
+    let job = Job::begin(&kit, plan)?;
+    drive(context, &kit, job, &consents).await
+}
+
+pub async fn resume(context: &Context, name: Option<&str>) -> Done {
+    let kit = kit(context)?;
+    let jobs = Jobs::new(&kit.folders.jobs());
+    let folder = match name {
+        Some(name) => jobs.find(name)?,
+        None => newest_open(&jobs)?,
+    };
+    let (_, entries) = folder.open::<Entry>()?;
+    let story = Story::new(entries)?;
+    if story.is_over() {
+        say_line(&say::text(context.lang, &Text::ResumeNothing));
+        return Ok(Outcome::Ok);
+    }
+    show_plan(context, &story.plan);
+    // The plan in the journal was agreed to when it was written; going on with it is no new deed.
+    let ecid = story.plan.ecid.to_string();
+    let consents = consents(context, &story.plan, Some(&ecid))?;
+    let job = Job::reopen(&kit, folder)?;
+    drive(context, &kit, job, &consents).await
+}
+
+fn newest_open(jobs: &Jobs) -> Result<JobFolder, Fault> {
+    for folder in jobs.list()? {
+        if let Ok((_, entries)) = folder.open::<Entry>()
+            && Story::new(entries).is_ok_and(|s| !s.is_over())
+        {
+            return Ok(folder);
+        }
+    }
+    Err(Fault::new(Code::NoJob, "no unfinished job"))
+}
+
+/// Runs a job to its end, then shows and saves its report.
+pub async fn drive(context: &Context, kit: &Kit, mut job: Job, consents: &Consents) -> Done {
+    let result = job.run(kit, consents).await;
+    let name = job.folder.id.to_string();
+    let report = job::report(&name, job.story());
+    let saved = serde_json::to_vec_pretty(&report)
+        .map_err(|e| Fault::new(Code::Internal, e.to_string()))
+        .and_then(|bytes| write_atomic(&job.folder.path.join("report.json"), &bytes))
+        .and_then(|()| write_atomic(&job.folder.path.join("report.html"), report.html(context.lang).as_bytes()));
+    if result.is_ok() {
+        say_line("");
+        say_line(&report.text(context.lang));
+        if saved.is_ok() {
+            let place = job.folder.path.join("report.html").display().to_string();
+            say_line(&say::text(context.lang, &Text::ReportSaved { place }));
+        }
+    } else if !job.story().is_over() {
+        say_line(&say::text(context.lang, &Text::ResumeHint { job: name }));
+    }
+    if context.common.json {
+        print_line(&json!({ "schema": 1, "event": "report", "report": report }));
+    }
+    result.and_then(|outcome| saved.map(|()| outcome))
+}
+
+/// Is the device that the plan names still there? Used before long work.
+pub async fn still_there(kit: &Kit, plan: &Plan) -> bool {
+    look(&kit.eyes).await.devices.iter().any(|d| d.who().ecid == Some(plan.ecid))
+}

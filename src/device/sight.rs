@@ -1,0 +1,333 @@
+//! From what USB and usbmuxd show to devices.
+//!
+//! Both sides are asked at the same time and joined: a phone in normal mode is on both, one in recovery or
+//! DFU on USB only, one on Wi-Fi on usbmuxd only. A silent device costs its own entry some detail and
+//! nobody else anything; usbmuxd being away is a remark, not a failure, while USB still shows devices.
+
+use super::state::{Access, Device, Iboot, Identity, Normal, Restoring, State, Trust};
+use crate::facts::modes;
+use crate::fault::Fault;
+use crate::ids::{Bdid, Cpid, Ecid, Mode, ProductType};
+use crate::mux::{Lockdown, LockdownError, Mux, MuxDevice};
+use crate::usb::{Bus, UsbDevice};
+use crate::wire::iboot::IbootSerial;
+use crate::wire::lockdown::Request;
+use crate::wire::restored::ToDevice;
+use plist::{Dictionary, Value};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How much one device may delay a look at all of them.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What a look needs: a bus and usbmuxd.
+#[derive(Clone)]
+pub struct Eyes {
+    pub bus: Arc<dyn Bus>,
+    pub mux: Mux,
+    /// Everything seen is from the bench.
+    pub is_virtual: bool,
+}
+
+/// One look: the devices, in the order of their ports, and what could not be asked.
+#[derive(Debug, Default)]
+pub struct Look {
+    pub devices: Vec<Device>,
+    pub mux: Option<Fault>,
+    pub usb: Option<Fault>,
+}
+
+/// Looks once at everything.
+pub async fn look(eyes: &Eyes) -> Look {
+    let bus = Arc::clone(&eyes.bus);
+    let usb = tokio::task::spawn_blocking(move || bus.devices());
+    let (usb, muxed) = tokio::join!(usb, eyes.mux.devices());
+    let mut out = Look::default();
+    let usb = match usb {
+        Ok(Ok(devices)) => devices,
+        Ok(Err(err)) => {
+            out.usb = Some(err.into());
+            Vec::new()
+        }
+        Err(err) => {
+            out.usb = Some(Fault::new(crate::fault::Code::Internal, err.to_string()));
+            Vec::new()
+        }
+    };
+    let muxed = match muxed {
+        Ok(devices) => devices,
+        Err(err) => {
+            out.mux = Some(err.into());
+            Vec::new()
+        }
+    };
+    let asked = futures_util::future::join_all(muxed.iter().map(|device| ask(&eyes.mux, device))).await;
+    let mut devices: Vec<Device> = asked
+        .into_iter()
+        .map(|mut state| {
+            let twin = usb.iter().find(|u| is_twin(u, &state));
+            if let Some(twin) = twin {
+                identity_of(&mut state).port = Some(twin.port.clone());
+            }
+            Device { state, access: Access::Ok, is_virtual: eyes.is_virtual }
+        })
+        .collect();
+    for seen in &usb {
+        if devices.iter().any(|d| is_twin(seen, &d.state)) {
+            continue;
+        }
+        if let Some(state) = from_usb(seen) {
+            let access = if seen.no_access { Access::NoPermission } else { Access::Ok };
+            devices.push(Device { state, access, is_virtual: eyes.is_virtual || seen.is_virtual });
+        }
+    }
+    devices.sort_by(|a, b| a.who().port.cmp(&b.who().port).then_with(|| a.who().ecid.cmp(&b.who().ecid)));
+    out.devices = devices;
+    out
+}
+
+fn identity_of(state: &mut State) -> &mut Identity {
+    match state {
+        State::Normal(n) => &mut n.who,
+        State::Recovery(i) | State::Dfu(i) => &mut i.who,
+        State::Restore(r) => &mut r.who,
+        State::Other(_, who) => who,
+    }
+}
+
+/// The same phone on USB and on usbmuxd: by its serial, else by the bus and device number.
+fn is_twin(usb: &UsbDevice, state: &State) -> bool {
+    let muxed = match state {
+        State::Normal(n) => &n.mux,
+        State::Restore(r) => &r.mux,
+        _ => return false,
+    };
+    if !muxed.usb || modes::of_product(usb.product) != Some(Mode::Normal) {
+        return false;
+    }
+    let by_serial = usb.serial.as_deref().is_some_and(|s| s.eq_ignore_ascii_case(&muxed.serial.replace('-', "")));
+    let location = u32::from(usb.address.bus) << 16 | u32::from(usb.address.device);
+    by_serial || muxed.location == location
+}
+
+/// A device that only USB shows.
+fn from_usb(seen: &UsbDevice) -> Option<State> {
+    let mode = modes::of_product(seen.product)?;
+    let mut who = Identity { port: Some(seen.port.clone()), ..Identity::default() };
+    let serial = seen.serial.as_deref().unwrap_or_default();
+    if mode == Mode::Normal {
+        who.udid = serial.parse().ok();
+        who.ecid = who.udid.as_ref().and_then(crate::ids::Udid::ecid);
+        return Some(State::Other(Mode::Normal, who));
+    }
+    let parsed: IbootSerial = serial.parse().unwrap_or_default();
+    let rom = parsed.is_rom();
+    who.learn(&iboot_identity(&parsed));
+    let iboot = Iboot { who: who.clone(), address: seen.address, rom };
+    Some(match mode {
+        Mode::Recovery => State::Recovery(iboot),
+        Mode::Dfu => State::Dfu(iboot),
+        other => State::Other(other, who),
+    })
+}
+
+/// Who a recovery or DFU serial string says it is.
+pub(super) fn iboot_identity(serial: &IbootSerial) -> Identity {
+    let mut who = Identity {
+        ecid: serial.ecid,
+        cpid: serial.cpid,
+        bdid: serial.bdid,
+        serial: serial.srnm.clone().filter(|s| !s.is_empty() && s != "N/A"),
+        ..Identity::default()
+    };
+    if let Some(model) = who.model() {
+        who.product = Some(model.product.clone());
+        who.board = Some(model.board.to_owned());
+    }
+    who
+}
+
+async fn ask(mux: &Mux, device: &MuxDevice) -> State {
+    let mut who = Identity { udid: device.udid(), ..Identity::default() };
+    who.ecid = who.udid.as_ref().and_then(crate::ids::Udid::ecid);
+    let silent = Normal {
+        who: who.clone(),
+        mux: device.clone(),
+        trust: Trust::Untrusted,
+        locked: None,
+        version: None,
+        build: None,
+    };
+    match tokio::time::timeout(PATIENCE, question(mux, device, who)).await {
+        Ok(Ok(state)) => state,
+        Ok(Err(err)) => {
+            tracing::info!(device = device.serial, %err, "lockdown did not tell");
+            State::Normal(silent)
+        }
+        Err(_) => State::Normal(silent),
+    }
+}
+
+async fn question(mux: &Mux, device: &MuxDevice, mut who: Identity) -> Result<State, LockdownError> {
+    let mut lockdown = Lockdown::open(mux, device.id).await?;
+    let mut query = lockdown.ask(&Request::QueryType).await?;
+    let text = |d: &Dictionary, key: &str| d.get(key).and_then(Value::as_string).map(str::to_owned);
+    if text(&query, "Type").as_deref() == Some("com.apple.mobile.restored") {
+        who.udid = None;
+        who.board = text(&query, "HardwareModel").map(|b| b.to_ascii_lowercase());
+        who.serial = text(&query, "SerialNumber");
+        query = hardware_info(&mut lockdown).await?;
+        who.learn(&chip_identity(&query, "UniqueChipID", "ChipID", "BoardID"));
+        fill_from_model(&mut who);
+        return Ok(State::Restore(Restoring { who, mux: device.clone() }));
+    }
+    let open = lockdown.all(None).await?;
+    let mut normal =
+        Normal { who, mux: device.clone(), trust: Trust::Untrusted, locked: None, version: None, build: None };
+    read_values(&mut normal, &open);
+    let record = match &normal.who.udid {
+        Some(udid) => mux.pair_record(udid).await.unwrap_or_default(),
+        None => None,
+    };
+    if let Some(record) = record {
+        match lockdown.start_session(&record).await {
+            Ok(mut session) => {
+                normal.trust = Trust::Trusted;
+                if let Ok(values) = session.all(None).await {
+                    read_values(&mut normal, &values);
+                }
+            }
+            Err(LockdownError::Refused(word)) if word == "PasswordProtected" => normal.trust = Trust::Locked,
+            Err(LockdownError::Refused(_) | LockdownError::Tls(_)) => normal.trust = Trust::Stale,
+            Err(err) => return Err(err),
+        }
+    }
+    fill_from_model(&mut normal.who);
+    Ok(State::Normal(normal))
+}
+
+pub(super) async fn hardware_info(lockdown: &mut Lockdown) -> Result<Dictionary, LockdownError> {
+    let request = ToDevice::QueryValue { key: "HardwareInfo".to_owned() }.build(crate::mux::LABEL);
+    let mut answer = lockdown.exchange(&Value::Dictionary(request)).await?;
+    Ok(answer.remove("HardwareInfo").and_then(Value::into_dictionary).unwrap_or_default())
+}
+
+fn chip_identity(values: &Dictionary, ecid: &str, cpid: &str, bdid: &str) -> Identity {
+    let number = |key: &str| values.get(key).and_then(as_number);
+    Identity {
+        ecid: number(ecid).filter(|n| *n != 0).map(Ecid),
+        cpid: number(cpid).and_then(|n| u32::try_from(n).ok()).map(Cpid),
+        bdid: number(bdid).and_then(|n| u32::try_from(n).ok()).map(Bdid),
+        ..Identity::default()
+    }
+}
+
+/// Integers arrive as integers, and now and then as strings of digits.
+fn as_number(value: &Value) -> Option<u64> {
+    value.as_unsigned_integer().or_else(|| value.as_string()?.parse().ok())
+}
+
+fn fill_from_model(who: &mut Identity) {
+    if let Some(model) = who.model() {
+        who.product.get_or_insert_with(|| model.product.clone());
+        who.board.get_or_insert_with(|| model.board.to_owned());
+        who.cpid.get_or_insert(model.cpid);
+        who.bdid.get_or_insert(model.bdid);
+    }
+}
+
+fn read_values(normal: &mut Normal, values: &Dictionary) {
+    let text = |key: &str| values.get(key).and_then(Value::as_string).map(str::to_owned);
+    let mut told = chip_identity(values, "UniqueChipID", "ChipID", "BoardId");
+    told.product = text("ProductType").map(ProductType::new);
+    told.board = text("HardwareModel").map(|b| b.to_ascii_lowercase());
+    told.name = text("DeviceName");
+    told.serial = text("SerialNumber");
+    told.udid = text("UniqueDeviceID").and_then(|u| u.parse().ok());
+    normal.who.learn(&told);
+    normal.version = text("ProductVersion").and_then(|v| v.parse().ok()).or(normal.version.take());
+    normal.build = text("BuildVersion").and_then(|v| v.parse().ok()).or(normal.build.take());
+    normal.locked = values.get("PasswordProtected").and_then(Value::as_boolean).or(normal.locked);
+}
+
+impl Eyes {
+    /// A tick for every change on USB or usbmuxd; look again then. Closes never: a poll each second stands
+    /// in where events cannot be had.
+    pub fn changes(&self) -> mpsc::Receiver<()> {
+        let (sender, receiver) = mpsc::channel(1);
+        if let Ok(events) = self.bus.watch() {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                while events.recv().is_ok() {
+                    if sender.try_send(()).is_err() && sender.is_closed() {
+                        return;
+                    }
+                }
+            });
+        }
+        let mux = self.mux.clone();
+        tokio::spawn(async move {
+            loop {
+                if let Ok(mut events) = mux.watch().await {
+                    while let Some(_event) = tokio::select! {
+                        event = events.recv() => event,
+                        () = sender.closed() => return,
+                    } {
+                        let _ = sender.try_send(());
+                    }
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(1)) => { let _ = sender.try_send(()); }
+                    () = sender.closed() => return,
+                }
+            }
+        });
+        receiver
+    }
+
+    /// Waits until `wanted` accepts a device, by events with a poll each second below them.
+    /// None: not within `limit`.
+    pub async fn wait_for(&self, limit: Duration, mut wanted: impl FnMut(&Device) -> bool) -> Option<Device> {
+        let mut changes = self.changes();
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            if let Some(device) = look(self).await.devices.into_iter().find(|d| wanted(d)) {
+                return Some(device);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return None;
+            }
+            tokio::select! {
+                _ = changes.recv() => {}
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+        }
+    }
+
+    /// Waits for the device with this ECID in one of `modes`; a stranger is never taken (law 1).
+    pub async fn wait_for_ecid(&self, ecid: Ecid, wanted: &[Mode], limit: Duration) -> Option<Device> {
+        self.wait_for(limit, |d| d.who().ecid == Some(ecid) && wanted.contains(&d.mode())).await
+    }
+
+    /// Waits until the device is in no mode; false when it stayed for all of `limit`.
+    pub async fn wait_until_gone(&self, ecid: Ecid, limit: Duration) -> bool {
+        let mut changes = self.changes();
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            let seen = look(self).await;
+            if seen.mux.is_none() && !seen.devices.iter().any(|d| d.who().ecid == Some(ecid)) {
+                return true;
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return false;
+            }
+            tokio::select! {
+                _ = changes.recv() => {}
+                () = tokio::time::sleep(Duration::from_millis(250)) => {}
+                () = tokio::time::sleep_until(deadline) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The hands that a job works with, and how the restore engine sees them.
+
+use crate::device::Eyes;
+use crate::disk::Folders;
+use crate::event::Teller;
+use crate::fault::Fault;
+use crate::firmware::{Ipsw, Store, StoredEntry};
+use crate::net::{Endpoints, Http, RelayedRequest, Tss};
+use crate::restore::personalize::{Components, Source};
+use crate::restore::ticket::Sign;
+use crate::restore::{Web, WebAnswer};
+use plist::Dictionary;
+use std::future::Future;
+use std::io::{self, Cursor, Read};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+pub struct Kit {
+    pub eyes: Eyes,
+    pub http: Http,
+    pub endpoints: Endpoints,
+    pub folders: Folders,
+    pub tell: Teller,
+    pub cancel: CancellationToken,
+}
+
+impl Kit {
+    pub fn store(&self) -> Store {
+        Store::new(&self.folders.firmware())
+    }
+
+    pub(super) fn signer(&self) -> Arc<dyn Sign> {
+        Arc::new(Signer(Tss::new(&self.http, &self.endpoints.tss, self.tell.clone())))
+    }
+
+    pub(super) fn web(&self) -> Arc<dyn Web> {
+        Arc::new(Relay(self.http.clone()))
+    }
+}
+
+/// Apple's signing server.
+struct Signer(Tss);
+
+impl Sign for Signer {
+    fn sign<'a>(&'a self, request: Dictionary) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>> {
+        Box::pin(async move { self.0.request(&request).await })
+    }
+}
+
+/// Web requests that a device makes through us.
+struct Relay(Http);
+
+impl Web for Relay {
+    fn fetch<'a>(
+        &'a self,
+        method: &'a str,
+        url: &'a str,
+        headers: &'a [(String, String)],
+        body: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = Result<WebAnswer, Fault>> + Send + 'a>> {
+        Box::pin(async move {
+            let asked =
+                RelayedRequest { method: method.to_owned(), url: url.to_owned(), headers: headers.to_vec(), body };
+            let got = self.0.relay(&asked).await?;
+            Ok(WebAnswer { status: got.status, headers: got.headers, body: got.body })
+        })
+    }
+}
+
+/// Components straight from the IPSW: stored ones by position, packed ones unpacked once into memory.
+pub(super) struct FromIpsw(pub Arc<Ipsw>);
+
+impl Components for FromIpsw {
+    fn open(&self, path: &str) -> Result<Source, Fault> {
+        if let Some(entry) = self.0.stored(path) {
+            return Ok(Source { length: entry.size, reader: Box::new(ByPosition { entry, at: 0 }) });
+        }
+        let bytes = self.0.component(path)?;
+        Ok(Source { length: bytes.len() as u64, reader: Box::new(Cursor::new(bytes)) })
+    }
+
+    fn size(&self, path: &str) -> Option<u64> {
+        self.0.entry(path).map(|e| e.size)
+    }
+}
+
+struct ByPosition {
+    entry: StoredEntry,
+    at: u64,
+}
+
+impl Read for ByPosition {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.entry.read_at(self.at, buffer).map_err(io::Error::other)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}

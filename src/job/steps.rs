@@ -1,0 +1,264 @@
+//! The steps, each from its plan to its fact.
+
+use super::kit::{FromIpsw, Kit};
+use super::plan::{FirmwarePlan, Plan};
+use super::record::Fact;
+use crate::backup::{self, RestoreOptions, Vault};
+use crate::device::{Consent, Device, Eyes, Normal, State, Trust};
+use crate::event::{Event, Step};
+use crate::fault::{Code, Fault};
+use crate::firmware::{self, Check, Ipsw, RootImage, Stored, Verdict, choice, verify_components};
+use crate::ids::{BuildId, Mode, ProductType};
+use crate::mux;
+use crate::restore::boot::Waits;
+use crate::restore::{Engine, Restored};
+use crate::wire::manifest::{Behaviour, BuildIdentity};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a person has for the Trust dialog.
+const TRUST: Duration = Duration::from_secs(180);
+/// How long a device may take to show up again after it restarts.
+const RESTART: Duration = Duration::from_secs(600);
+
+/// An IPSW that was verified and is open.
+#[derive(Clone)]
+pub struct Opened {
+    pub ipsw: Arc<Ipsw>,
+    pub identity: Arc<BuildIdentity>,
+    pub build: BuildId,
+    pub version: crate::ids::Version,
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?
+}
+
+fn behaviour(erase: bool) -> Behaviour {
+    if erase { Behaviour::Erase } else { Behaviour::Update }
+}
+
+/// Which firmware would be installed: a file's own, or the newest of the catalogue.
+pub async fn prepare(kit: &Kit, product: &ProductType, file: Option<&Path>) -> Result<FirmwarePlan, Fault> {
+    if let Some(file) = file {
+        let path = file.to_owned();
+        let (build, version) = blocking(move || {
+            let manifest = Ipsw::open(&path)?.build_manifest()?;
+            let version = manifest.version.clone();
+            Ok((manifest.build.clone(), version))
+        })
+        .await?;
+        let version = version.ok_or_else(|| Fault::new(Code::FirmwareDamaged, "the manifest has no version"))?;
+        return Ok(FirmwarePlan { version, build, file: Some(file.to_owned()), size: None });
+    }
+    let gathered = firmware::gather(&kit.http, &kit.endpoints, &kit.folders.catalogue(), product, &kit.tell).await?;
+    let newest = gathered.catalogue.newest(product);
+    let newest = newest.ok_or_else(|| Fault::new(Code::NoFirmware, format!("none for {product}")))?;
+    Ok(FirmwarePlan {
+        version: newest.version.value.clone(),
+        build: newest.build.clone(),
+        file: None,
+        size: newest.size.as_ref().map(|s| s.value),
+    })
+}
+
+/// Fetches (or finds) the planned build and verifies the parts that this device will get.
+pub async fn firmware(kit: &Kit, plan: &Plan) -> Result<(Stored, Opened), Fault> {
+    let store = kit.store();
+    let stored = match &plan.firmware.file {
+        Some(file) => {
+            let (file, store) = (file.clone(), store.clone());
+            blocking(move || store.add(&file, &mut |_| true)).await?
+        }
+        None => {
+            let copies = kit.folders.catalogue();
+            let gathered = firmware::gather(&kit.http, &kit.endpoints, &copies, &plan.product, &kit.tell).await?;
+            let wanted = gathered.catalogue.build(&plan.product, &plan.firmware.build);
+            let wanted = wanted
+                .ok_or_else(|| Fault::new(Code::NoFirmware, format!("{} is no longer offered", plan.firmware.build)))?;
+            firmware::fetch(&kit.http, &store, wanted, &kit.tell, &kit.cancel).await?
+        }
+    };
+    let opened = verify(kit, plan, &stored.path).await?;
+    Ok((stored, opened))
+}
+
+/// Opens a file of the store and checks every part that the device will get and that can be checked.
+pub async fn verify(kit: &Kit, plan: &Plan, path: &Path) -> Result<Opened, Fault> {
+    let step = Step::VerifyFirmware;
+    kit.tell.tell(Event::StepBegan { step, what: String::new() });
+    let (path, plan) = (path.to_owned(), plan.clone());
+    let opened = blocking(move || {
+        let opened = open(&plan, &path)?;
+        let checked = verify_components(&opened.ipsw, &opened.identity, &|| true)?;
+        for part in checked {
+            match part.verdict {
+                Verdict::Ok | Verdict::CannotCheck(_) => {}
+                bad => {
+                    let detail = format!("{} ({}): {bad:?}", part.component, part.path);
+                    return Err(Fault::new(Code::FirmwareDigest, detail));
+                }
+            }
+        }
+        Ok(opened)
+    })
+    .await
+    .map_err(|fault| fault.during(step))?;
+    kit.tell.tell(Event::StepDone { step, what: opened.build.to_string() });
+    Ok(opened)
+}
+
+/// Opens an IPSW and picks the identity of the planned device.
+pub fn open(plan: &Plan, path: &Path) -> Result<Opened, Fault> {
+    let ipsw = Arc::new(Ipsw::open(path)?);
+    let manifest = ipsw.build_manifest()?;
+    let restore = plan.restore();
+    let identity = choice::identity_for(&manifest, plan.cpid, plan.bdid, Some(&plan.board), behaviour(restore.erase))?;
+    if manifest.build != plan.firmware.build {
+        let detail = format!("the plan says {}, the file is {}", plan.firmware.build, manifest.build);
+        return Err(Fault::new(Code::FirmwareWrongDevice, detail));
+    }
+    Ok(Opened {
+        identity: Arc::new(identity.clone()),
+        build: manifest.build.clone(),
+        version: manifest.version.clone().unwrap_or_else(|| plan.firmware.version.clone()),
+        ipsw,
+    })
+}
+
+/// The digests of the store are taken again when the file changed since.
+pub async fn recheck(kit: &Kit, path: PathBuf) -> Result<(), Fault> {
+    let store = kit.store();
+    blocking(move || match store.list()?.into_iter().find(|s| s.path == path) {
+        Some(stored) => store.check(stored, Check::IfChanged, &mut |_| true).map(drop),
+        None => Err(Fault::new(Code::FirmwareDamaged, format!("{} is no longer in the store", path.display()))),
+    })
+    .await
+}
+
+/// From whatever mode to the device's final status.
+pub async fn restore(kit: &Kit, plan: &Plan, opened: &Opened, consent: &Consent) -> Result<Restored, Fault> {
+    let engine = engine(kit, opened).await?;
+    engine.restore(&plan.restore(), consent).await
+}
+
+async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {
+    let name = opened.identity.system_image();
+    let name = name.ok_or_else(|| Fault::new(Code::FirmwareDamaged, "the manifest names no system image"))?.to_owned();
+    let (ipsw, scratch) = (Arc::clone(&opened.ipsw), kit.folders.cache.clone());
+    let image = blocking(move || RootImage::open(&ipsw, &name, &scratch)).await?;
+    Ok(Engine {
+        eyes: kit.eyes.clone(),
+        identity: Arc::clone(&opened.identity),
+        components: Arc::new(FromIpsw(Arc::clone(&opened.ipsw))),
+        image: Arc::new(image),
+        sign: kit.signer(),
+        web: kit.web(),
+        allowed: if kit.eyes.is_virtual { loopback_only } else { apples_only },
+        tell: Arc::clone(&kit.tell),
+        cancel: kit.cancel.clone(),
+        waits: Waits::default(),
+    })
+}
+
+/// FDR in restore mode reaches Apple's servers and no others.
+fn apples_only(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    host == "apple.com" || host.ends_with(".apple.com")
+}
+
+fn loopback_only(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Waits until the device has started; the first start after a restore takes minutes.
+pub async fn await_normal(kit: &Kit, plan: &Plan) -> Result<Device, Fault> {
+    let step = Step::AwaitNormal;
+    kit.tell.tell(Event::StepBegan { step, what: String::new() });
+    let found = kit.eyes.wait_for(RESTART, |d| is_up(d, plan)).await;
+    let device = found.ok_or_else(|| {
+        Fault::new(Code::NeverCameBack, format!("not started within {} s", RESTART.as_secs()))
+            .during(step)
+            .on(plan.ecid)
+    })?;
+    kit.tell.tell(Event::StepDone { step, what: String::new() });
+    Ok(device)
+}
+
+/// In normal mode, with lockdown answering.
+fn is_up(device: &Device, plan: &Plan) -> bool {
+    device.who().ecid == Some(plan.ecid) && device.normal().is_some_and(|n| n.version.is_some())
+}
+
+/// The device in normal mode, trusting this host; asks for trust where it is missing.
+pub async fn trusted(kit: &Kit, plan: &Plan) -> Result<Normal, Fault> {
+    let found = kit.eyes.wait_for(RESTART, |d| is_up(d, plan)).await;
+    let device = found.ok_or_else(|| Fault::new(Code::NoSuchDevice, format!("{} is away", plan.ecid)))?;
+    ensure_trust(&kit.eyes, &device, kit).await
+}
+
+/// Pairs when the device does not trust this host yet.
+pub async fn ensure_trust(eyes: &Eyes, device: &Device, kit: &Kit) -> Result<Normal, Fault> {
+    let State::Normal(normal) = &device.state else {
+        return Err(Fault::new(Code::WrongMode, format!("the device is in {} mode", device.mode())));
+    };
+    if normal.trust == Trust::Trusted {
+        return Ok(normal.clone());
+    }
+    let step = Step::Pair;
+    kit.tell.tell(Event::StepBegan { step, what: device.who().title() });
+    let udid = normal.who.udid.as_ref().ok_or_else(|| Fault::new(Code::LockdownRefused, "no UDID"))?;
+    mux::pair(&eyes.mux, &normal.mux, udid, TRUST, kit.tell.as_ref()).await.map_err(|f| f.during(step))?;
+    kit.tell.tell(Event::StepDone { step, what: String::new() });
+    let ecid = normal.who.ecid;
+    let again = eyes
+        .wait_for(Duration::from_secs(30), |d| {
+            d.who().ecid == ecid && d.normal().is_some_and(|n| n.trust == Trust::Trusted)
+        })
+        .await;
+    match again.map(|d| d.state) {
+        Some(State::Normal(normal)) => Ok(normal),
+        _ => Err(Fault::new(Code::PairingStale, "the device did not take up the new trust").during(step)),
+    }
+}
+
+pub async fn make_backup(kit: &Kit, plan: &Plan) -> Result<Fact, Fault> {
+    let normal = trusted(kit, plan).await?;
+    let vault = Vault::new(&plan.vault);
+    let made = backup::make(&kit.eyes.mux, &normal, &vault, false, &kit.tell, &kit.cancel).await?;
+    Ok(Fact::Backup {
+        generation: made.generation.name.clone(),
+        place: made.generation.path.clone(),
+        files: made.verdict.files,
+        bytes: made.verdict.bytes,
+        unread: made.received.failed_count,
+    })
+}
+
+pub async fn put_back(kit: &Kit, plan: &Plan, generation: &str, consent: &Consent) -> Result<Fact, Fault> {
+    let normal = trusted(kit, plan).await?;
+    let udid = normal.who.udid.clone().or_else(|| plan.udid.clone());
+    let udid = udid.ok_or_else(|| Fault::new(Code::BackupNone, "the device told no UDID"))?;
+    let vault = Vault::new(&plan.vault);
+    let name = generation.to_owned();
+    let generation = blocking(move || vault.generation(&udid, Some(&name))).await?;
+    let options = RestoreOptions {
+        reboot: true,
+        copy_first: false,
+        preserve_settings: false,
+        system_files: true,
+        remove_others: false,
+        password: None,
+    };
+    let sent = backup::put_back(&kit.eyes.mux, &normal, &generation, options, consent, &kit.tell, &kit.cancel).await?;
+    // It restarts to take the data up: only then is the job done.
+    let gone = Duration::from_secs(30);
+    let left = kit.eyes.wait_until_gone(plan.ecid, gone).await;
+    if left {
+        kit.eyes.wait_for_ecid(plan.ecid, &[Mode::Normal], RESTART).await.ok_or_else(|| {
+            Fault::new(Code::NeverCameBack, "not back after the backup was put back").during(Step::PutBack)
+        })?;
+    }
+    Ok(Fact::PutBack { files: sent.files, bytes: sent.bytes })
+}

@@ -1,0 +1,177 @@
+//! The one loop: ask what comes next, write it down, do it, write down that it is done.
+
+use super::kit::Kit;
+use super::next::{Next, Seen, next};
+use super::plan::Plan;
+use super::record::{Entry, Fact, Record, Story};
+use super::steps::{self, Opened};
+use crate::device::{Consent, Trust, look};
+use crate::disk::{FileLock, JobFolder, Jobs, Journal};
+use crate::event::{Event, Outcome, Step};
+use crate::fault::{Code, Fault};
+
+/// The consents that a plan needs.
+pub struct Consents {
+    pub restore: Consent,
+    pub put_back: Option<Consent>,
+}
+
+/// A job with its journal open.
+pub struct Job {
+    pub folder: JobFolder,
+    journal: Journal,
+    story: Story,
+    _lock: FileLock,
+}
+
+impl Job {
+    /// A new job; its first record is the plan.
+    pub fn begin(kit: &Kit, plan: Plan) -> Result<Job, Fault> {
+        let lock = device_lock(kit, &plan)?;
+        let (folder, mut journal) = Jobs::new(&kit.folders.jobs()).create()?;
+        let entry = Entry::now(Record::Plan { plan: Box::new(plan) });
+        journal.append(&entry, true)?;
+        Ok(Job { folder, journal, story: Story::new(vec![entry])?, _lock: lock })
+    }
+
+    /// An interrupted job, taken up again.
+    pub fn reopen(kit: &Kit, folder: JobFolder) -> Result<Job, Fault> {
+        let (mut journal, entries) = folder.open::<Entry>()?;
+        let mut story = Story::new(entries)?;
+        let lock = device_lock(kit, &story.plan)?;
+        if story.is_over() {
+            return Err(Fault::new(Code::NoJob, format!("job {} is finished", folder.id)));
+        }
+        let entry = Entry::now(Record::Resumed);
+        journal.append(&entry, true)?;
+        story.entries.push(entry);
+        Ok(Job { folder, journal, story, _lock: lock })
+    }
+
+    pub fn story(&self) -> &Story {
+        &self.story
+    }
+
+    fn write(&mut self, record: Record) -> Result<(), Fault> {
+        let entry = Entry::now(record);
+        self.journal.append(&entry, true)?;
+        self.story.entries.push(entry);
+        Ok(())
+    }
+
+    /// Goes from here to the end. The outcome is in the journal too.
+    pub async fn run(&mut self, kit: &Kit, consents: &Consents) -> Result<Outcome, Fault> {
+        let result = self.walk(kit, consents).await;
+        let outcome = match &result {
+            Ok(outcome) => *outcome,
+            Err(fault) if fault.code == Code::Cancelled => Outcome::Cancelled,
+            Err(_) => Outcome::Failed,
+        };
+        let written = self.write(Record::Finished { outcome });
+        result.and_then(|outcome| written.map(|()| outcome))
+    }
+
+    async fn walk(&mut self, kit: &Kit, consents: &Consents) -> Result<Outcome, Fault> {
+        let mut opened: Option<Opened> = None;
+        loop {
+            if kit.cancel.is_cancelled() {
+                return Err(Fault::cancelled());
+            }
+            let seen = self.seen(kit).await;
+            let plan = self.story.plan.clone();
+            match next(&self.story, &seen)? {
+                Next::Backup => {
+                    let fact = self.step(Step::Backup, steps::make_backup(kit, &plan)).await?;
+                    self.write(Record::Did { step: Step::VerifyBackup, fact })?;
+                }
+                Next::Firmware => {
+                    let got = self.step(Step::Fetch, steps::firmware(kit, &plan)).await?;
+                    let (stored, open) = got;
+                    let fact = Fact::Firmware {
+                        path: stored.path.clone(),
+                        sha256: stored.record.sha256.clone(),
+                        size: stored.record.looks.size,
+                    };
+                    opened = Some(open);
+                    self.write(Record::Did { step: Step::VerifyFirmware, fact })?;
+                }
+                Next::Restore => {
+                    let open = match opened.take() {
+                        Some(open) => open,
+                        None => self.reopen_firmware(kit, &plan).await?,
+                    };
+                    let (version, build) = (open.version.clone(), open.build.clone());
+                    let work = steps::restore(kit, &plan, &open, &consents.restore);
+                    let restored = self.step(Step::Restore, work).await?;
+                    for kind in &restored.unknown {
+                        kit.tell.tell(Event::Warning { text: format!("{kind} was asked for and not known") });
+                    }
+                    self.write(Record::Did { step: Step::Restore, fact: Fact::Restored { version, build } })?;
+                }
+                Next::AwaitNormal => {
+                    self.step(Step::AwaitNormal, steps::await_normal(kit, &plan)).await?;
+                    self.write(Record::Did { step: Step::AwaitNormal, fact: Fact::Nothing })?;
+                }
+                Next::PutBack => {
+                    let Some(Fact::Backup { generation, .. }) = self.story.fact(Step::VerifyBackup).cloned() else {
+                        return Err(Fault::new(Code::Internal, "a backup to put back that was never made"));
+                    };
+                    let consent = consents.put_back.as_ref();
+                    let consent = consent.ok_or_else(|| Fault::new(Code::ConsentMissing, "to put the backup back"))?;
+                    let work = steps::put_back(kit, &plan, &generation, consent);
+                    let fact = self.step(Step::PutBack, work).await?;
+                    self.write(Record::Did { step: Step::PutBack, fact })?;
+                }
+                Next::Finish => {
+                    let unread = matches!(
+                        self.story.fact(Step::VerifyBackup),
+                        Some(Fact::Backup { unread, .. }) if *unread > 0
+                    );
+                    return Ok(if unread { Outcome::Partial } else { Outcome::Ok });
+                }
+            }
+        }
+    }
+
+    /// Journal before action (law 3); a failure is written down too.
+    async fn step<T>(&mut self, step: Step, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        self.write(Record::Began { step })?;
+        match work.await {
+            Ok(done) => Ok(done),
+            Err(fault) => {
+                let fault = fault.during(step).on(self.story.plan.ecid);
+                self.write(Record::Failed { step, fault: fault.clone() })?;
+                Err(fault)
+            }
+        }
+    }
+
+    async fn reopen_firmware(&mut self, kit: &Kit, plan: &Plan) -> Result<Opened, Fault> {
+        let Some(Fact::Firmware { path, .. }) = self.story.fact(Step::VerifyFirmware).cloned() else {
+            return Err(Fault::new(Code::JournalDamaged, "no verified firmware in the journal"));
+        };
+        steps::recheck(kit, path.clone()).await?;
+        steps::verify(kit, plan, &path).await
+    }
+
+    async fn seen(&self, kit: &Kit) -> Seen {
+        let ecid = self.story.plan.ecid;
+        let devices = look(&kit.eyes).await.devices;
+        let device = devices.into_iter().find(|d| d.who().ecid == Some(ecid));
+        let normal = device.as_ref().and_then(|d| d.normal());
+        Seen {
+            mode: device.as_ref().map(|d| d.mode()),
+            build: normal.and_then(|n| n.build.clone()),
+            trusted: normal.is_some_and(|n| n.trust == Trust::Trusted),
+        }
+    }
+}
+
+/// One job per device at a time, across processes.
+fn device_lock(kit: &Kit, plan: &Plan) -> Result<FileLock, Fault> {
+    let path = kit.folders.locks().join(format!("{}.lock", plan.ecid));
+    match FileLock::attempt(&path)? {
+        Some(lock) => Ok(lock),
+        None => Err(Fault::new(Code::Locked, format!("another job works on {}", plan.ecid)).on(plan.ecid)),
+    }
+}

@@ -1,0 +1,88 @@
+//! Where usbmuxd listens, as `USBMUXD_SOCKET_ADDRESS` says it.
+
+use super::BoxDuplex;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+use tokio::net::{TcpStream, UnixStream};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MuxAddress {
+    Unix(PathBuf),
+    /// `host:port`.
+    Tcp(String),
+}
+
+impl Default for MuxAddress {
+    fn default() -> Self {
+        MuxAddress::Unix("/var/run/usbmuxd".into())
+    }
+}
+
+impl FromStr for MuxAddress {
+    type Err = String;
+
+    /// Takes `UNIX:/path` as libimobiledevice does, a bare absolute path as pymobiledevice3 does, and `host:port`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("UNIX:") {
+            return Ok(MuxAddress::Unix(path.into()));
+        }
+        if text.starts_with('/') {
+            return Ok(MuxAddress::Unix(text.into()));
+        }
+        match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                Ok(MuxAddress::Tcp(text.to_owned()))
+            }
+            _ => Err(format!("{text:?} is neither UNIX:/path nor host:port")),
+        }
+    }
+}
+
+impl fmt::Display for MuxAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MuxAddress::Unix(path) => write!(f, "UNIX:{}", path.display()),
+            MuxAddress::Tcp(address) => f.write_str(address),
+        }
+    }
+}
+
+impl MuxAddress {
+    pub(super) async fn dial(&self) -> io::Result<BoxDuplex> {
+        Ok(match self {
+            MuxAddress::Unix(path) => {
+                let stream = UnixStream::connect(path).await?;
+                widen(&stream);
+                Box::new(stream)
+            }
+            MuxAddress::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+        })
+    }
+}
+
+/// Larger socket buffers halve the time of restores of many devices (usbmuxd is one thread).
+fn widen(stream: &UnixStream) {
+    const BYTES: usize = 1 << 20;
+    let _ = rustix::net::sockopt::set_socket_send_buffer_size(stream, BYTES);
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(stream, BYTES);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_a_socket_and_a_host() {
+        let path = MuxAddress::Unix("/run/x".into());
+        assert_eq!("UNIX:/run/x".parse(), Ok(path.clone()));
+        assert_eq!("/run/x".parse(), Ok(path));
+        assert_eq!("127.0.0.1:27015".parse(), Ok(MuxAddress::Tcp("127.0.0.1:27015".into())));
+        assert!("nowhere".parse::<MuxAddress>().is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! The pair record: this host's half of a trust.
+//!
+//! Parsed by ourselves: `idevice` insists on `WiFiMACAddress`, which a phone with a dead Wi-Fi chip does
+//! not give. Holds private keys, so `Debug` shows nothing and the bytes are wiped on drop.
+
+use crate::wire::WireError;
+use plist::{Dictionary, Value};
+use zeroize::Zeroize;
+
+/// Most bytes a pair record may have; real ones are about 10 KB.
+const CAP: usize = 1 << 20;
+
+#[derive(Clone)]
+pub struct PairRecord {
+    fields: Dictionary,
+}
+
+impl std::fmt::Debug for PairRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PairRecord(***)")
+    }
+}
+
+impl Drop for PairRecord {
+    fn drop(&mut self) {
+        for key in ["HostPrivateKey", "RootPrivateKey", "EscrowBag"] {
+            if let Some(Value::Data(bytes)) = self.fields.get_mut(key) {
+                bytes.zeroize();
+            }
+        }
+    }
+}
+
+impl PairRecord {
+    /// From a plist of either kind. Needs HostID, SystemBUID and the certificates.
+    pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
+        let wrong = |why: &str| WireError::malformed("pair record", why);
+        if bytes.len() > CAP {
+            return Err(WireError::TooLong { what: "pair record", length: bytes.len() as u64, cap: CAP as u64 });
+        }
+        let fields = plist::from_bytes::<Dictionary>(bytes).map_err(|e| wrong(&e.to_string()))?;
+        let text = |key: &str| fields.get(key).and_then(Value::as_string).is_some();
+        let data = |key: &str| fields.get(key).and_then(Value::as_data).is_some();
+        if !(text("HostID") && text("SystemBUID")) {
+            return Err(wrong("no HostID or SystemBUID"));
+        }
+        for key in ["DeviceCertificate", "HostCertificate", "HostPrivateKey", "RootCertificate"] {
+            if !data(key) {
+                return Err(wrong(&format!("no {key}")));
+            }
+        }
+        Ok(PairRecord { fields })
+    }
+
+    pub fn to_bytes(&self) -> Result<Vec<u8>, WireError> {
+        let mut bytes = Vec::new();
+        plist::to_writer_xml(&mut bytes, &self.fields)
+            .map_err(|e| WireError::malformed("pair record", e.to_string()))?;
+        Ok(bytes)
+    }
+
+    pub fn host_id(&self) -> &str {
+        self.fields.get("HostID").and_then(Value::as_string).unwrap_or_default()
+    }
+
+    pub fn system_buid(&self) -> &str {
+        self.fields.get("SystemBUID").and_then(Value::as_string).unwrap_or_default()
+    }
+
+    /// Lets a service open protected files while the screen is locked.
+    pub fn escrow_bag(&self) -> Option<Vec<u8>> {
+        self.fields.get("EscrowBag").and_then(Value::as_data).map(<[u8]>::to_vec)
+    }
+
+    pub(super) fn for_tls(&self) -> Result<idevice::pairing_file::PairingFile, WireError> {
+        let mut fields = self.fields.clone();
+        for (key, fallback) in [("WiFiMACAddress", Value::from("")), ("RootPrivateKey", Value::Data(Vec::new()))] {
+            if !fields.contains_key(key) {
+                fields.insert(key.into(), fallback);
+            }
+        }
+        idevice::pairing_file::PairingFile::from_value(&Value::Dictionary(fields))
+            .map_err(|e| WireError::malformed("pair record", e.to_string()))
+    }
+}

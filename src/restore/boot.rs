@@ -1,0 +1,249 @@
+//! From recovery or DFU into the restore ramdisk.
+//!
+//! The chain is: (iBSS over DFU,) iBEC, then ramdisk, device tree, SEP and kernel, each personalised with a
+//! ticket for this device and this nonce. What is decided here, for the stages in `dfu_start` and
+//! `recovery_start`:
+//! - A nonce belongs to a boot stage. After each stage it is read again and *compared*; only a changed one
+//!   asks Apple again (most devices change it, some do not).
+//! - "Accepted" is never concluded from an upload. A stage ran when the device left and came back as what
+//!   the stage makes of it; one that did not leave, or came back as it was, refused the image.
+//! - Every return is matched by ECID on the opened device (`usb::wait`, `usb::iboot`).
+//! - The chain can be left between two components; within one it goes on, since an iBoot that waits for the
+//!   rest of an upload answers nothing else.
+
+use super::personalize::{self, Components};
+use super::rescue::absent;
+use super::ticket::{self, Sign, Ticket};
+use super::{dfu_start, recovery_start};
+use crate::event::{Event, Step, Tell, Unit};
+use crate::fault::{Code, Fault};
+use crate::ids::{Bdid, Cpid, Ecid, Mode, PortPath};
+use crate::usb::iboot::Iboot;
+use crate::usb::wait::{Watch, Who};
+use crate::usb::{Address, Bus, UsbDevice};
+use crate::wire::iboot::Nonces;
+use crate::wire::manifest::BuildIdentity;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The device that the plan was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub ecid: Ecid,
+    pub cpid: Cpid,
+    pub bdid: Bdid,
+}
+
+/// Budgets of the chain. The default is for real devices.
+#[derive(Clone, Copy, Debug)]
+pub struct Waits {
+    /// To be seen at the start.
+    pub find: Duration,
+    /// DFU start: iBSS or iBEC was sent; to leave, and to come back.
+    pub dfu_leave: Duration,
+    pub dfu_return: Duration,
+    /// Recovery start: iBEC was started; to leave, and to come back.
+    pub recovery_leave: Duration,
+    pub recovery_return: Duration,
+    /// After `bootx`.
+    pub kernel_leave: Duration,
+    /// Before `go` in an iBSS, and after `ramdisk`: iBoot does its work without saying when it is done.
+    pub before_go: Duration,
+    pub after_ramdisk: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Waits {
+            find: s(10),
+            dfu_leave: s(10),
+            dfu_return: s(30),
+            recovery_leave: s(60),
+            recovery_return: s(60),
+            kernel_leave: s(30),
+            before_go: s(1),
+            after_ramdisk: s(2),
+        }
+    }
+}
+
+/// Everything that the chain needs.
+pub struct Boot<'a> {
+    pub bus: Arc<dyn Bus>,
+    pub target: Target,
+    /// The identity that is restored: it decides between erase and update, the chain is the same.
+    pub identity: &'a BuildIdentity,
+    pub components: Arc<dyn Components>,
+    pub sign: &'a dyn Sign,
+    pub tell: &'a dyn Tell,
+    pub cancel: CancellationToken,
+    pub waits: Waits,
+}
+
+/// The device started the restore ramdisk and left the bus.
+#[derive(Debug)]
+pub struct Booted {
+    /// For the nonce of the last stage: the session hands this one to restored.
+    pub ticket: Arc<Ticket>,
+    pub ap_nonce: Vec<u8>,
+    pub sep_nonce: Option<Vec<u8>>,
+    /// Where it will appear in restore mode.
+    pub port: PortPath,
+}
+
+/// Boots the target, found in recovery or DFU, into the restore ramdisk. It does not wait for restored.
+///
+/// # Errors
+/// With the stage set: `no-such-device`, `wrong-mode`, `stranger-device`, `firmware-wrong-device`, what `sign`
+/// gives, `tss-invalid-answer`, `nonce-unread`, `boot-refused`, `never-came-back`, `came-back-in-another-mode`,
+/// `usb-*`, `firmware-damaged`, `firmware-digest`, `cancelled`. After a fault in the ramdisk step `auto-boot` may be
+/// off: see [`super::rescue`].
+pub async fn boot_to_restore(boot: Boot<'_>) -> Result<Booted, Fault> {
+    let ecid = boot.target.ecid;
+    run(boot).await.map_err(|fault| fault.on(ecid))
+}
+
+async fn run(boot: Boot<'_>) -> Result<Booted, Fault> {
+    let watch = Watch::open(Arc::clone(&boot.bus)).await.map_err(|e| Fault::from(e).during(Step::Find))?;
+    let who = Who { ecid: boot.target.ecid, port: None };
+    let mut chain = Chain { boot, who, watch, ticket: None };
+    let iboot = chain.find().await.map_err(|f| f.during(Step::Find))?;
+    let iboot = match iboot.mode() {
+        Mode::Dfu => dfu_start::to_ibec(&mut chain, iboot).await?,
+        _ => recovery_start::to_ibec(&mut chain, iboot).await?,
+    };
+    recovery_start::to_ramdisk(&mut chain, iboot).await
+}
+
+/// The chain under way.
+pub(super) struct Chain<'a> {
+    pub boot: Boot<'a>,
+    pub who: Who,
+    pub watch: Watch,
+    ticket: Option<Arc<Ticket>>,
+}
+
+impl Chain<'_> {
+    async fn find(&mut self) -> Result<Iboot, Fault> {
+        let device = self.watch.comes(&self.who, &[Mode::Recovery, Mode::Dfu], self.boot.waits.find).await;
+        let device = device.map_err(absent)?;
+        let iboot = self.open(&device).await?;
+        let (serial, target) = (iboot.serial(), &self.boot.target);
+        let (cpid, bdid) = (serial.cpid, serial.bdid);
+        if cpid.is_some_and(|c| c != target.cpid) || bdid.is_some_and(|b| b != target.bdid) {
+            let detail = format!(
+                "chip {cpid:?} board {bdid:?} answers where chip {} board {} was planned",
+                target.cpid, target.bdid
+            );
+            return Err(Fault::new(Code::StrangerDevice, detail));
+        }
+        ticket::fits(self.boot.identity, target.cpid, target.bdid)?;
+        Ok(iboot)
+    }
+
+    pub async fn open(&mut self, device: &UsbDevice) -> Result<Iboot, Fault> {
+        let iboot = Iboot::open(&self.boot.bus, device, self.who.ecid).await?;
+        self.who.port = Some(device.port.clone());
+        self.boot.tell.tell(Event::Seen { mode: iboot.mode(), ecid: Some(self.who.ecid) });
+        Ok(iboot)
+    }
+
+    pub fn check_cancel(&self) -> Result<(), Fault> {
+        if self.boot.cancel.is_cancelled() { Err(Fault::cancelled()) } else { Ok(()) }
+    }
+
+    pub fn began(&self, step: Step, what: impl Into<String>) {
+        self.boot.tell.tell(Event::StepBegan { step, what: what.into() });
+    }
+
+    pub fn done(&self, step: Step, what: impl Into<String>) {
+        self.boot.tell.tell(Event::StepDone { step, what: what.into() });
+    }
+
+    pub fn note(&self, text: impl Into<String>) {
+        self.boot.tell.tell(Event::Note { text: text.into() });
+    }
+
+    /// The ticket for the nonce that the device shows now; Apple is asked when there is none for it yet.
+    pub async fn ticket(&mut self, iboot: &Iboot) -> Result<Arc<Ticket>, Fault> {
+        self.ticket_inner(iboot).await.map_err(|f| f.during(Step::Ticket))
+    }
+
+    async fn ticket_inner(&mut self, iboot: &Iboot) -> Result<Arc<Ticket>, Fault> {
+        let nonces = iboot.nonces().await?;
+        let Some(nonces) = nonces.filter(|n: &Nonces| n.ap.is_some()) else {
+            return Err(Fault::new(Code::NonceUnread, "the device shows no AP nonce"));
+        };
+        if let Some(ticket) = self.ticket.as_ref().filter(|t| t.serves(&nonces)) {
+            self.note("the nonce did not change: the ticket stays");
+            return Ok(Arc::clone(ticket));
+        }
+        self.check_cancel()?;
+        let again = self.ticket.is_some();
+        self.began(Step::Ticket, if again { "the nonce changed" } else { "" });
+        let request = ticket::Request { serial: iboot.serial(), ecid: self.who.ecid, nonces: &nonces };
+        let ticket = Arc::new(ticket::obtain(&request, self.boot.identity, self.boot.sign).await?);
+        self.done(Step::Ticket, "");
+        self.ticket = Some(Arc::clone(&ticket));
+        Ok(ticket)
+    }
+
+    /// Personalises component `name` and uploads it. `progress` hears the bytes of it that were taken.
+    /// Gives the iBoot version in it, if it is one.
+    pub async fn send(
+        &self,
+        iboot: &Iboot,
+        ticket: &Arc<Ticket>,
+        name: &str,
+        progress: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<Option<String>, Fault> {
+        self.check_cancel()?;
+        let ready = personalize::component(self.boot.identity, &self.boot.components, ticket, name).await?;
+        iboot.upload_from(ready.image, ready.length, progress).await.map_err(|mut fault| {
+            fault.detail = format!("{name}: {}", fault.detail);
+            fault
+        })?;
+        Ok(ready.version)
+    }
+
+    /// As [`Chain::send`] for a step that has one component, with its progress told.
+    pub async fn send_alone(
+        &self,
+        iboot: &Iboot,
+        ticket: &Arc<Ticket>,
+        name: &str,
+        step: Step,
+    ) -> Result<Option<String>, Fault> {
+        let total = personalize::size(self.boot.identity, &self.boot.components, name);
+        let tell = self.boot.tell;
+        self.send(iboot, ticket, name, &mut |done| {
+            let done = total.map_or(done, |total| done.min(total));
+            tell.tell(Event::Progress { step, unit: Unit::Bytes, done, total });
+        })
+        .await
+    }
+
+    /// Waits until the stage that was sent took over: the old device leaves, then it is back in one of
+    /// `modes`. One that does not leave refused `what`.
+    pub async fn takes_over(
+        &mut self,
+        from: Address,
+        what: &str,
+        modes: &[Mode],
+        leave: Duration,
+        back: Duration,
+    ) -> Result<Iboot, Fault> {
+        self.leaves(from, what, leave).await?;
+        let device = self.watch.comes(&self.who, modes, back).await?;
+        self.open(&device).await
+    }
+
+    pub async fn leaves(&mut self, from: Address, what: &str, limit: Duration) -> Result<(), Fault> {
+        self.watch.left(from, limit).await.map_err(|fault| match fault.code {
+            Code::UsbTimeout => Fault::new(Code::BootRefused, format!("{what} was not started: {}", fault.detail)),
+            _ => fault,
+        })
+    }
+}

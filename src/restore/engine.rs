@@ -1,0 +1,190 @@
+//! A restore from whatever mode the device is in to the moment that the new system starts.
+//!
+//! The start stage follows from the device as it is seen now, so a restore that broke off is simply begun
+//! again: from normal by command, from recovery or DFU at the boot chain, and a ramdisk that waits for
+//! another host is rebooted first. Nothing is ever continued in the middle of a flash.
+
+use super::answer::{Supplies, Web};
+use super::boot::{self, Boot, Booted, Target, Waits};
+use super::personalize::Components;
+use super::session::{Restored, Session};
+use super::ticket::Sign;
+use crate::device::{Consent, Deed, Device, Eyes, Normal, Restoring, State};
+use crate::event::{Event, Step, Tell, Teller};
+use crate::fault::{Code, Fault};
+use crate::firmware::RootImage;
+use crate::ids::{Bdid, BuildId, Cpid, Ecid, Mode};
+use crate::mux::{LABEL, Lockdown, LockdownError, Session as Trusted};
+use crate::wire::manifest::BuildIdentity;
+use crate::wire::restored::{RestoreOptions, ToDevice};
+use plist::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long a device may take from `EnterRecovery` to its recovery mode.
+const RECOVERY: Duration = Duration::from_secs(120);
+/// From `bootx` to restored.
+const RAMDISK: Duration = Duration::from_secs(300);
+
+/// What is restored onto which device.
+#[derive(Clone, Debug)]
+pub struct RestorePlan {
+    pub ecid: Ecid,
+    pub cpid: Cpid,
+    pub bdid: Bdid,
+    pub build: BuildId,
+    pub erase: bool,
+}
+
+impl RestorePlan {
+    pub fn deed(&self) -> Deed {
+        let build = self.build.clone();
+        if self.erase { Deed::Erase { build } } else { Deed::Update { build } }
+    }
+}
+
+/// All that a restore works with.
+pub struct Engine {
+    pub eyes: Eyes,
+    pub identity: Arc<BuildIdentity>,
+    pub components: Arc<dyn Components>,
+    pub image: Arc<RootImage>,
+    pub sign: Arc<dyn Sign>,
+    pub web: Arc<dyn Web>,
+    pub allowed: super::fdr::Allowed,
+    pub tell: Teller,
+    pub cancel: CancellationToken,
+    pub waits: Waits,
+}
+
+impl Engine {
+    /// Restores the device that the plan names, and no other.
+    ///
+    /// # Errors
+    /// The stage is named in the fault; the consent is checked before anything is done.
+    pub async fn restore(&self, plan: &RestorePlan, consent: &Consent) -> Result<Restored, Fault> {
+        consent.covers(plan.ecid, &plan.deed())?;
+        let booted = self.bring_to_ramdisk(plan).await.map_err(|f| f.on(plan.ecid))?;
+        self.began(Step::AwaitRestore);
+        let device = self
+            .eyes
+            .wait_for_ecid(plan.ecid, &[Mode::Restore], RAMDISK)
+            .await
+            .ok_or_else(|| never(Step::AwaitRestore, "restore mode", RAMDISK).on(plan.ecid))?;
+        self.done(Step::AwaitRestore);
+        let State::Restore(restoring) = &device.state else {
+            return Err(Fault::new(Code::Internal, "restore mode without its state"));
+        };
+        self.began(Step::Restore);
+        let restored = self.session(plan, restoring, booted).run().await?;
+        self.done(Step::Restore);
+        Ok(restored)
+    }
+
+    async fn bring_to_ramdisk(&self, plan: &RestorePlan) -> Result<Booted, Fault> {
+        let wanted = [Mode::Normal, Mode::Recovery, Mode::Dfu, Mode::Restore];
+        let seen = self.eyes.wait_for_ecid(plan.ecid, &wanted, RECOVERY).await;
+        let device = seen.ok_or_else(|| Fault::new(Code::NoSuchDevice, format!("{} is in no mode", plan.ecid)))?;
+        match &device.state {
+            State::Normal(normal) => {
+                enter_recovery(&self.eyes, normal, plan.ecid, self.tell.as_ref()).await?;
+            }
+            State::Restore(restoring) => self.leave_ramdisk(restoring, plan.ecid).await?,
+            _ => {}
+        }
+        if self.cancel.is_cancelled() {
+            return Err(Fault::cancelled());
+        }
+        boot::boot_to_restore(Boot {
+            bus: Arc::clone(&self.eyes.bus),
+            target: Target { ecid: plan.ecid, cpid: plan.cpid, bdid: plan.bdid },
+            identity: &self.identity,
+            components: Arc::clone(&self.components),
+            sign: self.sign.as_ref(),
+            tell: self.tell.as_ref(),
+            cancel: self.cancel.clone(),
+            waits: self.waits,
+        })
+        .await
+    }
+
+    /// A ramdisk that an earlier host left behind is rebooted into recovery.
+    async fn leave_ramdisk(&self, restoring: &Restoring, ecid: Ecid) -> Result<(), Fault> {
+        self.tell.tell(Event::Note { text: "rebooting the restore system of an earlier attempt".into() });
+        let mut restored = Lockdown::open(&self.eyes.mux, restoring.mux.id).await.map_err(Fault::from)?;
+        // It may reboot without an answer.
+        let _ = restored.exchange(&Value::Dictionary(ToDevice::Reboot.build(LABEL))).await;
+        let back = self.eyes.wait_for_ecid(ecid, &[Mode::Recovery, Mode::Dfu], RAMDISK).await;
+        back.map(drop).ok_or_else(|| never(Step::EnterRecovery, "recovery mode", RAMDISK))
+    }
+
+    fn session(&self, plan: &RestorePlan, restoring: &Restoring, booted: Booted) -> Session {
+        let mut options = RestoreOptions::new(plan.erase, uuid::Uuid::new_v4().to_string().to_uppercase());
+        let info = self.identity.info();
+        options.padding = info.get("SystemPartitionPadding").and_then(Value::as_dictionary).cloned();
+        options.sep_capacity = self
+            .identity
+            .component("SEP")
+            .and_then(|c| c.raw.get("Info").and_then(Value::as_dictionary))
+            .and_then(|i| i.get("RequiredCapacity").and_then(Value::as_string))
+            .map(str::to_owned);
+        Session {
+            mux: self.eyes.mux.clone(),
+            device: restoring.mux.id,
+            supplies: Arc::new(Supplies {
+                ecid: plan.ecid,
+                identity: Arc::clone(&self.identity),
+                components: Arc::clone(&self.components),
+                ticket: booted.ticket,
+                sign: Arc::clone(&self.sign),
+                web: Arc::clone(&self.web),
+            }),
+            image: Arc::clone(&self.image),
+            options,
+            allowed: self.allowed,
+            tell: Arc::clone(&self.tell),
+            cancel: self.cancel.clone(),
+            silence: super::link::SILENCE,
+        }
+    }
+
+    fn began(&self, step: Step) {
+        self.tell.tell(Event::StepBegan { step, what: String::new() });
+    }
+
+    fn done(&self, step: Step) {
+        self.tell.tell(Event::StepDone { step, what: String::new() });
+    }
+}
+
+fn never(step: Step, what: &str, limit: Duration) -> Fault {
+    Fault::new(Code::NeverCameBack, format!("{what} was not reached within {} s", limit.as_secs())).during(step)
+}
+
+/// Sends a device from normal mode into recovery by command, and waits until it is there.
+pub async fn enter_recovery(eyes: &Eyes, normal: &Normal, ecid: Ecid, tell: &dyn Tell) -> Result<Device, Fault> {
+    tell.tell(Event::StepBegan { step: Step::EnterRecovery, what: String::new() });
+    let asked = ask_for_recovery(eyes, normal).await;
+    if let Err(err) = asked {
+        // The link often breaks off before the answer arrives; refusals do not.
+        if err.word().is_some() || matches!(err, LockdownError::Mux(_)) {
+            return Err(Fault::from(err).during(Step::EnterRecovery).on(ecid));
+        }
+    }
+    let back = eyes.wait_for_ecid(ecid, &[Mode::Recovery, Mode::Dfu], RECOVERY).await;
+    let back = back.ok_or_else(|| never(Step::EnterRecovery, "recovery mode", RECOVERY).on(ecid))?;
+    tell.tell(Event::StepDone { step: Step::EnterRecovery, what: String::new() });
+    Ok(back)
+}
+
+async fn ask_for_recovery(eyes: &Eyes, normal: &Normal) -> Result<(), LockdownError> {
+    let record = match &normal.who.udid {
+        Some(udid) => eyes.mux.pair_record(udid).await?,
+        None => None,
+    };
+    match record {
+        Some(record) => Trusted::open(&eyes.mux, &normal.mux, record).await?.lockdown.enter_recovery().await,
+        None => Lockdown::open(&eyes.mux, normal.mux.id).await?.enter_recovery().await,
+    }
+}

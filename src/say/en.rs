@@ -1,0 +1,166 @@
+//! English.
+
+use super::Text;
+use crate::event::{Request, Step};
+use crate::fault::{Class, Retry};
+
+pub fn text(text: &Text) -> String {
+    use Text as T;
+    match text {
+        T::FaultStage { stage } => format!("  where   step {stage}"),
+        T::FaultDevice { device } => format!("  device  {device}"),
+        T::FaultDetail { detail } => format!("  detail  {detail}"),
+        T::FaultWhose { whose } => format!("  whose   {whose}"),
+        T::FaultNext { next } => format!("  next    {next}"),
+        T::VirtualBanner => "VIRTUAL: this is the bench; no real device is touched.".into(),
+        T::NoDevices => "No iPhone or iPad found. Connect one with a data cable and unlock it.".into(),
+        T::ListHeader => "MODE|NAME|MODEL|VERSION|TRUST|ECID|PORT".into(),
+        T::NoAccess => "found, no permission".into(),
+        T::UnknownValue => "-".into(),
+        T::Trusted => "trusted".into(),
+        T::Untrusted => "not trusted".into(),
+        T::TrustLocked => "locked".into(),
+        T::TrustPending => "asking".into(),
+        T::TrustDenied => "refused".into(),
+        T::TrustStale => "trust lost".into(),
+        T::Paired { name } => format!("{name} trusts this computer now."),
+        T::AlreadyPaired { name } => format!("{name} already trusts this computer."),
+        T::Unpaired { name } => format!("{name} no longer trusts this computer."),
+        T::PlanTitle { name } => format!("Plan for {name}"),
+        T::PlanKeeps => "Kept".into(),
+        T::PlanLoses => "Lost".into(),
+        T::PlanSteps => "Steps".into(),
+        T::PlanFirmware { version, build, size } => format!("{version} ({build}), {size}, from Apple, verified"),
+        T::KeepsBackup => "what the backup holds: photos, messages, settings, app data".into(),
+        T::KeepsOnDevice => "everything on the device".into(),
+        T::KeepsNothing => "nothing that is only on the device".into(),
+        T::LosesAll => "everything on the device: no backup can be made".into(),
+        T::LosesNothing => "nothing, if the update succeeds".into(),
+        T::LosesAllButBackup => "everything on the device is erased; the backup is put back afterwards".into(),
+        T::EraseWarning { name, ecid } => {
+            format!("This ERASES {name} ({ecid}). What is not in a backup is gone for good.")
+        }
+        T::EraseTypeToConfirm { word } => format!("Type {word} to go on, anything else to stop: "),
+        T::RestoreBackWarning { name } => format!("This replaces the data on {name} with the backup."),
+        T::ConsentWord => "ERASE".into(),
+        T::ConsentRefused => "Stopped. Nothing was changed.".into(),
+        T::BackupDone { files, size, place } => format!("Backup verified: {files} files, {size}, in {place}"),
+        T::BackupPartial { unread } => format!("{unread} files could not be read by the device; the rest is safe."),
+        T::BackupNotPossible { why } => format!("No backup can be made: {why}"),
+        T::NoBackups => "No backups yet.".into(),
+        T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) verified: {place}"),
+        T::FirmwareCached => "already here and verified".into(),
+        T::RestoreDone { version, build } => format!("Restored: the device runs {version} ({build})."),
+        T::PutBackDone { files } => format!("Backup put back: {files} files."),
+        T::ReportTitle => "Report".into(),
+        T::ReportSaved { place } => format!("Report saved: {place}"),
+        T::ReportDevice => "device".into(),
+        T::ReportResult => "result".into(),
+        T::ReportDuration => "took".into(),
+        T::ReportSteps => "steps".into(),
+        T::ReportBackup => "backup".into(),
+        T::ReportFirmware => "firmware".into(),
+        T::OutcomeOk => "done".into(),
+        T::OutcomePartial => "partly done".into(),
+        T::OutcomeFailed => "failed".into(),
+        T::OutcomeCancelled => "cancelled".into(),
+        T::CancelOnce => "Stopping after this step. Press Ctrl-C again to see what state that leaves.".into(),
+        T::CancelNow { state } => format!("Stopping. {state}"),
+        T::CancelTwice { state } => format!("{state} Press Ctrl-C once more to leave at once."),
+        T::StateSafe => "The device is as it was.".into(),
+        T::StateRecovery => "The device is in recovery mode with its data untouched; `herstel resume` goes on.".into(),
+        T::StateErased => {
+            "The device is half way through a restore and will not start; `herstel resume` finishes it.".into()
+        }
+        T::ResumeHint { job } => format!("Go on with: herstel resume {job}"),
+        T::ResumeNothing => "This job is finished; there is nothing to resume.".into(),
+        T::DemoIntro { device, bus } => format!("A virtual {device} is put on the bench ({bus})."),
+        T::DemoBusEmulated => "its USB is emulated below libusb, so the real USB code runs".into(),
+        T::DemoBusDirect => {
+            "its USB is reached through the bus trait: umockdev's preload library is not installed".into()
+        }
+        T::DemoProof { files, size } => {
+            format!("Checked on the phone itself: all {files} files ({size}) are back, byte for byte.")
+        }
+        T::DemoDone { seconds } => format!("The whole walk took {seconds} s."),
+        T::BenchUp { place } => format!("The bench is up in {place}"),
+        T::BenchUse => "In another terminal:".into(),
+        T::BenchStops => "Ctrl-C or `herstel bench down` stops it.".into(),
+        T::BenchDown => "The bench is down.".into(),
+        T::Waiting { seconds } => format!("waiting, {seconds} s left"),
+        T::KeyTap { keys } => format!("Press {keys} briefly and let go"),
+        T::KeyHold { keys } => format!("Hold {keys}"),
+        T::KeyHoldUntil { keys } => format!("Hold {keys} alone until I say stop, at most"),
+        T::GuideDone => "Done: let go of everything.".into(),
+        T::DoctorGood => "This host is ready.".into(),
+        T::DoctorBad { count } => format!("{count} things need attention."),
+    }
+}
+
+pub fn step(step: Step) -> &'static str {
+    match step {
+        Step::Find => "Finding the device",
+        Step::Pair => "Asking for trust",
+        Step::Plan => "Making the plan",
+        Step::Backup => "Backing up",
+        Step::VerifyBackup => "Verifying the backup",
+        Step::Catalogue => "Asking which firmware fits",
+        Step::Fetch => "Fetching firmware",
+        Step::VerifyFirmware => "Verifying firmware",
+        Step::EnterRecovery => "Entering recovery mode",
+        Step::EnterDfu => "Entering DFU mode",
+        Step::Ticket => "Asking Apple to sign",
+        Step::BootIbss => "Starting iBSS",
+        Step::BootIbec => "Starting iBEC",
+        Step::BootRamdisk => "Loading the restore system",
+        Step::AwaitRestore => "Waiting for restore mode",
+        Step::Restore => "Restoring",
+        Step::SendImage => "Sending the system image",
+        Step::AwaitNormal => "Waiting for the device to start",
+        Step::PutBack => "Putting the backup back",
+        Step::Report => "Writing the report",
+    }
+}
+
+pub fn request(request: &Request) -> String {
+    match request {
+        Request::UnlockDevice => "Unlock the device with its passcode.".into(),
+        Request::TapTrust => "On the device: tap Trust, then enter its passcode.".into(),
+        Request::EnterPasscode => "Enter the passcode on the device.".into(),
+        Request::Keys { text, seconds, .. } if *seconds > 0 => format!("{text} ({seconds} s)"),
+        Request::Keys { text, .. } => text.clone(),
+        Request::Replug => "Unplug the cable and plug it in again.".into(),
+    }
+}
+
+pub fn class(class: Class) -> &'static str {
+    match class {
+        Class::User => "something a person can put right",
+        Class::Device => "the device or its cable",
+        Class::Host => "this computer",
+        Class::Network => "the network",
+        Class::Apple => "Apple's decision",
+        Class::Bug => "Herstel itself; please report it",
+    }
+}
+
+pub fn retry(retry: Retry) -> &'static str {
+    match retry {
+        Retry::Now => "  retry   yes, the same command may work now",
+        Retry::AfterRemedy => "  retry   after doing the above",
+        Retry::Never => "  retry   no, it will fail again",
+    }
+}
+
+/// A key as people call it; the words of [`crate::event::Request::Keys`].
+pub fn key(word: &str) -> &'static str {
+    match word {
+        "home" => "Home",
+        "power" => "the side (top) button",
+        "volume-up" => "Volume Up",
+        "volume-down" => "Volume Down",
+        "volume-near" => "the volume button closest to the top button",
+        "volume-far" => "the volume button farthest from the top button",
+        _ => "?",
+    }
+}

@@ -1,0 +1,270 @@
+//! Wat er misging en wat je doet, in het Nederlands.
+
+use super::Advice;
+use crate::fault::Code;
+
+pub fn fault(code: Code) -> Advice {
+    let (what, next) = match code {
+        Code::NoDevice => (
+            "Er is geen toestel aangesloten",
+            "Sluit de iPhone of iPad met een datakabel rechtstreeks aan en ontgrendel hem. Blijft hij onzichtbaar, draai dan `herstel doctor`.",
+        ),
+        Code::NoSuchDevice => {
+            ("Het genoemde toestel is er niet", "Kijk met `herstel list` wat er is en noem er een met -d.")
+        }
+        Code::AmbiguousDevice => ("Er past meer dan één toestel", "Noem er een met -d en het ECID of UDID."),
+        Code::WrongMode => (
+            "Het toestel staat in een andere stand dan nodig is",
+            "Breng het in de stand die hierboven staat (`herstel guide`) en geef de opdracht opnieuw.",
+        ),
+        Code::UnknownModel => (
+            "Dit model staat in geen enkele tabel",
+            "Gebruik een nieuwere versie van Herstel, of meld de nummers hierboven.",
+        ),
+        Code::StrangerDevice => (
+            "Er antwoordde een ander toestel",
+            "Koppel alle andere toestellen los en begin opnieuw; met het vreemde toestel is niets gedaan.",
+        ),
+        Code::MuxUnreachable => (
+            "usbmuxd antwoordt niet",
+            "Start het (`systemctl start usbmuxd`) of installeer het pakket usbmuxd, en draai dan `herstel doctor`.",
+        ),
+        Code::UsbUnavailable => (
+            "USB is hier niet te gebruiken",
+            "Draai `herstel doctor`: in containers en virtuele machines moet USB worden doorgegeven.",
+        ),
+        Code::UsbNoAccess => (
+            "Het toestel is gevonden, maar deze gebruiker mag er niet bij",
+            "Installeer de udev-regel (`udev/70-herstel.rules`), trek het toestel los en sluit het weer aan.",
+        ),
+        Code::UsbBusy => (
+            "Een ander programma houdt het toestel vast",
+            "Sluit andere telefoonprogramma's (virtuele machines, irecovery) en probeer het opnieuw.",
+        ),
+        Code::DiskFull => (
+            "De schijf is vol",
+            "Maak ruimte of kies een andere plek (--vault, XDG-mappen). Wat al compleet was, is onaangeroerd.",
+        ),
+        Code::DiskError => ("De schijf weigerde", "Controleer de schijf en de kabel, en geef de opdracht dan opnieuw."),
+        Code::DiskNoAccess => {
+            ("Deze gebruiker mag daar niet schrijven", "Kies een eigen map, of herstel de eigenaar en de rechten.")
+        }
+        Code::Locked => ("Een andere Herstel is hiermee bezig", "Wacht tot die klaar is, of stop hem."),
+        Code::UsbGone => (
+            "Het toestel viel van de bus",
+            "Gebruik een korte, goede kabel, rechtstreeks in de computer, en draai `herstel resume`.",
+        ),
+        Code::UsbTimeout => (
+            "Het toestel gaf via USB niet op tijd antwoord",
+            "Steek de kabel opnieuw in; gebeurt het weer, neem dan een andere poort of begin vanuit DFU.",
+        ),
+        Code::UsbStall => (
+            "Het toestel weigerde een USB-verzoek",
+            "Sluit opnieuw aan en probeer het weer; blijft het, begin dan vanuit DFU (`herstel guide dfu`).",
+        ),
+        Code::UsbError => ("USB werkte niet", "Een andere kabel en een andere poort (USB 2, geen hub) helpen meestal."),
+        Code::LinkLost => (
+            "De verbinding met het toestel brak af",
+            "Controleer de kabel, laat het toestel liggen, en geef dezelfde opdracht of `herstel resume`.",
+        ),
+        Code::LinkSilent => (
+            "Het toestel geeft geen antwoord meer",
+            "Kijk op het scherm: misschien staat er een vraag. Sluit het dan opnieuw aan en probeer het weer.",
+        ),
+        Code::LinkGarbage => (
+            "Het toestel stuurde iets onbegrijpelijks",
+            "Start het toestel opnieuw op en probeer het weer; blijft het, meld het dan met het logboek.",
+        ),
+        Code::LinkAbsurd => (
+            "Het toestel noemde een onmogelijke lengte",
+            "Vertrouw dit toestel of dit tussenstuk niet; start het opnieuw op, en meld het als het terugkomt.",
+        ),
+        Code::NeverCameBack => (
+            "Het toestel kwam niet terug",
+            "Forceer een herstart (`herstel guide restart`), controleer de kabel, en dan `herstel resume`.",
+        ),
+        Code::CameBackElsewhere => (
+            "Het toestel kwam terug in een andere stand",
+            "Er is nog niets verloren: draai `herstel list`, en dan `herstel resume`.",
+        ),
+        Code::TrustPending => (
+            "Het toestel vraagt of het deze computer mag vertrouwen",
+            "Tik op het toestel op Vertrouw en voer de code in, en geef de opdracht opnieuw.",
+        ),
+        Code::TrustDenied => {
+            ("Op het toestel is Vertrouw niet gekozen", "Sluit de kabel opnieuw aan en tik nu op Vertrouw.")
+        }
+        Code::DeviceLocked => ("Het toestel is vergrendeld", "Ontgrendel het met de code en laat het scherm aan."),
+        Code::NotTrusted => {
+            ("Het toestel vertrouwt deze computer niet", "Draai `herstel pair` terwijl het toestel ontgrendeld is.")
+        }
+        Code::PairingStale => (
+            "Het toestel kent deze computer niet meer",
+            "Het is gewist of het vertrouwen is teruggezet: draai `herstel pair`.",
+        ),
+        Code::LockdownRefused => (
+            "Het toestel weigerde het verzoek",
+            "Ontgrendel het en probeer het weer; het woord van het toestel staat bij detail.",
+        ),
+        Code::ServiceRefused => (
+            "Het toestel biedt deze dienst nu niet aan",
+            "Ontgrendel het toestel, maak de installatie af, en probeer het opnieuw.",
+        ),
+        Code::BackupRefused => (
+            "Het toestel weigerde de reservekopie",
+            "Het nummer staat bij detail: `herstel explain` vertelt meer. De vorige reservekopie is onaangeroerd.",
+        ),
+        Code::BackupPasscode => (
+            "De code is niet op het toestel ingevoerd",
+            "Begin opnieuw en voer de code in als het toestel erom vraagt. Zonder code maakt iOS 16.1 of nieuwer geen reservekopie.",
+        ),
+        Code::BackupIncomplete => (
+            "Het toestel kon enkele bestanden niet lezen",
+            "De rest is opgeslagen en gecontroleerd; herstart het toestel en probeer het nog eens voor die bestanden.",
+        ),
+        Code::BackupHostile => (
+            "Het toestel noemde een bestand buiten zijn eigen map",
+            "Daar is niets geschreven. Gebruik dit toestel niet met andere back-upprogramma's.",
+        ),
+        Code::BackupDamaged => (
+            "De reservekopie is beschadigd",
+            "Gooi hem niet weg: `herstel backups verify` zegt wat er mis is; een oudere generatie kan nog heel zijn.",
+        ),
+        Code::BackupUnverified => (
+            "De nieuwe reservekopie klopt niet",
+            "Hij is apart gezet; de vorige reservekopieën zijn onaangeroerd. Geef dezelfde opdracht opnieuw.",
+        ),
+        Code::DeviceFull => (
+            "Het toestel heeft te weinig ruimte voor de reservekopie",
+            "Kies een toestel met meer opslag, of maak een reservekopie zonder grote apps en foto's.",
+        ),
+        Code::BackupNone => (
+            "Er is geen reservekopie van dit toestel",
+            "Maak er een met `herstel backup`, of noem een andere kluis met --vault.",
+        ),
+        Code::BackupPassword => (
+            "Het wachtwoord van de reservekopie is fout of ontbreekt",
+            "Het is niet de toegangscode en niet het Apple-wachtwoord: vraag het aan wie de reservekopie maakte.",
+        ),
+        Code::BackupNewer => (
+            "De reservekopie komt van een nieuwer systeem dan het toestel heeft",
+            "Werk eerst het toestel bij en zet dan de reservekopie terug.",
+        ),
+        Code::FindMyOn => (
+            "Zoek mijn staat aan",
+            "Zet het uit op het toestel (Instellingen, naam, Zoek mijn) en probeer het opnieuw.",
+        ),
+        Code::SetupUnfinished => {
+            ("Het toestel is nog niet ingesteld", "Maak de installatie op het scherm af en probeer het opnieuw.")
+        }
+        Code::CatalogueUnreachable => (
+            "De firmwarelijst van Apple is niet bereikbaar",
+            "Controleer netwerk en proxy; is er een lijst van eerder, dan wordt die gebruikt.",
+        ),
+        Code::CatalogueInvalid => (
+            "Wat er kwam is niet de firmwarelijst van Apple",
+            "Misschien zit er een aanmeldpagina of filter tussen: open een webpagina en probeer het opnieuw.",
+        ),
+        Code::NoFirmware => (
+            "Apple biedt geen firmware voor dit toestel",
+            "Controleer het type hierboven; voor sommige toestellen is er geen (Apple TV 4K, HomePod).",
+        ),
+        Code::DownloadFailed => {
+            ("Het ophalen brak af", "Geef dezelfde opdracht opnieuw: het gaat verder waar het bleef.")
+        }
+        Code::DownloadStalled => {
+            ("Het ophalen stond stil", "Geef dezelfde opdracht opnieuw: het gaat verder waar het bleef.")
+        }
+        Code::DownloadNotFirmware => (
+            "Wat er kwam is geen firmware",
+            "Misschien zit er een aanmeldpagina of filter tussen: open een webpagina en probeer het opnieuw.",
+        ),
+        Code::HostNotAllowed => (
+            "Dat adres is niet van Apple",
+            "Firmware komt alleen van Apple; gebruik `herstel firmware add BESTAND` voor een bestand dat je vertrouwt.",
+        ),
+        Code::FirmwareDigest => (
+            "De firmware is niet wat Apple heeft uitgegeven",
+            "Hij is apart gezet en wordt niet gebruikt. Geef dezelfde opdracht opnieuw om hem opnieuw op te halen.",
+        ),
+        Code::FirmwareDamaged => {
+            ("Het firmwarebestand is beschadigd", "Verwijder het en haal het opnieuw op: `herstel firmware fetch`.")
+        }
+        Code::FirmwareWrongDevice => {
+            ("Deze firmware is niet voor dit toestel", "Laat Herstel kiezen: `herstel firmware fetch -d TOESTEL`.")
+        }
+        Code::TssUnreachable => (
+            "De handtekeningserver van Apple is niet bereikbaar",
+            "Controleer netwerk, proxy en het hosts-bestand op gs.apple.com.",
+        ),
+        Code::TssNotSigned => (
+            "Apple ondertekent deze versie niet meer",
+            "Alleen de nieuwste versies zijn te herstellen: haal een nieuwe op met `herstel firmware fetch`.",
+        ),
+        Code::TssRefused => (
+            "De handtekeningserver van Apple weigerde het verzoek",
+            "Nummer en tekst staan bij detail; probeer het later, en meld het als het blijft.",
+        ),
+        Code::TssInvalid => (
+            "De handtekeningserver gaf geen bruikbaar ticket",
+            "Misschien veranderde een proxy het antwoord; probeer een ander netwerk.",
+        ),
+        Code::ConsentMissing => (
+            "Dit wist gegevens en niemand heeft toegestemd",
+            "Doe het in een terminal en bevestig, of geef --yes-erase met het volledige ECID of UDID.",
+        ),
+        Code::ConsentMismatch => (
+            "De toestemming noemt een ander toestel dan het plan",
+            "Geef het volledige ECID of UDID van het toestel dat gewist mag worden.",
+        ),
+        Code::BootRefused => (
+            "Het toestel nam een deel van de firmware niet aan",
+            "Draai `herstel resume`; blijft het, begin dan vanuit DFU (`herstel guide dfu`).",
+        ),
+        Code::NonceUnread => {
+            ("Het toestel gaf zijn nonce niet", "Sluit het toestel opnieuw aan en geef de opdracht opnieuw.")
+        }
+        Code::RestoreRefused => (
+            "Het toestel wilde niet aan het herstel beginnen",
+            "Start het in de herstelmodus en draai `herstel resume`.",
+        ),
+        Code::HostUnsupported => (
+            "Dit systeem wil een nieuwere Herstel",
+            "Wat ontbreekt staat bij detail: gebruik een nieuwere versie. Het toestel staat veilig in de herstelmodus.",
+        ),
+        Code::RestoreFailed => (
+            "Het toestel gaf het herstel op",
+            "De woorden van het toestel staan bij detail. Draai één keer `herstel resume`; faalt dezelfde plek weer, dan is het hardware.",
+        ),
+        Code::AsrFailed => (
+            "Het systeem kwam niet over",
+            "Gebruik een korte kabel rechtstreeks in een USB 2-poort, en dan `herstel resume`.",
+        ),
+        Code::FdrFailed => (
+            "Apples gegevens over een onderdeel van het toestel waren niet te krijgen",
+            "Controleer eerst het netwerk; is dat goed, dan is een onderdeel (Touch ID, Face ID, scherm, batterij) niet het originele.",
+        ),
+        Code::UnknownRequest => (
+            "Het toestel vroeg iets wat Herstel niet kent",
+            "Gebruik een nieuwere versie; meld alsjeblieft de naam bij detail.",
+        ),
+        Code::UpdateImpossible => (
+            "Bijwerken met behoud van gegevens kan niet",
+            "Alleen wissen helpt nog: lees in `herstel triage` wat dan verloren gaat.",
+        ),
+        Code::NoJob => ("Die klus is er niet", "Draai `herstel resume` zonder naam om de open klussen te zien."),
+        Code::JournalDamaged => (
+            "Het journaal van deze klus is beschadigd",
+            "Begin een nieuwe klus; reservekopieën en downloads van de oude zijn er nog.",
+        ),
+        Code::Usage => ("De opdracht is niet te begrijpen", "Zie `herstel --help`."),
+        Code::NotATerminal => {
+            ("Deze vraag heeft een terminal nodig", "Doe het in een terminal, of geef het antwoord als optie.")
+        }
+        Code::NotYet => ("Dit deel is nog niet gebouwd", "In de README staat wat er al is."),
+        Code::Cancelled => ("Afgebroken", "`herstel resume` gaat verder waar dat kan."),
+        Code::BenchUnavailable => ("De proefbank antwoordt niet", "Start hem met `herstel bench up`."),
+        Code::Internal => ("Herstel maakte een fout", "Meld het alsjeblieft met het logboek."),
+    };
+    Advice { what, next }
+}

@@ -1,0 +1,168 @@
+//! Nederlands.
+
+use super::Text;
+use crate::event::{Request, Step};
+use crate::fault::{Class, Retry};
+
+pub fn text(text: &Text) -> String {
+    use Text as T;
+    match text {
+        T::FaultStage { stage } => format!("  waar     stap {stage}"),
+        T::FaultDevice { device } => format!("  toestel  {device}"),
+        T::FaultDetail { detail } => format!("  detail   {detail}"),
+        T::FaultWhose { whose } => format!("  oorzaak  {whose}"),
+        T::FaultNext { next } => format!("  nu       {next}"),
+        T::VirtualBanner => "VIRTUEEL: dit is de proefbank; er wordt geen echt toestel aangeraakt.".into(),
+        T::NoDevices => "Geen iPhone of iPad gevonden. Sluit er een aan met een datakabel en ontgrendel hem.".into(),
+        T::ListHeader => "STAND|NAAM|MODEL|VERSIE|VERTROUWEN|ECID|POORT".into(),
+        T::NoAccess => "gevonden, geen rechten".into(),
+        T::UnknownValue => "-".into(),
+        T::Trusted => "vertrouwd".into(),
+        T::Untrusted => "niet vertrouwd".into(),
+        T::TrustLocked => "vergrendeld".into(),
+        T::TrustPending => "vraagt het".into(),
+        T::TrustDenied => "geweigerd".into(),
+        T::TrustStale => "vertrouwen kwijt".into(),
+        T::Paired { name } => format!("{name} vertrouwt deze computer nu."),
+        T::AlreadyPaired { name } => format!("{name} vertrouwt deze computer al."),
+        T::Unpaired { name } => format!("{name} vertrouwt deze computer niet meer."),
+        T::PlanTitle { name } => format!("Plan voor {name}"),
+        T::PlanKeeps => "Blijft".into(),
+        T::PlanLoses => "Kwijt".into(),
+        T::PlanSteps => "Stappen".into(),
+        T::PlanFirmware { version, build, size } => format!("{version} ({build}), {size}, van Apple, gecontroleerd"),
+        T::KeepsBackup => "wat in de reservekopie zit: foto's, berichten, instellingen, gegevens van apps".into(),
+        T::KeepsOnDevice => "alles op het toestel".into(),
+        T::KeepsNothing => "niets van wat alleen op het toestel staat".into(),
+        T::LosesAll => "alles op het toestel: een reservekopie is niet mogelijk".into(),
+        T::LosesNothing => "niets, als de update lukt".into(),
+        T::LosesAllButBackup => "het toestel wordt gewist; de reservekopie gaat er daarna weer op".into(),
+        T::EraseWarning { name, ecid } => {
+            format!("Dit WIST {name} ({ecid}). Wat niet in een reservekopie zit, is voorgoed weg.")
+        }
+        T::EraseTypeToConfirm { word } => format!("Typ {word} om door te gaan, iets anders om te stoppen: "),
+        T::RestoreBackWarning { name } => format!("Dit vervangt de gegevens op {name} door de reservekopie."),
+        T::ConsentWord => "WISSEN".into(),
+        T::ConsentRefused => "Gestopt. Er is niets veranderd.".into(),
+        T::BackupDone { files, size, place } => {
+            format!("Reservekopie gecontroleerd: {files} bestanden, {size}, in {place}")
+        }
+        T::BackupPartial { unread } => {
+            format!("{unread} bestanden kon het toestel zelf niet lezen; de rest is veilig.")
+        }
+        T::BackupNotPossible { why } => format!("Een reservekopie kan niet: {why}"),
+        T::NoBackups => "Nog geen reservekopieën.".into(),
+        T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) gecontroleerd: {place}"),
+        T::FirmwareCached => "is er al, en gecontroleerd".into(),
+        T::RestoreDone { version, build } => format!("Hersteld: het toestel draait {version} ({build})."),
+        T::PutBackDone { files } => format!("Reservekopie teruggezet: {files} bestanden."),
+        T::ReportTitle => "Verslag".into(),
+        T::ReportSaved { place } => format!("Verslag bewaard: {place}"),
+        T::ReportDevice => "toestel".into(),
+        T::ReportResult => "uitslag".into(),
+        T::ReportDuration => "duurde".into(),
+        T::ReportSteps => "stappen".into(),
+        T::ReportBackup => "reservekopie".into(),
+        T::ReportFirmware => "firmware".into(),
+        T::OutcomeOk => "gelukt".into(),
+        T::OutcomePartial => "gedeeltelijk gelukt".into(),
+        T::OutcomeFailed => "mislukt".into(),
+        T::OutcomeCancelled => "afgebroken".into(),
+        T::CancelOnce => "Ik stop na deze stap. Druk nog eens op Ctrl-C om te zien wat dat achterlaat.".into(),
+        T::CancelNow { state } => format!("Ik stop. {state}"),
+        T::CancelTwice { state } => format!("{state} Druk nog één keer op Ctrl-C om meteen weg te gaan."),
+        T::StateSafe => "Het toestel is zoals het was.".into(),
+        T::StateRecovery => {
+            "Het toestel staat in de herstelmodus, de gegevens zijn er nog; `herstel resume` gaat verder.".into()
+        }
+        T::StateErased => "Het toestel is halverwege en start zo niet op; `herstel resume` maakt het af.".into(),
+        T::ResumeHint { job } => format!("Verdergaan: herstel resume {job}"),
+        T::ResumeNothing => "Deze klus is af; er valt niets te hervatten.".into(),
+        T::DemoIntro { device, bus } => format!("Er ligt nu een virtuele {device} op de proefbank ({bus})."),
+        T::DemoBusEmulated => "de USB is onder libusb nagebootst, dus de echte USB-code draait".into(),
+        T::DemoBusDirect => "de USB loopt via de bus-trait: de preload-bibliotheek van umockdev is er niet".into(),
+        T::DemoProof { files, size } => {
+            format!("Nagekeken op het toestel zelf: alle {files} bestanden ({size}) zijn terug, byte voor byte.")
+        }
+        T::DemoDone { seconds } => format!("De hele gang duurde {seconds} s."),
+        T::BenchUp { place } => format!("De proefbank staat klaar in {place}"),
+        T::BenchUse => "In een andere terminal:".into(),
+        T::BenchStops => "Ctrl-C of `herstel bench down` zet hem uit.".into(),
+        T::BenchDown => "De proefbank is uit.".into(),
+        T::Waiting { seconds } => format!("wachten, nog {seconds} s"),
+        T::KeyTap { keys } => format!("Druk kort op {keys} en laat los"),
+        T::KeyHold { keys } => format!("Houd {keys} ingedrukt"),
+        T::KeyHoldUntil { keys } => format!("Houd alleen {keys} ingedrukt tot ik stop zeg, hoogstens"),
+        T::GuideDone => "Klaar: laat alles los.".into(),
+        T::DoctorGood => "Deze computer is er klaar voor.".into(),
+        T::DoctorBad { count } => format!("{count} dingen vragen aandacht."),
+    }
+}
+
+pub fn step(step: Step) -> &'static str {
+    match step {
+        Step::Find => "Toestel zoeken",
+        Step::Pair => "Om vertrouwen vragen",
+        Step::Plan => "Plan maken",
+        Step::Backup => "Reservekopie maken",
+        Step::VerifyBackup => "Reservekopie controleren",
+        Step::Catalogue => "Passende firmware opzoeken",
+        Step::Fetch => "Firmware ophalen",
+        Step::VerifyFirmware => "Firmware controleren",
+        Step::EnterRecovery => "Naar de herstelmodus",
+        Step::EnterDfu => "Naar de DFU-modus",
+        Step::Ticket => "Apple om een handtekening vragen",
+        Step::BootIbss => "iBSS starten",
+        Step::BootIbec => "iBEC starten",
+        Step::BootRamdisk => "Herstelsysteem laden",
+        Step::AwaitRestore => "Wachten op het herstelsysteem",
+        Step::Restore => "Herstellen",
+        Step::SendImage => "Systeem versturen",
+        Step::AwaitNormal => "Wachten tot het toestel start",
+        Step::PutBack => "Reservekopie terugzetten",
+        Step::Report => "Verslag schrijven",
+    }
+}
+
+pub fn request(request: &Request) -> String {
+    match request {
+        Request::UnlockDevice => "Ontgrendel het toestel met de toegangscode.".into(),
+        Request::TapTrust => "Op het toestel: tik op Vertrouw en voer de toegangscode in.".into(),
+        Request::EnterPasscode => "Voer op het toestel de toegangscode in.".into(),
+        Request::Keys { text, seconds, .. } if *seconds > 0 => format!("{text} ({seconds} s)"),
+        Request::Keys { text, .. } => text.clone(),
+        Request::Replug => "Trek de kabel eruit en steek hem er weer in.".into(),
+    }
+}
+
+pub fn class(class: Class) -> &'static str {
+    match class {
+        Class::User => "iets wat iemand recht kan zetten",
+        Class::Device => "het toestel of de kabel",
+        Class::Host => "deze computer",
+        Class::Network => "het netwerk",
+        Class::Apple => "een besluit van Apple",
+        Class::Bug => "Herstel zelf; meld het alsjeblieft",
+    }
+}
+
+pub fn retry(retry: Retry) -> &'static str {
+    match retry {
+        Retry::Now => "  opnieuw  ja, dezelfde opdracht kan nu lukken",
+        Retry::AfterRemedy => "  opnieuw  als het bovenstaande gedaan is",
+        Retry::Never => "  opnieuw  nee, het mislukt weer",
+    }
+}
+
+/// Een toets zoals mensen hem noemen.
+pub fn key(word: &str) -> &'static str {
+    match word {
+        "home" => "de thuisknop",
+        "power" => "de zijknop (bovenste knop)",
+        "volume-up" => "volume omhoog",
+        "volume-down" => "volume omlaag",
+        "volume-near" => "de volumeknop het dichtst bij de bovenste knop",
+        "volume-far" => "de volumeknop het verst van de bovenste knop",
+        _ => "?",
+    }
+}

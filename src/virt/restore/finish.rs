@@ -1,0 +1,68 @@
+//! Both endings: the phone becomes the new system, or it falls back to recovery.
+
+use super::super::phone::{Phone, Stage};
+use super::super::spec::{PasscodeSpec, TrustSpec};
+use crate::ids::{BuildId, Version};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The system that was installed, as far as anything that the host sent names it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Installed {
+    pub version: Option<Version>,
+    pub build: Option<BuildId>,
+}
+
+/// Becomes the new system and boots it.
+pub(super) fn to_new_system(phone: &Arc<Phone>, system: &Installed, erase: bool) {
+    {
+        let mut state = phone.state();
+        if let Some(version) = &system.version {
+            state.version = version.clone();
+        }
+        if let Some(build) = &system.build {
+            state.build = build.clone();
+        }
+        // Pairing does not outlive a restore: the phone has a new identity.
+        state.trust = TrustSpec::Untrusted;
+        state.nvram.insert("auto-boot".into(), "true".into());
+        state.nvram.remove("restored-exit-status");
+        state.nvram.remove("boot-args");
+        if erase {
+            state.setup_done = false;
+            state.activated = !state.find_my;
+            state.passcode = PasscodeSpec::None;
+            state.backup_password = None;
+            state.set_values.clear();
+            state.name = phone.model.name.split(' ').next().unwrap_or("iPhone").to_owned();
+        } else if state.passcode != PasscodeSpec::None {
+            state.passcode = PasscodeSpec::BeforeFirstUnlock;
+        }
+    }
+    if erase {
+        phone.files.erase();
+        phone.remember("files.erased", json!({}));
+    }
+    let (version, build) =
+        (system.version.as_ref().map(Version::to_string), system.build.as_ref().map(BuildId::to_string));
+    phone.remember("restore.finished", json!({ "version": version, "build": build, "erase": erase }));
+    phone.reenumerate(Stage::Normal, Duration::from_secs(10));
+}
+
+/// Leaves what a failed run leaves, and reboots into iBoot.
+pub(super) fn to_recovery(phone: &Arc<Phone>) {
+    {
+        let mut state = phone.state();
+        state.nvram.insert("auto-boot".into(), "false".into());
+        state.nvram.insert("restored-exit-status".into(), "0x100".into());
+        state.nvram.insert("restore-outcome".into(), "initial_engine_no_return".into());
+    }
+    phone.reenumerate(Stage::Recovery, Duration::from_secs(5));
+}
+
+/// A reboot on request: where auto-boot says.
+pub(super) fn reboot(phone: &Arc<Phone>) {
+    let automatic = phone.state().nvram.get("auto-boot").is_none_or(|v| v != "false");
+    phone.reenumerate(if automatic { Stage::Normal } else { Stage::Recovery }, Duration::from_secs(5));
+}

@@ -1,0 +1,88 @@
+//! What the numbers and words of restored are called, as data files that can be read without Rust.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// The `DataType` words.
+pub mod data {
+    pub const BASEBAND_BOOT_DATA: &str = "BasebandBootData";
+    pub const BASEBAND_DATA: &str = "BasebandData";
+    pub const BASEBAND_UPDATER_OUTPUT_DATA: &str = "BasebandUpdaterOutputData";
+    pub const BOOTABILITY_BUNDLE: &str = "BootabilityBundle";
+    pub const BUILD_IDENTITY_DICT: &str = "BuildIdentityDict";
+    pub const DEVICE_TREE: &str = "DeviceTree";
+    pub const EAN_DATA: &str = "EANData";
+    pub const FDR_TRUST_DATA: &str = "FDRTrustData";
+    pub const FIRMWARE_UPDATER_DATA: &str = "FirmwareUpdaterData";
+    pub const FIRMWARE_UPDATER_PREFLIGHT: &str = "FirmwareUpdaterPreflight";
+    pub const FUD_DATA: &str = "FUDData";
+    pub const HOST_SYSTEM_TIME: &str = "HostSystemTime";
+    pub const KERNEL_CACHE: &str = "KernelCache";
+    pub const NOR_DATA: &str = "NORData";
+    pub const PERSONALIZED_BOOT_OBJECT_V3: &str = "PersonalizedBootObjectV3";
+    pub const PERSONALIZED_DATA: &str = "PersonalizedData";
+    pub const RECEIPT_MANIFEST: &str = "ReceiptManifest";
+    pub const RECOVERY_OS_ASR_IMAGE: &str = "RecoveryOSASRImage";
+    pub const RECOVERY_OS_ROOT_TICKET_DATA: &str = "RecoveryOSRootTicketData";
+    pub const ROOT_TICKET: &str = "RootTicket";
+    pub const SOURCE_BOOT_OBJECT_V3: &str = "SourceBootObjectV3";
+    pub const SOURCE_BOOT_OBJECT_V4: &str = "SourceBootObjectV4";
+    pub const SOURCE_BOOT_OBJECT_V5: &str = "SourceBootObjectV5";
+    pub const STREAMED_IMAGE_DECRYPTION_KEY: &str = "StreamedImageDecryptionKey";
+    pub const SYSTEM_IMAGE_CANONICAL_METADATA: &str = "SystemImageCanonicalMetadata";
+    pub const SYSTEM_IMAGE_DATA: &str = "SystemImageData";
+    pub const SYSTEM_IMAGE_ROOT_HASH: &str = "SystemImageRootHash";
+    pub const URL_ASSET: &str = "URLAsset";
+}
+
+/// Operations that code names.
+pub mod operation {
+    pub const RESTORE_IMAGE: u64 = 13;
+    pub const VERIFY: u64 = 14;
+    pub const FLASH_FIRMWARE: u64 = 18;
+    pub const BASEBAND: u64 = 19;
+    pub const SEALING: u64 = 77;
+}
+
+static OPERATIONS: LazyLock<BTreeMap<u64, &'static str>> =
+    LazyLock::new(|| rows(include_str!("operations.tsv")).filter_map(|(n, t)| Some((n.parse().ok()?, t))).collect());
+static CHECKPOINTS: LazyLock<BTreeMap<u16, &'static str>> = LazyLock::new(|| {
+    rows(include_str!("checkpoints.tsv")).filter_map(|(n, t)| Some((u16::from_str_radix(n, 16).ok()?, t))).collect()
+});
+static DATA_TYPES: LazyLock<Vec<(&'static str, bool)>> = LazyLock::new(|| support(include_str!("data_types.tsv")));
+static MESSAGE_TYPES: LazyLock<Vec<(&'static str, bool)>> =
+    LazyLock::new(|| support(include_str!("message_types.tsv")));
+
+fn rows(table: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    table.lines().filter_map(|line| line.split_once('\t'))
+}
+
+fn support(table: &'static str) -> Vec<(&'static str, bool)> {
+    rows(table).map(|(name, kind)| (name, kind == "optional")).collect()
+}
+
+/// What an operation of a ProgressMsg does, in English. Protocols before 14 count one lower above 35.
+pub fn operation_name(operation: u64, protocol: u64) -> Option<&'static str> {
+    let adapted = if protocol < 14 && operation > 35 { operation.checked_add(1)? } else { operation };
+    OPERATIONS.get(&adapted).copied()
+}
+
+/// The device's own name of a checkpoint.
+pub fn checkpoint(id: u16) -> Option<&'static str> {
+    CHECKPOINTS.get(&id).copied()
+}
+
+/// The id of a checkpoint's name; of several ids the lowest.
+pub fn checkpoint_id(name: &str) -> Option<u16> {
+    CHECKPOINTS.iter().find(|(_, n)| **n == name).map(|(id, _)| *id)
+}
+
+/// (name, value in the table): true is optional or asynchronous, false is plain.
+pub fn data_types() -> &'static [(&'static str, bool)] {
+    &DATA_TYPES
+}
+
+/// (name, value in the table): true is optional or asynchronous, false is plain.
+pub fn message_types() -> &'static [(&'static str, bool)] {
+    &MESSAGE_TYPES
+}

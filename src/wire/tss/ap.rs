@@ -1,0 +1,188 @@
+//! The request for the ticket of the application processor: everything that boots.
+//!
+//! Components come from the manifest of the chosen identity. Left out: baseband and cryptexes (their own
+//! tickets), parts of an ftab (signed with their chip), and what has neither rules nor trust.
+
+use super::{copy, identity_keys, preamble};
+use crate::wire::manifest::{BuildIdentity, Component, ModeFacts};
+use plist::{Dictionary, Value};
+
+/// Identity keys that an IMG4 request carries when the manifest has them.
+const IMG4_KEYS: [&str; 11] = [
+    "Ap,OSLongVersion",
+    "Ap,OSReleaseType",
+    "Ap,ProductMarketingVersion",
+    "Ap,ProductType",
+    "Ap,SDKPlatform",
+    "Ap,Target",
+    "Ap,TargetType",
+    "Ap,Timestamp",
+    "NeRDEpoch",
+    "AllowNeRDBoot",
+    "PearlCertificationRootPub",
+];
+
+const OTHER_TICKETS: [&str; 5] = ["BasebandFirmware", "SE,UpdatePayload", "BaseSystem", "Diags", "Ap,ExclaveOS"];
+
+/// Which kind of ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A7 and later.
+    Img4,
+    /// A4 to A6.
+    Img3,
+}
+
+/// What a device says about itself, for its AP ticket.
+#[derive(Clone, Debug)]
+pub struct ApRequest {
+    pub form: Form,
+    pub ecid: u64,
+    /// 20 or 32 bytes as the device gave it; none only for old IMG3 devices.
+    pub ap_nonce: Option<Vec<u8>>,
+    /// 20 bytes.
+    pub sep_nonce: Option<Vec<u8>>,
+    pub production: bool,
+    pub security_mode: bool,
+    /// Is it in SecureROM's DFU, where that matters to a rule and is known?
+    pub in_rom_dfu: Option<bool>,
+    /// Fresh per request, upper case: this room has no randomness.
+    pub uuid: String,
+}
+
+impl ApRequest {
+    fn facts(&self) -> ModeFacts {
+        ModeFacts {
+            production: self.production,
+            security_mode: self.security_mode,
+            image4: self.form == Form::Img4,
+            in_rom_dfu: self.in_rom_dfu,
+            demotion_policy: None,
+        }
+    }
+
+    pub fn build(&self, identity: &BuildIdentity) -> Dictionary {
+        let mut request = preamble(&self.uuid);
+        let mut put = |key: &str, value: Value| request.insert(key.to_owned(), value);
+        put("ApECID", Value::Integer(self.ecid.into()));
+        put("ApProductionMode", Value::Boolean(self.production));
+        if let Some(nonce) = &self.ap_nonce {
+            put("ApNonce", Value::Data(nonce.clone()));
+        }
+        match self.form {
+            Form::Img3 => {
+                put("@APTicket", Value::Boolean(true));
+            }
+            Form::Img4 => {
+                put("@ApImg4Ticket", Value::Boolean(true));
+                put("ApSecurityMode", Value::Boolean(self.security_mode));
+                if let Some(nonce) = &self.sep_nonce {
+                    put("SepNonce", Value::Data(nonce.clone()));
+                }
+                if identity.info().get("RequiresUIDMode").and_then(Value::as_boolean) == Some(true) {
+                    put("UID_MODE", Value::Boolean(false));
+                    put("Ap,SikaFuse", Value::Integer(0.into()));
+                }
+                if identity.raw.contains_key("NeRDEpoch") {
+                    put("PermitNeRDPivot", Value::Data(Vec::new()));
+                }
+                copy(&mut request, &identity.raw, &IMG4_KEYS);
+            }
+        }
+        identity_keys(&mut request, identity);
+        let facts = self.facts();
+        for (name, component) in &identity.components {
+            if belongs(name, component, facts.image4) {
+                let entry = component.tss_entry(&facts, true);
+                if !entry.is_empty() {
+                    request.insert(name.clone(), Value::Dictionary(entry));
+                }
+            }
+        }
+        request
+    }
+}
+
+fn belongs(name: &str, component: &Component, image4: bool) -> bool {
+    !OTHER_TICKETS.contains(&name)
+        && !name.starts_with("Cryptex1,")
+        && !component.flags.ftab
+        && component.raw.contains_key("Info")
+        && (!image4 || component.rules.is_some() || component.trusted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::manifest::BuildManifest;
+
+    fn request(form: Form) -> Dictionary {
+        let manifest = BuildManifest::parse(&crate::wire::manifest::tests::sample()).unwrap();
+        let ap = ApRequest {
+            form,
+            ecid: u64::MAX,
+            ap_nonce: Some(vec![1; 32]),
+            sep_nonce: Some(vec![2; 20]),
+            production: true,
+            security_mode: true,
+            in_rom_dfu: None,
+            uuid: "U".into(),
+        };
+        ap.build(&manifest.identities[0])
+    }
+
+    #[test]
+    fn an_img4_request_has_every_part_of_its_origin() {
+        let request = request(Form::Img4);
+        let number = |key: &str| request.get(key).and_then(Value::as_unsigned_integer);
+        assert_eq!(
+            (number("ApECID"), number("ApChipID"), number("ApBoardID")),
+            (Some(u64::MAX), Some(0x8110), Some(0x18))
+        );
+        assert_eq!((number("ApSecurityDomain"), number("NeRDEpoch")), (Some(1), Some(3)));
+        assert_eq!(request.get("PermitNeRDPivot"), Some(&Value::Data(Vec::new())));
+        assert_eq!(request.get("Ap,ProductType"), Some(&Value::String("iPhone14,5".into())));
+        for key in ["@ApImg4Ticket", "ApProductionMode", "ApSecurityMode"] {
+            assert_eq!(request.get(key), Some(&Value::Boolean(true)), "{key}");
+        }
+        let ibss = request.get("iBSS").and_then(Value::as_dictionary).unwrap();
+        assert_eq!(ibss.get("EPRO"), Some(&Value::Boolean(true)));
+        assert!(ibss.contains_key("Digest") && !ibss.contains_key("Info"));
+        for left_out in ["BasebandFirmware", "Rap,RTKitOS", "UID_MODE", "@APTicket"] {
+            assert!(!request.contains_key(left_out), "{left_out}");
+        }
+        let xml = super::super::encode(&request).unwrap();
+        assert!(String::from_utf8(xml).unwrap().contains("<integer>18446744073709551615</integer>"));
+    }
+
+    #[test]
+    fn an_img3_request_has_no_img4_keys() {
+        let request = request(Form::Img3);
+        assert_eq!(request.get("@APTicket"), Some(&Value::Boolean(true)));
+        for left_out in ["@ApImg4Ticket", "SepNonce", "ApSecurityMode", "Ap,ProductType"] {
+            assert!(!request.contains_key(left_out), "{left_out}");
+        }
+        assert!(!request.get("iBSS").and_then(Value::as_dictionary).unwrap().contains_key("EPRO"));
+    }
+
+    #[test]
+    fn uid_mode_only_where_it_is_required() {
+        let mut manifest = BuildManifest::parse(&crate::wire::manifest::tests::sample()).unwrap();
+        let identity = &mut manifest.identities[0];
+        let info = identity.raw.get_mut("Info").and_then(Value::as_dictionary_mut).unwrap();
+        info.insert("RequiresUIDMode".into(), Value::Boolean(true));
+        let ap = ApRequest {
+            form: Form::Img4,
+            ecid: 1,
+            ap_nonce: None,
+            sep_nonce: None,
+            production: true,
+            security_mode: true,
+            in_rom_dfu: None,
+            uuid: String::new(),
+        };
+        let request = ap.build(identity);
+        assert_eq!(request.get("UID_MODE"), Some(&Value::Boolean(false)));
+        assert_eq!(request.get("Ap,SikaFuse"), Some(&Value::Integer(0.into())));
+    }
+}
