@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(u32, &[&str])] = &[
     (0, &["ids", "event", "fault"]),
     (10, &["facts", "wire", "say"]),
-    (20, &["usb", "mux", "net", "disk"]),
+    (19, &["disk"]),
+    (20, &["usb", "mux", "net"]),
     (21, &["virt"]),
     (30, &["device"]),
     (31, &["firmware", "triage", "guide", "doctor"]),
