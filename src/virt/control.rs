@@ -3,6 +3,7 @@
 //! What a person at a real bench can do (press keys, pull the cable, unlock the screen), and what a test
 //! wants to know (what a phone remembers). Never used by the walk itself.
 
+use super::keys;
 use super::phone::{Phone, Stage};
 use super::spec::{PasscodeSpec, TrustSpec};
 use super::usb::buttons;
@@ -26,7 +27,7 @@ pub enum Order {
     Memory {
         phone: usize,
     },
-    /// `script` as [`buttons::parse`] reads it, e.g. `up:1 down:1 side:10`.
+    /// `script` as [`keys::parse`] reads it, e.g. `up:1 down:1 side:10`.
     Press {
         phone: usize,
         script: String,
@@ -85,7 +86,7 @@ fn obey(order: &Order, phones: &[Arc<Phone>]) -> Result<Value, String> {
         Order::Memory { phone } => json!({ "memory": at(*phone)?.memory() }),
         Order::Press { phone, script } => {
             let phone = at(*phone)?;
-            let presses = buttons::parse(script)?;
+            let presses = keys::parse(script)?;
             let result = buttons::apply(phone, &presses);
             json!({ "ok": true, "result": result, "stage": phone.stage() })
         }

@@ -11,6 +11,7 @@ pub mod backup;
 pub mod bench;
 pub mod control;
 pub mod ipsw;
+pub mod keys;
 pub mod mux;
 pub mod phone;
 pub mod restore;

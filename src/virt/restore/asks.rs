@@ -227,12 +227,15 @@ impl Run {
     }
 
     fn ask_identity(&self) -> Result<(), Stop> {
-        let variant = if self.erase { "Erase" } else { "Update" };
+        let variant = if self.erases() { "Erase" } else { "Update" };
         let answer =
             self.ask(DataRequest::new(data::BUILD_IDENTITY_DICT).argument("Variant", variant), false, false)?;
         let model = self.phone.model;
-        let identity = check::identity(&answer, u64::from(model.cpid.0), u64::from(model.bdid.0), self.erase);
-        let judged = identity.map(|identity| lock(&self.known).identity = Some(identity));
+        let identity = check::identity(&answer, u64::from(model.cpid.0), u64::from(model.bdid.0), self.erases());
+        let judged = identity.map(|(identity, erase)| {
+            self.erase.store(erase, Ordering::SeqCst);
+            lock(&self.known).identity = Some(identity);
+        });
         self.judge(data::BUILD_IDENTITY_DICT, judged)
     }
 

@@ -155,8 +155,9 @@ pub(super) fn all_images(known: &Known, answer: &Dictionary, key: &str) -> Resul
     Ok(images.len())
 }
 
-/// BuildIdentityDict: of this chip and board, and of the kind that was asked for.
-pub(super) fn identity(answer: &Dictionary, chip: u64, board: u64, erase: bool) -> Result<Dictionary, String> {
+/// BuildIdentityDict: of this chip and board. Says too whether it erases: an update never becomes an erase,
+/// but hosts exist whose options ask for new partitions either way.
+pub(super) fn identity(answer: &Dictionary, chip: u64, board: u64, erase: bool) -> Result<(Dictionary, bool), String> {
     let identity =
         answer.get("BuildIdentityDict").and_then(Value::as_dictionary).ok_or("no BuildIdentityDict")?.clone();
     if answer.get("Variant").and_then(Value::as_string).is_none() {
@@ -170,14 +171,14 @@ pub(super) fn identity(answer: &Dictionary, chip: u64, board: u64, erase: bool) 
     }
     let info = identity.get("Info").and_then(Value::as_dictionary).ok_or("an identity without Info")?;
     let behaviour = info.get("RestoreBehavior").and_then(Value::as_string).unwrap_or_default();
-    let wanted = if erase { "Erase" } else { "Update" };
-    if !behaviour.is_empty() && behaviour != wanted {
-        return Err(format!("an identity for {behaviour}, not {wanted}"));
+    if behaviour == "Erase" && !erase {
+        return Err("an identity that erases, in an update".into());
     }
+    let erases = erase && behaviour != "Update";
     if identity.get("Manifest").and_then(Value::as_dictionary).is_none_or(Dictionary::is_empty) {
         return Err("an identity without Manifest".into());
     }
-    Ok(identity)
+    Ok((identity, erases))
 }
 
 /// A number that manifests write as `0x…` text or as an integer.

@@ -10,7 +10,7 @@ use super::script::{Act, Only, Script, Step};
 use crate::wire::restored::{Checkpoint, CheckpointId, FromDevice, Status, ToDevice};
 use plist::{Dictionary, Value};
 use serde_json::json;
-use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,7 +29,9 @@ pub(super) struct Run {
     pub faults: Faults,
     pub script: &'static Script,
     pub options: Dictionary,
-    pub erase: bool,
+    /// What the options say; an identity for an update makes it one, since hosts exist that always ask for
+    /// new partitions.
+    pub erase: AtomicBool,
     pub modem: bool,
     /// The AP nonce that tickets must be for.
     pub nonce: Vec<u8>,
@@ -62,7 +64,7 @@ impl Run {
             None => options.get("CreateFilesystemPartitions").and_then(Value::as_boolean).unwrap_or(true),
         };
         Run {
-            erase,
+            erase: AtomicBool::new(erase),
             modem: phone.model.product.as_str().starts_with("iPhone"),
             known: Mutex::default(),
             modem_nonce: super::super::phone::random_bytes(20),
@@ -92,7 +94,7 @@ impl Run {
         let options: serde_json::Map<String, serde_json::Value> =
             self.options.iter().filter_map(|(k, v)| Some((k.clone(), scalar(v)?))).collect();
         let detail =
-            json!({ "script": self.script.name, "erase": self.erase, "protocol": protocol, "options": options });
+            json!({ "script": self.script.name, "erase": self.erases(), "protocol": protocol, "options": options });
         self.phone.remember("restore.start", detail);
         self.note(&format!("client protocol version {protocol}"));
         self.note("starting main restore");
@@ -160,10 +162,14 @@ impl Run {
         Ok(())
     }
 
+    pub fn erases(&self) -> bool {
+        self.erase.load(Ordering::SeqCst)
+    }
+
     fn applies(&self, only: &[Only]) -> bool {
         only.iter().all(|condition| match condition {
-            Only::Erase => self.erase,
-            Only::Update => !self.erase,
+            Only::Erase => self.erases(),
+            Only::Update => !self.erases(),
             Only::Modem => self.modem,
             Only::Has(prefix) => lock(&self.known).has(prefix),
         })
@@ -262,7 +268,7 @@ impl Run {
             return Err(gone("left restore mode"));
         }
         self.fdr.end();
-        finish::to_new_system(&self.phone, &self.installed(), self.erase);
+        finish::to_new_system(&self.phone, &self.installed(), self.erases());
         Ok(())
     }
 

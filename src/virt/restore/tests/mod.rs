@@ -116,6 +116,20 @@ fn an_update_keeps_what_the_person_has() {
     assert_eq!(phone.remembered("files.erased"), 0);
 }
 
+#[test]
+fn the_identity_of_an_update_keeps_data_even_with_the_options_of_an_erase() {
+    let phone_of = |erase_options: bool, erase_identity: bool| {
+        let phone = phone("iphone13", Faults::default());
+        let mut host = Host::new(&phone, erase_identity);
+        host.options.insert("CreateFilesystemPartitions".into(), erase_options.into());
+        (phone, host.restore())
+    };
+    let (phone, seen) = phone_of(true, false);
+    assert_eq!((number(&seen), phone.remembered("files.erased")), (0, 0));
+    let (phone, seen) = phone_of(false, true);
+    assert_eq!((number(&seen), phone.remembered("files.erased")), (100, 0));
+}
+
 /// Every answer is looked at: whatever is taken away or spoiled ends in a failure tail and in recovery.
 #[test]
 fn bad_answers_end_as_real_ones_do() {
