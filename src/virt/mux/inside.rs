@@ -161,7 +161,9 @@ impl Inside {
         let buid = text(record, "SystemBUID").unwrap_or_default().to_owned();
         let dialog = {
             let mut pairing = lock(&self.pairing);
-            if trust == TrustSpec::Trusted && (pairing.hosts.is_empty() || pairing.hosts.iter().any(|h| h.system_buid == buid)) {
+            if trust == TrustSpec::Trusted
+                && (pairing.hosts.is_empty() || pairing.hosts.iter().any(|h| h.system_buid == buid))
+            {
                 pairing.dialog = Dialog::Trusted { system_buid: buid.clone() };
             }
             pairing.dialog.clone()

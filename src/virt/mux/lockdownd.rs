@@ -196,8 +196,9 @@ impl Connection {
                 Then::GoOn
             }
             Request::GetValue { domain, key } => {
-                let value = values::get(&self.phone, &self.inside, self.is_session(), domain.as_deref(), key.as_deref())
-                    .map_err(no)?;
+                let value =
+                    values::get(&self.phone, &self.inside, self.is_session(), domain.as_deref(), key.as_deref())
+                        .map_err(no)?;
                 if let Some(domain) = domain {
                     put("Domain", domain.as_str().into());
                 }

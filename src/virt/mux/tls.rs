@@ -8,7 +8,9 @@
 use super::link::Wire;
 use crate::virt::stream::Stream;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ServerConfig, ServerConnection};
@@ -72,8 +74,7 @@ pub(super) fn config(
     key: Vec<u8>,
     hosts: Vec<CertificateDer<'static>>,
 ) -> Result<Arc<ServerConfig>, Error> {
-    let verifier =
-        KnownCertificates { taken: hosts, algorithms: PROVIDER.signature_verification_algorithms };
+    let verifier = KnownCertificates { taken: hosts, algorithms: PROVIDER.signature_verification_algorithms };
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(verifier))
