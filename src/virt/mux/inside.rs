@@ -172,7 +172,7 @@ impl Inside {
             Dialog::Trusted { system_buid } if system_buid == buid => {
                 // Read by `reconcile` of other links: trust first, then the host.
                 phone.state().trust = TrustSpec::Trusted;
-                let bag = self.admit(record)?;
+                let bag = self.admit(record).inspect_err(|_| phone.state().trust = trust)?;
                 lock(&self.pairing).dialog = Dialog::Closed;
                 phone.remember("trust.paired", json!({ "host": text(record, "HostID") }));
                 Ok(bag)

@@ -169,7 +169,8 @@ impl Connection {
                 other => Ok(other),
             },
             Then::StopTls => match std::mem::replace(&mut self.channel, Channel::Closed) {
-                Channel::Tls(tls) => tls.end().map(Channel::Plain),
+                // Most hosts hang up instead of going on in the clear.
+                Channel::Tls(tls) => Ok(tls.end().map_or(Channel::Closed, Channel::Plain)),
                 other => Ok(other),
             },
         };

@@ -108,14 +108,7 @@ impl TlsLink {
         stream.conn.send_close_notify();
         stream.flush()?;
         let mut rest = [0; 256];
-        loop {
-            match stream.read(&mut rest) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(err) if err.kind() == ErrorKind::UnexpectedEof => return Err(err),
-                Err(err) => return Err(err),
-            }
-        }
+        while stream.read(&mut rest)? > 0 {}
         let StreamOwned { mut sock, .. } = stream;
         sock.records(false);
         Ok(sock)

@@ -148,6 +148,23 @@ impl Lockdown {
         plain.into_tls(&record).map_err(|err| err.to_string())
     }
 
+    /// Into a session and out of it again, on one link.
+    pub fn there_and_back(place: &Place) -> Lockdown {
+        let mut plain = Lockdown::open(place);
+        let record = record(place);
+        let text = |key: &str| record.get(key).and_then(Value::as_string).map(str::to_owned);
+        let start = Request::StartSession { host_id: text("HostID"), system_buid: text("SystemBUID") };
+        let id = plain.ask(&start).unwrap().get("SessionID").and_then(Value::as_string).map(str::to_owned);
+        let mut tls = tls(plain.stream, &record).unwrap();
+        let mut frames = Frames::default();
+        send(&mut tls, &Request::StopSession { session_id: id }.body("test"), Shape::Xml).unwrap();
+        answer(receive(&mut tls, &mut frames).unwrap().unwrap()).unwrap().unwrap();
+        tls.0.conn.send_close_notify();
+        tls.flush().unwrap();
+        assert_eq!(tls.read(&mut [0; 16]).unwrap(), 0);
+        Lockdown { stream: tls.0.sock, frames }
+    }
+
     fn into_tls(self, record: &Dictionary) -> std::io::Result<Lockdown> {
         let tls = tls(self.stream, record)?;
         Ok(Lockdown { stream: Box::new(tls), frames: Frames::default() })

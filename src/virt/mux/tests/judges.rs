@@ -131,3 +131,13 @@ fn pymobiledevice3_lists_and_reads() {
     let (ok, apps) = run(&place, "pymobiledevice3", &["apps", "list"]).unwrap();
     assert!(ok && apps.contains("org.example.notes"), "{apps}");
 }
+
+#[test]
+fn idevicebackup2_goes_through_all_of_it() {
+    let place = place(vec![trusted(Faults::default())]);
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().to_string_lossy().into_owned();
+    let Some((ok, said)) = run(&place, "idevicebackup2", &["backup", "--full", &target]) else { return };
+    assert!(ok && said.contains("Backup Successful"), "{said}");
+    assert_eq!(place.phones[0].remembered("backup.finished"), 1);
+}

@@ -32,6 +32,11 @@ fn until(mut is: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until the mux shows the n-th attach of the only phone.
+fn attached(place: &host::Place, number: u32) {
+    until(|| Mux::open(place).devices().first().is_some_and(|d| d.device == number));
+}
+
 #[test]
 fn phones_come_and_go_with_new_numbers() {
     let old = PhoneSpec { model: "iphone6".into(), ..PhoneSpec::default() };
@@ -137,11 +142,13 @@ fn a_restored_phone_has_forgotten_its_hosts_and_a_rebooted_one_has_not() {
     phone.enter(Stage::Away);
     phone.enter(Stage::Normal);
     boots(2);
+    attached(&place, 2);
     drop(Lockdown::start_session(&place).unwrap());
     phone.enter(Stage::Restore);
     phone.state().trust = TrustSpec::Untrusted;
     phone.enter(Stage::Normal);
     boots(3);
+    attached(&place, 4);
     assert_eq!(Lockdown::start_session(&place).err().unwrap(), "InvalidHostID");
 }
 
@@ -157,6 +164,15 @@ fn without_a_session_nothing_is_done() {
     assert!(!open.contains_key("EnableServiceSSL"));
     let mut session = Lockdown::start_session(&place).unwrap();
     assert_eq!(session.ask(&service("com.apple.nothing")).unwrap_err(), "InvalidService");
+}
+
+#[test]
+fn after_a_session_the_link_goes_on_in_the_clear() {
+    let place = place(vec![trusted(Faults::default())]);
+    let mut lockdown = Lockdown::there_and_back(&place);
+    assert_eq!(lockdown.value("SerialNumber").unwrap_err(), "GetProhibited");
+    assert_eq!(lockdown.value("ProductType").unwrap(), Value::from("iPhone14,5"));
+    assert_eq!(lockdown.ask(&Request::StopSession { session_id: None }).unwrap_err(), "SessionInactive");
 }
 
 #[test]
@@ -204,6 +220,15 @@ fn notifications_go_both_ways() {
     assert_eq!(proxy.next(), Some(command("RelayNotification", "com.apple.itunes-client.syncCancelRequest")));
     let end = proxy.message(&command("Shutdown", "")).unwrap().unwrap();
     assert_eq!(end.as_dictionary().unwrap().get("Command"), Some(&Value::from("ProxyDeath")));
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_dropped() {
+    let place = place(vec![PhoneSpec::default()]);
+    let mut link = Mux::open(&place).connect(0, PORT).unwrap();
+    let begin = Instant::now();
+    assert_eq!(link.read(&mut [0; 16]).unwrap(), 0);
+    assert!(begin.elapsed() >= Duration::from_secs(4));
 }
 
 #[test]
@@ -296,5 +321,6 @@ fn a_restart_brings_a_phone_with_a_passcode_back_locked() {
     let answer = relay.message(&restart).unwrap().unwrap();
     assert_eq!(answer.as_dictionary().unwrap().get("Status"), Some(&Value::from("Success")));
     until(|| phone.remembered("lockdown.booted") == 2);
+    attached(&place, 2);
     assert_eq!(Lockdown::start_session(&place).err().unwrap(), "PasswordProtected");
 }
