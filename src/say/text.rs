@@ -60,6 +60,7 @@ pub enum Text {
     ReportDuration,
     ReportSteps,
     ReportBackup,
+    ReportFiles { files: u64, size: String, place: String },
     ReportFirmware,
     OutcomeOk,
     OutcomePartial,

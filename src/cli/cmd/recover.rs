@@ -51,7 +51,6 @@ pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish)
     };
     let product = who.product.clone().unwrap_or_else(|| model.product.clone());
     let firmware = job::prepare(kit, &product, wish.ipsw.as_deref()).await?;
-    kit.tell.tell(Event::StepDone { step: Step::Catalogue, what: firmware.build.to_string() });
     let normal = device.normal();
     if wish.way == Way::Update && normal.and_then(|n| n.version.as_ref()).is_some_and(|v| *v > firmware.version) {
         return Err(Fault::new(Code::UpdateImpossible, format!("it already runs newer than {}", firmware.version)));
