@@ -35,6 +35,7 @@ pub fn text(text: &Text) -> String {
         T::KeepsOnDevice => "everything on the device".into(),
         T::KeepsNothing => "nothing that is only on the device".into(),
         T::LosesAll => "everything on the device: no backup can be made".into(),
+        T::LosesAllUnsaved => "everything on the device that is in no backup".into(),
         T::LosesNothing => "nothing, if the update succeeds".into(),
         T::LosesAllButBackup => "all else on the device: it is erased, then the backup put back".into(),
         T::EraseWarning { name, ecid } => {

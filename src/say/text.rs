@@ -38,6 +38,7 @@ pub enum Text {
     KeepsOnDevice,
     KeepsNothing,
     LosesAll,
+    LosesAllUnsaved,
     LosesNothing,
     LosesAllButBackup,
     EraseWarning { name: String, ecid: String },

@@ -86,7 +86,8 @@ pub fn show_plan(context: &Context, plan: &Plan) {
     let (keeps, loses) = match (plan.way, &plan.backup) {
         (Way::Update, _) => (t(Text::KeepsOnDevice), t(Text::LosesNothing)),
         (Way::Erase, BackupPlan::Make) => (t(Text::KeepsBackup), t(Text::LosesAllButBackup)),
-        (Way::Erase, _) => (t(Text::KeepsNothing), t(Text::LosesAll)),
+        (Way::Erase, BackupPlan::Skip { .. }) => (t(Text::KeepsNothing), t(Text::LosesAllUnsaved)),
+        (Way::Erase, BackupPlan::Impossible { .. }) => (t(Text::KeepsNothing), t(Text::LosesAll)),
     };
     let build = plan.firmware.build.to_string();
     let size = plan.firmware.size.map(size).unwrap_or_else(|| "?".into());
