@@ -45,7 +45,7 @@ pub(super) fn fault_of(answer: &Response, purpose: Purpose, room: Room, intake: 
         (203, Purpose::Restore) => Code::BackupNewer,
         (205, Purpose::Restore) => Code::BackupDamaged,
         (105, Purpose::Backup) => Code::DiskFull,
-        (104, Purpose::Backup) => Code::BackupIncomplete,
+        (105, Purpose::Restore) => Code::DeviceFull,
         _ => Code::BackupRefused,
     };
     let said = if answer.description.is_empty() { "no text" } else { answer.description.as_str() };

@@ -327,7 +327,12 @@ impl Router {
             words.push(format!("our side: {}", ours.detail));
         }
         let refused = failed.is_some_and(|c| c.id.name() == Some("is_host_compatible"));
-        let code = if refused { Code::HostUnsupported } else { Code::RestoreFailed };
+        let code = match number {
+            _ if refused => Code::HostUnsupported,
+            53 => Code::FdrFailed,
+            68 => Code::UpdateImpossible,
+            _ => Code::RestoreFailed,
+        };
         Fault::new(code, words.join("; ")).number(number)
     }
 }

@@ -117,12 +117,7 @@ fn consents(context: &Context, plan: &Plan, option: Option<&str>) -> Result<Cons
 }
 
 fn identity(plan: &Plan) -> Identity {
-    Identity {
-        ecid: Some(plan.ecid),
-        udid: plan.udid.clone(),
-        name: Some(plan.title.clone()),
-        ..Identity::default()
-    }
+    Identity { ecid: Some(plan.ecid), udid: plan.udid.clone(), name: Some(plan.title.clone()), ..Identity::default() }
 }
 
 pub async fn recover(context: &Context, args: RecoverArgs) -> Done {

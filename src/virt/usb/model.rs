@@ -108,6 +108,8 @@ pub struct Model {
     slipped: AtomicBool,
     diverted: AtomicBool,
     leaving: AtomicBool,
+    /// Never to be seen again, whatever stage the phone is in.
+    lost: AtomicBool,
 }
 
 static MODELS: Mutex<Vec<Weak<Model>>> = Mutex::new(Vec::new());
@@ -131,6 +133,7 @@ impl Model {
             slipped: AtomicBool::new(false),
             diverted: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
         });
         models.push(Arc::downgrade(&model));
         let changes = phone.watch();
@@ -260,7 +263,9 @@ impl Model {
             (state.stage, state.enumerations)
         };
         let current = guard.as_ref().is_some_and(|s| s.generation == generation && s.stage == stage);
-        if !current {
+        if self.lost.load(Ordering::Relaxed) {
+            *guard = None;
+        } else if !current {
             *guard = identity::product(&self.phone, stage).map(|product| self.begin(stage, generation, product));
         }
         guard
@@ -333,6 +338,7 @@ impl Model {
     /// Where a fault sends a phone that leaves `from`.
     fn diversion(&self, from: Stage) -> Option<Stage> {
         if self.faults().never_returns_from == Some(from) {
+            self.lost.store(true, Ordering::Relaxed);
             return Some(Stage::Away);
         }
         let other = self.faults().returns_as?;
