@@ -80,6 +80,6 @@ mod tests {
         let fault = fault_of(&answer, Purpose::Backup, room, &Intake::default());
         assert_eq!((fault.code, fault.number), (Code::DiskFull, Some(105)));
         assert!(fault.detail.contains("32682 MB") && fault.detail.contains("9536 MB"), "{fault}");
-        assert_eq!(fault_of(&answer, Purpose::Restore, room, &Intake::default()).code, Code::BackupRefused);
+        assert_eq!(fault_of(&answer, Purpose::Restore, room, &Intake::default()).code, Code::DeviceFull);
     }
 }

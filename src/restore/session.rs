@@ -275,9 +275,9 @@ impl Router {
     }
 
     fn answer_there(&mut self, request: DataRequest) {
-        let known = !matches!(names::data_types().iter().find(|(n, _)| *n == request.data_type), None);
+        let known = names::data_types().iter().any(|(name, _)| *name == request.data_type);
         if !known {
-            self.unknown(&request.data_type.clone());
+            self.unknown(&request.data_type);
         }
         let answering = self.answers(request);
         let sender = self.sender.clone();

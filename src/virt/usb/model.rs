@@ -5,8 +5,8 @@
 //! delay into waiting. Every request names the *generation* of the enumeration that it was opened on, so a
 //! handle that outlives a re-enumeration hears that the device is gone, as from a kernel.
 //!
-//! A session lasts from one enumeration to the next. Each boot stage makes new nonces when its session
-//! begins. There is one model for each phone, however many doors lead to it ([`Model::of`]).
+//! A session lasts from one enumeration to the next. Each boot stage has new nonces, made while the phone is
+//! away. There is one model for each phone, however many doors lead to it ([`Model::of`]).
 
 use super::console::Console;
 use super::rom::Dfu;
@@ -162,12 +162,6 @@ impl Model {
         })
     }
 
-    /// Descriptors of this enumeration.
-    pub fn descriptors(&self, generation: u32) -> Option<descriptors::Set> {
-        let guard = self.session();
-        guard.as_ref().filter(|s| s.generation == generation).map(|s| descriptors::of(s.product))
-    }
-
     /// A control request; `length` is what the host asks for, or the length of `data`.
     pub fn control(&self, generation: u32, setup: Setup, length: u16, data: &[u8]) -> Answer {
         let (reply, then) = {
@@ -272,10 +266,9 @@ impl Model {
     }
 
     fn begin(&self, stage: Stage, generation: u32, product: u16) -> Session {
-        let boot_code = matches!(stage, Stage::Recovery | Stage::Dfu | Stage::Ibss | Stage::Ibec);
         let again = generation != self.first_generation;
         let kept = self.keep_nonces.swap(false, Ordering::Relaxed) || self.faults().nonce_kept;
-        if boot_code && again && !kept {
+        if is_boot_code(stage) && again && !kept {
             self.phone.fresh_nonces();
         }
         let loaded = match stage {
@@ -323,8 +316,18 @@ impl Model {
         }
     }
 
+    /// Nonces of the next stage are made while the phone is away, so that nobody sees them change.
+    fn renew(&self) {
+        if !self.keep_nonces.swap(true, Ordering::Relaxed) && !self.faults().nonce_kept {
+            self.phone.fresh_nonces();
+        }
+    }
+
     fn leave(&self, to: Stage, away: Duration) {
         let from = self.phone.stage();
+        if is_boot_code(to) {
+            self.renew();
+        }
         if from != Stage::Away {
             self.leaving.store(true, Ordering::Relaxed);
         }
@@ -348,6 +351,7 @@ impl Model {
     /// A change that somebody made: ours are diverted already, others' (lockdown, restored, keys) here.
     fn heard(&self, change: &StageChange) {
         if change.to == Stage::Away && !self.leaving.swap(false, Ordering::Relaxed) {
+            self.renew();
             match self.diversion(change.from) {
                 // The same stage again: a return that is on its way is off.
                 Some(Stage::Away) => self.phone.enter(Stage::Away),
@@ -358,6 +362,10 @@ impl Model {
         drop(self.session());
         self.changed.notify_all();
     }
+}
+
+fn is_boot_code(stage: Stage) -> bool {
+    matches!(stage, Stage::Recovery | Stage::Dfu | Stage::Ibss | Stage::Ibec)
 }
 
 fn follow(changes: &Receiver<StageChange>, model: &Weak<Model>) {

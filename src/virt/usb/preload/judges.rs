@@ -53,7 +53,8 @@ impl Bench {
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).envs(self.emulation.environment()).env("HOME", self.folder.path());
-        command.stdin(Stdio::null());
+        // irecovery leaves its history in the working folder.
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }
 
