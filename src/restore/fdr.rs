@@ -43,6 +43,9 @@ async fn control(mux: &Mux, device: u32, allowed: Allowed, ended: &CancellationT
     loop {
         match link.read_u16_le().await.map_err(|e| Fault::link(&e))? {
             wire::SYNC => {
+                // The port follows; older systems name it only here.
+                let told = link.read_u16_le().await.map_err(|e| Fault::link(&e))?;
+                let port = if told == 0 { port } else { told };
                 let (mux, ended) = (mux.clone(), ended.clone());
                 channels.spawn(async move {
                     tokio::select! {
