@@ -106,12 +106,12 @@ fn the_walk_by_verbs() {
     let (version, build) = system(phone);
 
     let rows = line_with(&exits(&rig, &["list", "--json"], 0), "devices");
-    let row = json!({
+    let mut row = json!({
         "ecid": ecid, "udid": udid, "mode": "normal", "product_type": "iPhone14,5", "name": "Anna's iPhone",
-        "version": version, "build": build, "serial": phone.serial, "trust": "untrusted",
+        "version": version, "build": build, "serial": null, "trust": "untrusted",
         "usb_port": phone.port_path(), "access": "ok", "virtual": true,
     });
-    assert_eq!(rows, json!({ "schema": 1, "devices": [row] }));
+    assert_eq!(rows, json!({ "schema": 1, "devices": [row.clone()] }));
     let info = line_with(&exits(&rig, &["info", "--json"], 0), "info");
     assert_eq!(info["info"]["model"], "iPhone 13");
     assert_eq!(info["info"]["ActivationState"], Value::Null, "untrusted tells no activation state");
@@ -122,6 +122,9 @@ fn the_walk_by_verbs() {
     let paired = exits(&rig, &["pair", "--json"], 0);
     assert_eq!(event(&paired, "ask")["request"], "tap-trust");
     exits(&rig, &["pair"], 0);
+    (row["serial"], row["trust"]) = (json!(phone.serial), json!("trusted"));
+    let rows = line_with(&exits(&rig, &["list", "--json"], 0), "devices");
+    assert_eq!(rows, json!({ "schema": 1, "devices": [row] }), "a trusted host is told the serial number");
     let info = line_with(&exits(&rig, &["info", "--json"], 0), "info");
     assert_eq!((&info["info"]["trust"], &info["info"]["ActivationState"]), (&json!("trusted"), &json!("Activated")));
 

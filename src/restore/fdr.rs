@@ -82,9 +82,8 @@ async fn channel(mux: &Mux, device: u32, port: u16, allowed: Allowed) -> Result<
 
 async fn answer(link: &mut BoxDuplex) -> Result<(), Fault> {
     if read_plist(link).await? == Message::Ping {
-        let mut bytes = wire::PLIST.to_le_bytes().to_vec();
-        bytes.extend(wire::frame(&Message::Pong.build()));
-        send(link, &bytes).await?;
+        // The word that announces a list is the device's; the answer has none.
+        send(link, &wire::frame(&Message::Pong.build())).await?;
     }
     Ok(())
 }
