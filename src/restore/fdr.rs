@@ -82,7 +82,6 @@ async fn channel(mux: &Mux, device: u32, port: u16, allowed: Allowed) -> Result<
 
 async fn answer(link: &mut BoxDuplex) -> Result<(), Fault> {
     if read_plist(link).await? == Message::Ping {
-        // The word that announces a list is the device's; the answer has none.
         send(link, &wire::frame(&Message::Pong.build())).await?;
     }
     Ok(())

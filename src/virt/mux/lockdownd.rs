@@ -169,7 +169,8 @@ impl Connection {
                 other => Ok(other),
             },
             Then::StopTls => match std::mem::replace(&mut self.channel, Channel::Closed) {
-                Channel::Tls(tls) => tls.end().map(Channel::Plain),
+                // Most hosts hang up instead of going on in the clear.
+                Channel::Tls(tls) => Ok(tls.end().map_or(Channel::Closed, Channel::Plain)),
                 other => Ok(other),
             },
         };
@@ -196,8 +197,9 @@ impl Connection {
                 Then::GoOn
             }
             Request::GetValue { domain, key } => {
-                let value = values::get(&self.phone, &self.inside, self.is_session(), domain.as_deref(), key.as_deref())
-                    .map_err(no)?;
+                let value =
+                    values::get(&self.phone, &self.inside, self.is_session(), domain.as_deref(), key.as_deref())
+                        .map_err(no)?;
                 if let Some(domain) = domain {
                     put("Domain", domain.as_str().into());
                 }
