@@ -494,9 +494,7 @@ fn killed_at_every_record_of_the_journal() {
 /// Between the records: wherever the phone is.
 #[test]
 fn killed_at_every_stage_of_the_phone() {
-    let to = |phone: &Phone, stage: &str| {
-        phone.memory().iter().any(|m| m.what == "stage" && m.detail["to"] == stage)
-    };
+    let to = |phone: &Phone, stage: &str| phone.memory().iter().any(|m| m.what == "stage" && m.detail["to"] == stage);
     let moments: &[(&str, &(dyn Fn(&Phone) -> bool + Sync))] = &[
         ("the backup runs", &|p| p.remembered("backup.begun") > 0),
         ("it leaves for recovery", &|p| to(p, "away")),
@@ -510,7 +508,7 @@ fn killed_at_every_stage_of_the_phone() {
         ("erased and away", &|p| p.remembered("files.erased") > 0),
         ("the new system", &|p| p.remembered("files.erased") > 0 && p.stage() == Stage::Normal),
     ];
-    numbered(0, |number| {
+    let end = numbered(0, |number| {
         let Some((name, moment)) = moments.get(number) else { return false };
         let rig = one(["iphone13", "iphone8"][number % 2], "");
         let phone = rig.phone();
@@ -519,12 +517,13 @@ fn killed_at_every_stage_of_the_phone() {
         resumes(&rig, &before, &format!("killed when {name} ({records} records)"));
         true
     });
+    assert_eq!(end, moments.len());
 }
 
 #[test]
 fn one_ctrl_c_stops_in_order_and_resume_goes_on() {
     let steps = ["backup", "fetch", "restore", "await-normal", "put-back"];
-    numbered(0, |number| {
+    let end = numbered(0, |number| {
         let Some(step) = steps.get(number) else { return false };
         let rig = one("iphone13", "");
         let before = rig.phone().files.digest_of_user_data();
@@ -542,6 +541,7 @@ fn one_ctrl_c_stops_in_order_and_resume_goes_on() {
         resumes(&rig, &before, &format!("Ctrl-C in {step}"));
         true
     });
+    assert_eq!(end, steps.len());
 }
 
 // -- the demo --

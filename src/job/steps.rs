@@ -8,7 +8,7 @@ use crate::device::{Consent, Device, Eyes, Normal, State, Trust};
 use crate::event::{Event, Step};
 use crate::fault::{Code, Fault};
 use crate::firmware::{self, Check, Ipsw, RootImage, Stored, Verdict, choice, verify_components};
-use crate::ids::{BuildId, Mode, ProductType};
+use crate::ids::{BuildId, Ecid, Mode, ProductType};
 use crate::mux;
 use crate::restore::boot::Waits;
 use crate::restore::{Engine, Restored};
@@ -21,6 +21,8 @@ use std::time::Duration;
 const TRUST: Duration = Duration::from_secs(180);
 /// How long a device may take to show up again after it restarts.
 const RESTART: Duration = Duration::from_secs(600);
+/// How long an interrupted restore may leave the device between two modes.
+const SETTLE: Duration = Duration::from_secs(180);
 
 /// An IPSW that was verified and is open.
 #[derive(Clone)]
@@ -183,6 +185,24 @@ pub async fn await_normal(kit: &Kit, plan: &Plan) -> Result<Device, Fault> {
             .on(plan.ecid)
     })?;
     kit.tell.tell(Event::StepDone { step, what: String::new() });
+    Ok(device)
+}
+
+/// The device in a mode that says where it stands: normal mode counts once lockdown tells the build.
+///
+/// # Errors
+/// `no-such-device` when it is on no bus for as long as a restart may take: then nothing is decided.
+pub async fn settled(kit: &Kit, ecid: Ecid) -> Result<Device, Fault> {
+    let step = Step::Find;
+    kit.tell.tell(Event::StepBegan { step, what: ecid.to_string() });
+    let tells = |d: &Device| d.normal().is_none_or(|n| n.build.is_some()) && d.mode() != Mode::Unknown;
+    let away = || Fault::new(Code::NoSuchDevice, format!("on no bus within {} s", SETTLE.as_secs())).during(step);
+    let device = tokio::select! {
+        found = kit.eyes.wait_for(SETTLE, |d| d.who().ecid == Some(ecid) && tells(d)) => found.ok_or_else(away),
+        () = kit.cancel.cancelled() => Err(Fault::cancelled().during(step)),
+    };
+    let device = device.map_err(|fault| fault.on(ecid))?;
+    kit.tell.tell(Event::StepDone { step, what: device.mode().to_string() });
     Ok(device)
 }
 
