@@ -268,6 +268,9 @@ impl Connection {
                 if !self.is_session() {
                     return Err(no(Refusal::SessionInactive));
                 }
+                // iBoot stays in recovery because lockdownd told it not to boot.
+                self.phone.state().nvram.insert("auto-boot".into(), "false".into());
+                self.phone.remember("lockdown.enter-recovery", json!({}));
                 Then::EnterRecovery
             }
             Request::Goodbye => Then::Close,
@@ -369,10 +372,8 @@ fn accept(phone: &Phone, mut wire: Wire, host: &KnownHost) -> io::Result<TlsLink
     Ok(tls)
 }
 
-/// Answers first, then shuts down: iBoot stays in recovery because lockdownd told it not to boot.
+/// The answer is out; now the phone shuts down.
 fn leave_for_recovery(phone: &Arc<Phone>) {
-    phone.state().nvram.insert("auto-boot".into(), "false".into());
-    phone.remember("lockdown.enter-recovery", json!({}));
     let (weak, wait) = (Arc::downgrade(phone), phone.scaled(SHUTTING_DOWN));
     std::thread::spawn(move || {
         std::thread::sleep(wait);
