@@ -544,6 +544,58 @@ fn one_ctrl_c_stops_in_order_and_resume_goes_on() {
     assert_eq!(end, steps.len());
 }
 
+/// What the child has said on standard error so far.
+fn said(rig: &Rig, words: &str) -> bool {
+    fs::read_to_string(rig.path("cut.err")).is_ok_and(|text| text.contains(words))
+}
+
+#[test]
+fn a_wait_for_a_person_stops_at_once() {
+    let rig = one("iphone13", "trust = \"pending\"");
+    let before = rig.phone().files.digest_of_user_data();
+    let ecid = rig.phone().ecid.to_string();
+    for arguments in [&["pair", "--json"][..], &["recover", "--yes-erase", &ecid, "--json"]] {
+        let mut running = Running::start(&rig, "cut", arguments);
+        assert!(running.until(|| said(&rig, "tap Trust")));
+        let asked = Instant::now();
+        running.signal(Signal::TERM);
+        let ran = running.end();
+        assert!(asked.elapsed() < Duration::from_secs(20), "nobody answers for minutes\n{ran}");
+        assert_eq!((ran.code, ran.code_of_fault()), (Some(130), Some(Code::Cancelled)), "{ran}");
+    }
+    rig.phone().state().trust = herstel::virt::spec::TrustSpec::Untrusted;
+    resumes(&rig, &before, "cancelled at the dialog, which was then answered");
+}
+
+#[test]
+fn ctrl_c_while_the_system_is_written() {
+    let one_press = one("iphone13", "");
+    let before = one_press.phone().files.digest_of_user_data();
+    let ecid = one_press.phone().ecid.to_string();
+    let mut running = Running::start(&one_press, "cut", &["recover", "--yes-erase", &ecid, "--json"]);
+    assert!(running.until(|| one_press.phone().remembered("asr.begin") > 0));
+    running.signal(Signal::INT);
+    let ran = running.end();
+    assert_eq!((ran.code, ran.code_of_fault()), (Some(130), Some(Code::Cancelled)), "{ran}");
+    assert!(ran.err.contains("cannot stop half way"), "not now, and why\n{ran}");
+    is_new(one_press.phone(), 1, "the write was finished");
+    resumes(&one_press, &before, "Ctrl-C while the system is written");
+
+    let three = one("iphone8", "");
+    let before = three.phone().files.digest_of_user_data();
+    let ecid = three.phone().ecid.to_string();
+    let mut running = Running::start(&three, "cut", &["recover", "--yes-erase", &ecid]);
+    assert!(running.until(|| three.phone().remembered("asr.begin") > 0));
+    for words in ["Stopping after this step", "half way through a restore", "Stopping. The device"] {
+        running.signal(Signal::INT);
+        assert!(running.until(|| said(&three, words)), "{words:?}");
+    }
+    let ran = running.end();
+    assert_eq!(ran.code, Some(130), "{ran}");
+    assert_eq!(three.phone().remembered("files.erased"), 0, "it left at once\n{ran}");
+    resumes(&three, &before, "three times Ctrl-C while the system is written");
+}
+
 // -- the demo --
 
 fn demo(arguments: &[&str]) -> Ran {

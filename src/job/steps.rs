@@ -178,7 +178,7 @@ fn loopback_only(host: &str) -> bool {
 pub async fn await_normal(kit: &Kit, plan: &Plan) -> Result<Device, Fault> {
     let step = Step::AwaitNormal;
     kit.tell.tell(Event::StepBegan { step, what: String::new() });
-    let found = kit.eyes.wait_for(RESTART, |d| is_up(d, plan)).await;
+    let found = or_cancel(kit, kit.eyes.wait_for(RESTART, |d| is_up(d, plan))).await?;
     let device = found.ok_or_else(|| {
         Fault::new(Code::NeverCameBack, format!("not started within {} s", RESTART.as_secs()))
             .during(step)
@@ -186,6 +186,14 @@ pub async fn await_normal(kit: &Kit, plan: &Plan) -> Result<Device, Fault> {
     })?;
     kit.tell.tell(Event::StepDone { step, what: String::new() });
     Ok(device)
+}
+
+/// Waiting for a person or for a restart changes nothing, so it may stop at once.
+async fn or_cancel<T>(kit: &Kit, wait: impl Future<Output = T>) -> Result<T, Fault> {
+    tokio::select! {
+        done = wait => Ok(done),
+        () = kit.cancel.cancelled() => Err(Fault::cancelled()),
+    }
 }
 
 /// The device in a mode that says where it stands: normal mode counts once lockdown tells the build.
@@ -197,11 +205,8 @@ pub async fn settled(kit: &Kit, ecid: Ecid) -> Result<Device, Fault> {
     kit.tell.tell(Event::StepBegan { step, what: ecid.to_string() });
     let tells = |d: &Device| d.normal().is_none_or(|n| n.build.is_some()) && d.mode() != Mode::Unknown;
     let away = || Fault::new(Code::NoSuchDevice, format!("on no bus within {} s", SETTLE.as_secs())).during(step);
-    let device = tokio::select! {
-        found = kit.eyes.wait_for(SETTLE, |d| d.who().ecid == Some(ecid) && tells(d)) => found.ok_or_else(away),
-        () = kit.cancel.cancelled() => Err(Fault::cancelled().during(step)),
-    };
-    let device = device.map_err(|fault| fault.on(ecid))?;
+    let found = or_cancel(kit, kit.eyes.wait_for(SETTLE, |d| d.who().ecid == Some(ecid) && tells(d))).await;
+    let device = found.and_then(|found| found.ok_or_else(away)).map_err(|fault| fault.during(step).on(ecid))?;
     kit.tell.tell(Event::StepDone { step, what: device.mode().to_string() });
     Ok(device)
 }
@@ -213,7 +218,7 @@ fn is_up(device: &Device, plan: &Plan) -> bool {
 
 /// The device in normal mode, trusting this host; asks for trust where it is missing.
 pub async fn trusted(kit: &Kit, plan: &Plan) -> Result<Normal, Fault> {
-    let found = kit.eyes.wait_for(RESTART, |d| is_up(d, plan)).await;
+    let found = or_cancel(kit, kit.eyes.wait_for(RESTART, |d| is_up(d, plan))).await?;
     let device = found.ok_or_else(|| Fault::new(Code::NoSuchDevice, format!("{} is away", plan.ecid)))?;
     ensure_trust(&kit.eyes, &device, kit).await
 }
@@ -229,7 +234,8 @@ pub async fn ensure_trust(eyes: &Eyes, device: &Device, kit: &Kit) -> Result<Nor
     let step = Step::Pair;
     kit.tell.tell(Event::StepBegan { step, what: device.who().title() });
     let udid = normal.who.udid.as_ref().ok_or_else(|| Fault::new(Code::LockdownRefused, "no UDID"))?;
-    mux::pair(&eyes.mux, &normal.mux, udid, TRUST, kit.tell.as_ref()).await.map_err(|f| f.during(step))?;
+    let asked = or_cancel(kit, mux::pair(&eyes.mux, &normal.mux, udid, TRUST, kit.tell.as_ref())).await;
+    asked.flatten().map_err(|f| f.during(step))?;
     kit.tell.tell(Event::StepDone { step, what: String::new() });
     let ecid = normal.who.ecid;
     let again = eyes
