@@ -83,6 +83,9 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Dictionary, Refusal> {
         if name == "BBTicket" && !request.contains_key("BbSNUM") && !request.contains_key("BasebandFirmware") {
             continue;
         }
+        if name == "BBTicket" {
+            tickets.insert("BasebandFirmware".into(), Value::Dictionary(loader_signatures(&request)));
+        }
         tickets.insert(name.to_owned(), Value::Data(other_ticket(shared, &request, name)));
         shared.remember("tss.ticket", serde_json::json!({ "ticket": name }));
     }
@@ -174,6 +177,17 @@ fn components(
     }
     // iBoot starts nothing without these two.
     if list.len() < 2 { Err(MALFORMED) } else { Ok(list) }
+}
+
+/// Signatures that a host writes into the modem's boot loaders, `<part>-Blob`.
+fn loader_signatures(request: &Dictionary) -> Dictionary {
+    let asked = request.get("BasebandFirmware").and_then(Value::as_dictionary);
+    let named = |part: &str| asked.is_some_and(|d| d.keys().any(|key| key.split('-').next() == Some(part)));
+    ["RestoreSBL1", "SBL1"]
+        .into_iter()
+        .filter(|part| named(part))
+        .map(|part| (format!("{part}-Blob"), Value::Data(random_bytes(256))))
+        .collect()
 }
 
 /// A ticket of another chip: a container with what was asked for inside, signed.
