@@ -17,7 +17,9 @@ use herstel::virt::phone::{Phone, Stage, offered_system};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 use std::fs::{self, File};
+use std::io::Read;
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -81,17 +83,28 @@ fn offered(phone: &Phone) -> (String, String) {
     (version.to_string(), build.to_string())
 }
 
-/// The bytes of the system image that the phone took over ASR, each time it did.
-fn images(phone: &Phone) -> Vec<u64> {
-    let memory = phone.memory();
-    memory.iter().filter(|m| m.what == "asr.image").filter_map(|m| m.detail["size"].as_u64()).collect()
+/// Size and SHA-256 of the system image in the IPSW of this phone, by a reader that nobody here wrote.
+fn image(rig: &Rig, phone: &Phone) -> Value {
+    let file = rig.bench.firmware.iter().find(|f| f.products.contains(&phone.model.product)).unwrap();
+    let mut archive = zip::ZipArchive::new(File::open(&file.path).unwrap()).unwrap();
+    let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
+    let images = names.into_iter().filter(|name| name.ends_with(".dmg") || name.ends_with(".dmg.aea"));
+    let name = images.max_by_key(|name| archive.by_name(name).unwrap().size()).unwrap();
+    let mut bytes = Vec::new();
+    archive.by_name(&name).unwrap().read_to_end(&mut bytes).unwrap();
+    assert!(bytes.len() as u64 >= bench::IMAGE / 2, "{name} is the system");
+    let sha256: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+    json!([bytes.len(), sha256])
 }
 
-/// The phone runs what Apple offers, took its image over ASR, and was erased so many times.
-fn is_new(phone: &Phone, erased: usize, why: &str) {
+/// The phone runs what Apple offers, took the very image of the IPSW over ASR, and was erased so many times.
+fn is_new(rig: &Rig, erased: usize, why: &str) {
+    let phone = rig.phone();
     assert!(soon(|| phone.stage() == Stage::Normal), "{why}: the phone is in {:?}", phone.stage());
     assert_eq!(system(phone), offered(phone), "{why}");
-    assert!(images(phone).iter().any(|size| *size >= bench::IMAGE / 2), "{why}: images {:?}", images(phone));
+    let memory = phone.memory();
+    let taken = memory.iter().rev().find(|m| m.what == "asr.image").unwrap_or_else(|| panic!("{why}: no image"));
+    assert_eq!(json!([taken.detail["size"], taken.detail["sha256"]]), image(rig, phone), "{why}: the image");
     assert_eq!(phone.remembered("files.erased"), erased, "{why}: erased");
 }
 
@@ -144,7 +157,7 @@ fn the_walk_by_verbs() {
 
     let restored = exits(&rig, &["restore", "--erase", "--yes-erase", &ecid, "--json"], 0);
     assert_eq!(restored.finished()["outcome"], "ok");
-    is_new(phone, 1, "restore --erase");
+    is_new(&rig, 1, "restore --erase");
     assert_ne!(phone.files.digest_of_user_data(), before, "an erase erases");
     exits(&rig, &["pair"], 0);
     exits(&rig, &["backups", "restore", "--yes-restore", &udid], 0);
@@ -235,6 +248,10 @@ fn two_languages_on_a_pipe() {
     for words in ["Plan for", "backup", "whose", "(consent-missing)"] {
         assert!(english.err.contains(words), "{words:?}\n{english}");
     }
+    let unwanted = exits(&rig, &["recover", "--no-backup"], 4);
+    assert!(unwanted.err.contains("no backup is made"), "possible, but not wanted\n{unwanted}");
+    let mark = "[virtual]";
+    assert!(unwanted.err.lines().any(|l| l.starts_with("Plan for") && l.ends_with(mark)), "{unwanted}");
     assert!(dutch.out.is_empty() && english.out.is_empty(), "a plan is text for people: standard error");
     exits(&rig, &["--lang", "de", "list"], 2);
     exits(&rig, &["lst"], 2);
@@ -289,7 +306,7 @@ fn recovers(model: &str, more: &str, options: &[&str], emulated: bool) {
     let ran = plain(run(rig.outside(PROGRAM, &arguments, emulated), LIMIT));
     assert_eq!(ran.code, Some(0), "{model} {more}\n{ran}");
     assert_eq!(ran.finished(), json!({ "schema": 1, "event": "finished", "outcome": "ok", "fault": null }));
-    is_new(phone, 1, model);
+    is_new(&rig, 1, model);
 
     let plan = &event(&ran, "plan")["plan"];
     let report = &event(&ran, "report")["report"];
@@ -350,7 +367,7 @@ fn an_update_keeps_the_data() {
     let phone = rig.phone();
     let before = phone.files.digest_of_user_data();
     exits(&rig, &["restore", "--update"], 0);
-    is_new(phone, 0, "restore --update");
+    is_new(&rig, 0, "restore --update");
     assert_eq!(phone.files.digest_of_user_data(), before);
 }
 
@@ -434,7 +451,7 @@ fn resumes(rig: &Rig, before: &str, why: &str) {
     let journal = journal.join("\n");
     assert_eq!(ran.code, Some(0), "{why}\n{ran}\n{journal}");
     assert_eq!(ran.finished()["outcome"], "ok");
-    is_new(rig.phone(), 1, &format!("{why}\n{ran}\n{journal}"));
+    is_new(rig, 1, &format!("{why}\n{ran}\n{journal}"));
     assert_eq!(rig.phone().files.digest_of_user_data(), before, "{why}\n{ran}\n{journal}");
     assert!(is_over(rig) && job(rig) == name, "{why}\n{journal}");
     assert_eq!(rig.journal().iter().filter(|l| l["record"] == "resumed").count(), usize::from(!was_over));
@@ -578,7 +595,7 @@ fn ctrl_c_while_the_system_is_written() {
     let ran = running.end();
     assert_eq!((ran.code, ran.code_of_fault()), (Some(130), Some(Code::Cancelled)), "{ran}");
     assert!(ran.err.contains("cannot stop half way"), "not now, and why\n{ran}");
-    is_new(one_press.phone(), 1, "the write was finished");
+    is_new(&one_press, 1, "the write was finished");
     resumes(&one_press, &before, "Ctrl-C while the system is written");
 
     let three = one("iphone8", "");

@@ -35,6 +35,7 @@ pub fn text(text: &Text) -> String {
         T::KeepsOnDevice => "everything on the device".into(),
         T::KeepsNothing => "nothing that is only on the device".into(),
         T::LosesAll => "everything on the device: no backup can be made".into(),
+        T::LosesAllUnsaved => "everything on the device: no backup is made".into(),
         T::LosesNothing => "nothing, if the update succeeds".into(),
         T::LosesAllButBackup => "everything on the device is erased; the backup is put back afterwards".into(),
         T::EraseWarning { name, ecid } => {

@@ -35,6 +35,7 @@ pub fn text(text: &Text) -> String {
         T::KeepsOnDevice => "alles op het toestel".into(),
         T::KeepsNothing => "niets van wat alleen op het toestel staat".into(),
         T::LosesAll => "alles op het toestel: een reservekopie is niet mogelijk".into(),
+        T::LosesAllUnsaved => "alles op het toestel: er wordt geen reservekopie gemaakt".into(),
         T::LosesNothing => "niets, als de update lukt".into(),
         T::LosesAllButBackup => "het toestel wordt gewist; de reservekopie gaat er daarna weer op".into(),
         T::EraseWarning { name, ecid } => {

@@ -38,6 +38,8 @@ pub enum Text {
     KeepsOnDevice,
     KeepsNothing,
     LosesAll,
+    /// A backup could be made, and is not wanted.
+    LosesAllUnsaved,
     LosesNothing,
     LosesAllButBackup,
     EraseWarning { name: String, ecid: String },
