@@ -62,15 +62,13 @@ pub fn next(story: &Story, seen: &Seen) -> Result<Next, Fault> {
 }
 
 /// The restore ended well, but the process died before it could write that down: the device runs the new
-/// build, and (after an erase) no longer trusts this host.
+/// build. Where it did so before too, only the trust that our backup had, and that an erase ends, tells the
+/// difference; without that sign the restore is done again.
 fn ended_unseen(story: &Story, seen: &Seen) -> bool {
     let new_build = seen.build.as_ref() == Some(&story.plan.firmware.build);
     let was_older = story.plan.version.as_ref() != Some(&story.plan.firmware.version);
-    let fresh = match story.plan.way {
-        Way::Erase => !seen.trusted,
-        Way::Update => true,
-    };
-    story.began(Step::Restore) && seen.mode == Some(Mode::Normal) && new_build && (was_older || fresh)
+    let lost_trust = story.plan.way == Way::Erase && story.fact(Step::VerifyBackup).is_some() && !seen.trusted;
+    story.began(Step::Restore) && seen.mode == Some(Mode::Normal) && new_build && (was_older || lost_trust)
 }
 
 #[cfg(test)]
@@ -159,5 +157,24 @@ mod tests {
         let not_begun = story(skip, &[firmware], &[]);
         seen.build = "24A446".parse().ok();
         assert_eq!(next(&not_begun, &seen).unwrap(), Next::Restore);
+    }
+
+    #[test]
+    fn the_same_build_again_is_known_by_the_trust_that_an_erase_ends() {
+        let firmware = (Step::VerifyFirmware, Fact::Firmware { path: "/f".into(), sha256: "s".into(), size: 1 });
+        let backup = Fact::Backup { generation: "g".into(), place: "/v".into(), files: 1, bytes: 1, unread: 0 };
+        let same = |plan: BackupPlan, done: &[(Step, Fact)]| {
+            let mut story = story(plan, done, &[Step::Restore]);
+            story.plan.version = Some(story.plan.firmware.version.clone());
+            story
+        };
+        let mut seen = in_mode(Mode::Normal);
+        seen.build = "24A446".parse().ok();
+        let with_backup = same(BackupPlan::Make, &[(Step::VerifyBackup, backup), firmware.clone()]);
+        assert_eq!(next(&with_backup, &seen).unwrap(), Next::AwaitNormal);
+        let without = same(BackupPlan::Skip { why: "x".into() }, &[firmware]);
+        assert_eq!(next(&without, &seen).unwrap(), Next::Restore, "never trusted: no sign that it was erased");
+        seen.trusted = true;
+        assert_eq!(next(&with_backup, &seen).unwrap(), Next::Restore);
     }
 }

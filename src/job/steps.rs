@@ -8,7 +8,7 @@ use crate::device::{Consent, Device, Eyes, Normal, State, Trust};
 use crate::event::{Event, Quiet, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::firmware::{self, Check, Ipsw, RootImage, Stored, Verdict, choice, verify_components};
-use crate::ids::{BuildId, Mode, ProductType};
+use crate::ids::{BuildId, Ecid, Mode, ProductType};
 use crate::mux;
 use crate::restore::boot::Waits;
 use crate::restore::{Engine, Restored};
@@ -21,6 +21,8 @@ use std::time::Duration;
 const TRUST: Duration = Duration::from_secs(180);
 /// How long a device may take to show up again after it restarts.
 const RESTART: Duration = Duration::from_secs(600);
+/// How long an interrupted restore may leave the device between two modes.
+const SETTLE: Duration = Duration::from_secs(180);
 
 /// An IPSW that was verified and is open.
 #[derive(Clone)]
@@ -178,13 +180,36 @@ fn loopback_only(host: &str) -> bool {
 pub async fn await_normal(kit: &Kit, plan: &Plan) -> Result<Device, Fault> {
     let step = Step::AwaitNormal;
     kit.tell.tell(Event::StepBegan { step, what: String::new() });
-    let found = kit.eyes.wait_for(RESTART, |d| is_up(d, plan)).await;
+    let found = or_cancel(kit, kit.eyes.wait_for(RESTART, |d| is_up(d, plan))).await?;
     let device = found.ok_or_else(|| {
         Fault::new(Code::NeverCameBack, format!("not started within {} s", RESTART.as_secs()))
             .during(step)
             .on(plan.ecid)
     })?;
     kit.tell.tell(Event::StepDone { step, what: String::new() });
+    Ok(device)
+}
+
+/// Waiting for a person or for a restart changes nothing, so it may stop at once.
+async fn or_cancel<T>(kit: &Kit, wait: impl Future<Output = T>) -> Result<T, Fault> {
+    tokio::select! {
+        done = wait => Ok(done),
+        () = kit.cancel.cancelled() => Err(Fault::cancelled()),
+    }
+}
+
+/// The device in a mode that says where it stands: normal mode counts once lockdown tells the build.
+///
+/// # Errors
+/// `no-such-device` when it is on no bus for as long as a restart may take: then nothing is decided.
+pub async fn settled(kit: &Kit, ecid: Ecid) -> Result<Device, Fault> {
+    let step = Step::Find;
+    kit.tell.tell(Event::StepBegan { step, what: ecid.to_string() });
+    let tells = |d: &Device| d.normal().is_none_or(|n| n.build.is_some()) && d.mode() != Mode::Unknown;
+    let away = || Fault::new(Code::NoSuchDevice, format!("on no bus within {} s", SETTLE.as_secs())).during(step);
+    let found = or_cancel(kit, kit.eyes.wait_for(SETTLE, |d| d.who().ecid == Some(ecid) && tells(d))).await;
+    let device = found.and_then(|found| found.ok_or_else(away)).map_err(|fault| fault.during(step).on(ecid))?;
+    kit.tell.tell(Event::StepDone { step, what: device.mode().to_string() });
     Ok(device)
 }
 
@@ -195,7 +220,7 @@ fn is_up(device: &Device, plan: &Plan) -> bool {
 
 /// The device in normal mode, trusting this host; asks for trust where it is missing.
 pub async fn trusted(kit: &Kit, plan: &Plan) -> Result<Normal, Fault> {
-    let found = kit.eyes.wait_for(RESTART, |d| is_up(d, plan)).await;
+    let found = or_cancel(kit, kit.eyes.wait_for(RESTART, |d| is_up(d, plan))).await?;
     let device = found.ok_or_else(|| Fault::new(Code::NoSuchDevice, format!("{} is away", plan.ecid)))?;
     ensure_trust(&kit.eyes, &device, kit).await
 }
@@ -211,7 +236,8 @@ pub async fn ensure_trust(eyes: &Eyes, device: &Device, kit: &Kit) -> Result<Nor
     let step = Step::Pair;
     kit.tell.tell(Event::StepBegan { step, what: device.who().title() });
     let udid = normal.who.udid.as_ref().ok_or_else(|| Fault::new(Code::LockdownRefused, "no UDID"))?;
-    mux::pair(&eyes.mux, &normal.mux, udid, TRUST, kit.tell.as_ref()).await.map_err(|f| f.during(step))?;
+    let asked = or_cancel(kit, mux::pair(&eyes.mux, &normal.mux, udid, TRUST, kit.tell.as_ref())).await;
+    asked.flatten().map_err(|f| f.during(step))?;
     kit.tell.tell(Event::StepDone { step, what: String::new() });
     let ecid = normal.who.ecid;
     let again = eyes

@@ -77,7 +77,7 @@ impl Job {
             if kit.cancel.is_cancelled() {
                 return Err(Fault::cancelled());
             }
-            let seen = self.seen(kit).await;
+            let seen = self.seen(kit).await?;
             let plan = self.story.plan.clone();
             match next(&self.story, &seen)? {
                 Next::Backup => {
@@ -109,6 +109,11 @@ impl Job {
                     self.write(Record::Did { step: Step::Restore, fact: Fact::Restored { version, build } })?;
                 }
                 Next::AwaitNormal => {
+                    if self.story.fact(Step::Restore).is_none() {
+                        // It ended while nobody was there to write it down; what is seen now may not show it later.
+                        let (version, build) = (plan.firmware.version.clone(), plan.firmware.build.clone());
+                        self.write(Record::Did { step: Step::Restore, fact: Fact::Restored { version, build } })?;
+                    }
                     self.step(Step::AwaitNormal, steps::await_normal(kit, &plan)).await?;
                     self.write(Record::Did { step: Step::AwaitNormal, fact: Fact::Nothing })?;
                 }
@@ -154,16 +159,20 @@ impl Job {
         steps::verify(kit, plan, &path).await
     }
 
-    async fn seen(&self, kit: &Kit) -> Seen {
+    async fn seen(&self, kit: &Kit) -> Result<Seen, Fault> {
         let ecid = self.story.plan.ecid;
-        let devices = look(&kit.eyes).await.devices;
-        let device = devices.into_iter().find(|d| d.who().ecid == Some(ecid));
+        let device = if self.story.began(Step::Restore) && self.story.fact(Step::Restore).is_none() {
+            // Between two modes, or starting the new system: only what it becomes says how the restore ended.
+            Some(steps::settled(kit, ecid).await?)
+        } else {
+            look(&kit.eyes).await.devices.into_iter().find(|d| d.who().ecid == Some(ecid))
+        };
         let normal = device.as_ref().and_then(|d| d.normal());
-        Seen {
+        Ok(Seen {
             mode: device.as_ref().map(|d| d.mode()),
             build: normal.and_then(|n| n.build.clone()),
             trusted: normal.is_some_and(|n| n.trust == Trust::Trusted),
-        }
+        })
     }
 }
 

@@ -38,6 +38,7 @@ pub enum Text {
     KeepsOnDevice,
     KeepsNothing,
     LosesAll,
+    /// A backup could be made, and is not wanted.
     LosesAllUnsaved,
     LosesNothing,
     LosesAllButBackup,

@@ -29,9 +29,11 @@ pub async fn pair(context: &Context, wait: u64) -> Done {
     }
     let tell = context.show();
     tell.tell(Event::StepBegan { step: Step::Pair, what: name.clone() });
-    mux::pair(&eyes.mux, &normal.mux, udid, Duration::from_secs(wait), tell.as_ref())
-        .await
-        .map_err(|fault| fault.during(Step::Pair))?;
+    let asked = tokio::select! {
+        asked = mux::pair(&eyes.mux, &normal.mux, udid, Duration::from_secs(wait), tell.as_ref()) => asked,
+        () = context.cancel.cancelled() => Err(Fault::cancelled()),
+    };
+    asked.map_err(|fault| fault.during(Step::Pair))?;
     tell.tell(Event::StepDone { step: Step::Pair, what: String::new() });
     say_line(&say::text(context.lang, &Text::Paired { name }));
     Ok(Outcome::Ok)

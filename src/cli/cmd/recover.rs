@@ -82,7 +82,8 @@ pub fn show_plan(context: &Context, plan: &Plan) {
         print_line(&json!({ "schema": 1, "event": "plan", "plan": plan }));
     }
     let t = |text: Text| say::text(context.lang, &text);
-    say_line(&t(Text::PlanTitle { name: format!("{} ({})", plan.title, plan.ecid) }));
+    let mark = if plan.is_virtual { " [virtual]" } else { "" };
+    say_line(&t(Text::PlanTitle { name: format!("{} ({}){mark}", plan.title, plan.ecid) }));
     let (keeps, loses) = match (plan.way, &plan.backup) {
         (Way::Update, _) => (t(Text::KeepsOnDevice), t(Text::LosesNothing)),
         (Way::Erase, BackupPlan::Make) => (t(Text::KeepsBackup), t(Text::LosesAllButBackup)),

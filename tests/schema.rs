@@ -1,0 +1,315 @@
+//! The JSON that scripts read, frozen: `tests/schema/v1/*.json` against today's types and today's program.
+//!
+//! An example is read into the type and written again; it must come out as it went in, so a field that was
+//! renamed, dropped or made mandatory fails here, while a new optional field does not. Types that are only
+//! written (a row of `list`, a report) are built and compared. Whoever adds a variant, a word or a code adds
+//! it to the examples: the matches and counts below see to that.
+
+use herstel::device::{Access, Device, Iboot, Identity, Normal, State, Trust};
+use herstel::event::{Event, Outcome, Request, Step, Unit};
+use herstel::fault::{Class, Code, Fault, Retry};
+use herstel::ids::{Mode, PortPath, ProductType};
+use herstel::job::{Entry, Fact, Plan, Record, Story, Way, report};
+use herstel::mux::MuxDevice;
+use herstel::usb::Address;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn example(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/v1").join(name);
+    serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().expect("a list of examples")
+}
+
+/// Every example, read and written again as it was.
+fn there_and_back<T: Serialize + DeserializeOwned>(examples: &Value) -> Vec<T> {
+    let one = |example: &Value| {
+        let value: T = serde_json::from_value(example.clone()).unwrap_or_else(|e| panic!("{e}: {example}"));
+        assert_eq!(serde_json::to_value(&value).unwrap(), *example);
+        value
+    };
+    items(examples).iter().map(one).collect()
+}
+
+fn set(words: impl IntoIterator<Item = &'static str>) -> BTreeSet<String> {
+    words.into_iter().map(str::to_owned).collect()
+}
+
+fn field(examples: &Value, name: &str) -> BTreeSet<String> {
+    items(examples).iter().filter_map(|e| e.get(name)?.as_str()).map(str::to_owned).collect()
+}
+
+#[test]
+fn events() {
+    let examples = example("events.json");
+    let events: Vec<Event> = there_and_back(&examples);
+    let name = |event: &Event| match event {
+        Event::StepBegan { .. } => "step-began",
+        Event::StepDone { .. } => "step-done",
+        Event::StepSkipped { .. } => "step-skipped",
+        Event::StepFailed { .. } => "step-failed",
+        Event::Progress { .. } => "progress",
+        Event::Operation { .. } => "operation",
+        Event::Checkpoint { .. } => "checkpoint",
+        Event::Ask { .. } => "ask",
+        Event::Answered { .. } => "answered",
+        Event::Seen { .. } => "seen",
+        Event::Lost { .. } => "lost",
+        Event::Note { .. } => "note",
+        Event::Warning { .. } => "warning",
+    };
+    assert_eq!(set(events.iter().map(name)), field(&examples, "event"));
+    assert_eq!(field(&examples, "event").len(), 13, "one example of each event at least");
+    let request = |event: &Event| match event {
+        Event::Ask { request } | Event::Answered { request } => Some(match request {
+            Request::UnlockDevice => "unlock-device",
+            Request::TapTrust => "tap-trust",
+            Request::EnterPasscode => "enter-passcode",
+            Request::Keys { .. } => "keys",
+            Request::Replug => "replug",
+        }),
+        _ => None,
+    };
+    assert_eq!(set(events.iter().filter_map(request)), field(&examples, "request"));
+    assert_eq!(field(&examples, "request").len(), 5);
+}
+
+#[test]
+fn faults_and_their_codes() {
+    let faults: Vec<Fault> = there_and_back(&example("fault.json"));
+    assert!(faults.iter().any(|f| f.number.is_some()) && faults.iter().any(|f| f.stage.is_none()));
+    let frozen = example("codes.json");
+    let frozen = frozen.as_object().unwrap();
+    for code in Code::ALL {
+        let now = json!([code.class(), code.retry(), code.exit()]);
+        assert_eq!(frozen.get(code.as_str()), Some(&now), "codes.json wants \"{code}\": {now}");
+    }
+    let today = set(Code::ALL.iter().map(|c| c.as_str()));
+    assert_eq!(frozen.keys().cloned().collect::<BTreeSet<_>>(), today, "a code that scripts know is gone");
+}
+
+fn words<T: Serialize + DeserializeOwned>(of: &str, last: usize) {
+    let examples = example("words.json");
+    let list: Vec<T> = there_and_back(&examples[of]);
+    assert_eq!(list.len(), last + 1, "{of}");
+}
+
+#[test]
+fn words_of_every_kind() {
+    words::<Step>("step", Step::Report as usize);
+    words::<Mode>("mode", Mode::Unknown as usize);
+    words::<Outcome>("outcome", Outcome::Cancelled as usize);
+    words::<Class>("class", Class::Bug as usize);
+    words::<Retry>("retry", Retry::Never as usize);
+    words::<Unit>("unit", Unit::Seconds as usize);
+    words::<Way>("way", Way::Update as usize);
+    let words = example("words.json");
+    for (step, word) in there_and_back::<Step>(&words["step"]).iter().zip(items(&words["step"])) {
+        assert_eq!(step.as_str(), word, "logs and JSON use one word");
+    }
+    for (mode, word) in there_and_back::<Mode>(&words["mode"]).iter().zip(items(&words["mode"])) {
+        assert_eq!(mode.as_str(), word);
+    }
+    let trust = [Trust::Trusted, Trust::Untrusted, Trust::Locked, Trust::Pending, Trust::Denied, Trust::Stale];
+    assert_eq!(json!(trust), words["trust"]);
+    assert_eq!(trust.len(), Trust::Stale as usize + 1);
+    assert_eq!(json!(trust.map(Trust::as_str)), words["trust"]);
+    assert_eq!(json!([Access::Ok, Access::NoPermission]), words["access"]);
+}
+
+#[test]
+fn a_row_of_list() {
+    let anna = Identity {
+        ecid: "0x126D0E81100001".parse().ok(),
+        udid: "00008110-00126D0E81100001".parse().ok(),
+        product: Some(ProductType::new("iPhone14,5")),
+        serial: Some("VRT3308800X".into()),
+        name: Some("Anna's iPhone".into()),
+        port: Some(PortPath::new("1-1")),
+        ..Identity::default()
+    };
+    let mux = MuxDevice {
+        id: 1,
+        serial: "00008110-00126D0E81100001".into(),
+        location: 65_537,
+        product_id: 0x12A8,
+        speed: 480_000_000,
+        usb: true,
+    };
+    let normal = Normal {
+        who: anna,
+        mux,
+        trust: Trust::Trusted,
+        locked: Some(false),
+        version: "26.7.1".parse().ok(),
+        build: "23H30".parse().ok(),
+    };
+    let in_dfu = Identity {
+        ecid: "0x126D0E89600002".parse().ok(),
+        cpid: "0x8960".parse().ok(),
+        bdid: "0x00".parse().ok(),
+        port: Some(PortPath::new("1-1.4")),
+        ..Identity::default()
+    };
+    let iboot = Iboot { who: in_dfu, address: Address { bus: 1, device: 7 }, rom: true };
+    let devices = [
+        Device { state: State::Normal(normal), access: Access::Ok, is_virtual: true },
+        Device { state: State::Dfu(iboot), access: Access::NoPermission, is_virtual: false },
+        Device { state: State::Other(Mode::Unknown, Identity::default()), access: Access::Ok, is_virtual: false },
+    ];
+    let rows: Vec<_> = devices.iter().map(Device::row).collect();
+    assert_eq!(json!({ "schema": 1, "devices": rows }), example("list.json"));
+}
+
+#[test]
+fn plans() {
+    let examples = example("plan.json");
+    let plans: Vec<Plan> = there_and_back(&examples);
+    assert_eq!(plans.len(), 3, "a backup that is made, one that is impossible, one that is not wanted");
+    assert_eq!(field(&examples, "backup"), set(["make", "skip", "impossible"]));
+}
+
+#[test]
+fn a_journal_and_the_report_of_it() {
+    let examples = example("journal.json");
+    let entries: Vec<Entry> = there_and_back(&examples);
+    let name = |entry: &Entry| match &entry.record {
+        Record::Plan { .. } => "plan",
+        Record::Began { .. } => "began",
+        Record::Did { .. } => "did",
+        Record::Failed { .. } => "failed",
+        Record::Resumed => "resumed",
+        Record::Finished { .. } => "finished",
+    };
+    assert_eq!(set(entries.iter().map(name)), field(&examples, "record"));
+    assert_eq!(field(&examples, "record").len(), 6);
+    let fact = |entry: &Entry| match &entry.record {
+        Record::Did { fact, .. } => Some(match fact {
+            Fact::Nothing => "nothing",
+            Fact::Backup { .. } => "backup",
+            Fact::Firmware { .. } => "firmware",
+            Fact::Restored { .. } => "restored",
+            Fact::PutBack { .. } => "put-back",
+        }),
+        _ => None,
+    };
+    assert_eq!(set(entries.iter().filter_map(fact)), field(&examples, "fact"));
+    assert_eq!(field(&examples, "fact").len(), 5);
+    let sheet = report("01999999-0000-7000-8000-000000000001", &Story::new(entries).unwrap());
+    assert_eq!(serde_json::to_value(sheet).unwrap(), example("report.json"));
+}
+
+// -- the program itself --
+
+/// The program in an empty home, pointed at a bench that is not there, so that no real device is met.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Home {
+        Home(tempfile::tempdir().unwrap())
+    }
+
+    fn jobs(&self) -> PathBuf {
+        self.0.path().join("state/herstel/jobs")
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_herstel"));
+        command.args(arguments).env_clear().env("HOME", self.0.path()).env("HERSTEL_BENCH", self.0.path().join("none"));
+        for (key, folder) in [
+            ("XDG_CONFIG_HOME", "config"),
+            ("XDG_DATA_HOME", "data"),
+            ("XDG_CACHE_HOME", "cache"),
+            ("XDG_STATE_HOME", "state"),
+        ] {
+            command.env(key, self.0.path().join(folder));
+        }
+        command.output().unwrap()
+    }
+
+    fn lines(&self, arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
+        let output = self.run(arguments);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
+        (output.status.code(), text.lines().map(parse).collect())
+    }
+}
+
+/// Frozen shape: exactly these keys, an outcome that is one of the words, a fault that reads as one.
+fn is_finished(line: &Value) -> (Outcome, Option<Fault>) {
+    let keys: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["schema", "event", "outcome", "fault"], "{line}");
+    assert_eq!((&line["schema"], &line["event"]), (&json!(1), &json!("finished")));
+    let fault: Option<Fault> = serde_json::from_value(line["fault"].clone()).unwrap();
+    assert_eq!(json!(fault), line["fault"]);
+    (serde_json::from_value(line["outcome"].clone()).unwrap(), fault)
+}
+
+#[test]
+fn the_examples_of_finished_hold_together() {
+    let examples = example("finished.json");
+    let outcomes: Vec<Outcome> = items(&examples).iter().map(|line| is_finished(line).0).collect();
+    for outcome in [Outcome::Ok, Outcome::Partial, Outcome::Failed, Outcome::Cancelled] {
+        assert!(outcomes.contains(&outcome), "{outcome:?}");
+    }
+}
+
+#[test]
+fn the_program_finishes_with_an_outcome_and_a_fault() {
+    let examples = example("finished.json");
+    let home = Home::new();
+    let (code, lines) = home.lines(&["report", "--json"]);
+    assert_eq!(code, Some(2));
+    assert_eq!(lines, [items(&examples)[3].clone()]);
+
+    let (code, lines) = home.lines(&["firmware", "cache", "--json"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(lines, [json!({ "schema": 1, "cache": [] }), items(&examples)[0].clone()]);
+
+    let (code, lines) = home.lines(&["list", "--json"]);
+    let (outcome, fault) = is_finished(lines.last().unwrap());
+    assert_eq!((code, outcome), (Some(6), Outcome::Failed));
+    assert_eq!(fault.map(|f| f.code), Some(Code::BenchUnavailable));
+
+    let (code, lines) = home.lines(&["--lang", "xx", "list", "--json"]);
+    let (outcome, fault) = is_finished(lines.last().unwrap());
+    assert_eq!((code, outcome, fault.map(|f| f.code)), (Some(2), Outcome::Failed, Some(Code::Usage)));
+}
+
+#[test]
+fn events_come_in_numbered_lines_after_a_hello() {
+    let home = Home::new();
+    let (code, lines) = home.lines(&["firmware", "verify", "/nowhere.ipsw", "--json"]);
+    let version = env!("CARGO_PKG_VERSION");
+    let hello = json!({ "schema": 1, "seq": 0, "virtual": true, "event": "hello", "version": version });
+    assert_eq!(lines[0], hello);
+    let began = json!({
+        "schema": 1, "seq": 1, "virtual": true, "event": "step-began", "step": "verify-firmware",
+        "what": "/nowhere.ipsw",
+    });
+    assert_eq!(lines[1], began);
+    let (outcome, fault) = is_finished(lines.last().unwrap());
+    assert_eq!((code, outcome), (Some(1), Outcome::Failed));
+    assert_eq!(fault.and_then(|f| f.stage).as_deref(), Some("verify-firmware"));
+}
+
+#[test]
+fn a_journal_of_this_version_is_read_by_the_program() {
+    let home = Home::new();
+    let name = "01999999-0000-7000-8000-000000000001";
+    let folder = home.jobs().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let lines: Vec<String> = items(&example("journal.json")).iter().map(Value::to_string).collect();
+    std::fs::write(folder.join("journal.jsonl"), lines.join("\n") + "\n").unwrap();
+    let (code, lines) = home.lines(&["report", "0199", "--json"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(lines[0], example("report.json"));
+    assert_eq!(is_finished(&lines[1]).0, Outcome::Ok);
+}
