@@ -107,6 +107,9 @@ codes! {
     BackupIncomplete = "backup-incomplete", Device, Now, 3;
     BackupHostile = "backup-hostile-path", Device, Never, 1;
     BackupDamaged = "backup-damaged", Host, Never, 7;
+    /// A backup that was just made and does not hold what its manifest says.
+    BackupUnverified = "backup-unverified", Device, Now, 7;
+    DeviceFull = "device-full", User, AfterRemedy, 1;
     BackupNone = "backup-none", User, AfterRemedy, 1;
     BackupPassword = "backup-password", User, AfterRemedy, 4;
     BackupNewer = "backup-newer-than-device", User, Never, 1;
@@ -137,6 +140,8 @@ codes! {
     HostUnsupported = "host-unsupported", Bug, Never, 1;
     RestoreFailed = "restore-failed", Device, AfterRemedy, 1;
     AsrFailed = "asr-failed", Device, Now, 1;
+    /// Apple's calibration data of a part cannot be had: no network, or a part that is not the original.
+    FdrFailed = "fdr-failed", Device, AfterRemedy, 1;
     UnknownRequest = "unknown-request", Bug, Never, 1;
     UpdateImpossible = "update-impossible", User, AfterRemedy, 1;
     // -- jobs and usage --

@@ -55,9 +55,8 @@ pub async fn make(
         let wire = Blocking::new(stream, Handle::current());
         let (vault, udid, tell) = (vault.clone(), udid.clone(), tell.clone());
         let watch = tie(cancel, &cancel_engine);
-        let work = tokio::task::spawn_blocking(move || {
-            run_backup(wire, &vault, &udid, full, &facts, &tell, &cancel_engine)
-        });
+        let work =
+            tokio::task::spawn_blocking(move || run_backup(wire, &vault, &udid, full, &facts, &tell, &cancel_engine));
         let made = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
         watch.abort();
         made

@@ -45,7 +45,7 @@ pub(super) fn fault_of(answer: &Response, purpose: Purpose, room: Room, intake: 
         (203, Purpose::Restore) => Code::BackupNewer,
         (205, Purpose::Restore) => Code::BackupDamaged,
         (105, Purpose::Backup) => Code::DiskFull,
-        (104, Purpose::Backup) => Code::BackupIncomplete,
+        (105, Purpose::Restore) => Code::DeviceFull,
         _ => Code::BackupRefused,
     };
     let said = if answer.description.is_empty() { "no text" } else { answer.description.as_str() };
@@ -80,6 +80,6 @@ mod tests {
         let fault = fault_of(&answer, Purpose::Backup, room, &Intake::default());
         assert_eq!((fault.code, fault.number), (Code::DiskFull, Some(105)));
         assert!(fault.detail.contains("32682 MB") && fault.detail.contains("9536 MB"), "{fault}");
-        assert_eq!(fault_of(&answer, Purpose::Restore, room, &Intake::default()).code, Code::BackupRefused);
+        assert_eq!(fault_of(&answer, Purpose::Restore, room, &Intake::default()).code, Code::DeviceFull);
     }
 }

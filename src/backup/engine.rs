@@ -94,7 +94,7 @@ pub fn backup<W: Wire>(
 /// Puts the backup in `tree` (opened read-only under the UDID it was made of) back to the device `udid`.
 ///
 /// # Errors
-/// As [`backup`]; before anything is sent [`Code::BackupNone`], [`Code::BackupIncomplete`] for one that the device never
+/// As [`backup`]; before anything is sent [`Code::BackupNone`], [`Code::BackupDamaged`] for one that the device never
 /// finished, and [`Code::BackupPassword`] for an encrypted one without a password.
 pub fn restore<W: Wire>(
     wire: &mut W,
@@ -129,7 +129,7 @@ fn may_restore(tree: &WorkTree, options: &RestoreOptions) -> Result<(), Fault> {
         Some("finished") => {}
         state => {
             let text = format!("the device never finished this backup (its state is {:?})", state.unwrap_or("unknown"));
-            return Err(Fault::new(Code::BackupIncomplete, text));
+            return Err(Fault::new(Code::BackupDamaged, text));
         }
     }
     if Summary::read(&folder).encrypted == Some(true) && options.password.is_none() {

@@ -21,7 +21,7 @@ impl Work<'_> {
     /// Verifies the tree and makes it the newest generation. The verdict tells what is partial or could not be checked.
     ///
     /// # Errors
-    /// [`Code::BackupDamaged`] when it did not verify, [`Code::BackupIncomplete`] when the device did not finish, disk
+    /// [`Code::BackupUnverified`] when it did not verify, disk
     /// faults and cancel. The older generations are untouched in every case.
     pub fn publish(
         self,
@@ -95,16 +95,12 @@ fn objection(verdict: &Verdict, failed: &[FileError]) -> Option<Fault> {
         _ => false,
     };
     if verdict.more > 0 {
-        return Some(Fault::new(Code::BackupDamaged, "the backup has more than ten thousand defects"));
+        return Some(Fault::new(Code::BackupUnverified, "the backup has more than ten thousand defects"));
     }
     let serious: Vec<&Finding> = verdict.damage().filter(|f| !excused(f)).collect();
     let first = serious.first()?;
-    let code = match first {
-        Finding::NotFinished { .. } => Code::BackupIncomplete,
-        _ => Code::BackupDamaged,
-    };
     let text = serde_json::to_string(first).unwrap_or_default();
-    Some(Fault::new(code, format!("the backup did not verify: {} defects, first {text}", serious.len())))
+    Some(Fault::new(Code::BackupUnverified, format!("the backup did not verify: {} defects, first {text}", serious.len())))
 }
 
 fn reject(desk: &Desk) -> Result<(), Fault> {

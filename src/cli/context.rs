@@ -53,9 +53,8 @@ impl Context {
 
     /// The one listener of this run.
     pub fn show(&self) -> Teller {
-        let show = self.show.get_or_init(|| {
-            Show::new(self.lang, self.common.json, self.is_virtual(), self.leaving.clone())
-        });
+        let show =
+            self.show.get_or_init(|| Show::new(self.lang, self.common.json, self.is_virtual(), self.leaving.clone()));
         Arc::clone(show) as Teller
     }
 
@@ -63,9 +62,10 @@ impl Context {
         let bus: Arc<dyn Bus> = match &self.bench {
             Some(folder) if env("UMOCKDEV_DIR").is_none() => {
                 let socket = folder.join("usb.sock");
-                Arc::new(RemoteBus::connect(&socket).map_err(|e| {
-                    Fault::new(Code::BenchUnavailable, format!("{}: {e}", socket.display()))
-                })?)
+                Arc::new(
+                    RemoteBus::connect(&socket)
+                        .map_err(|e| Fault::new(Code::BenchUnavailable, format!("{}: {e}", socket.display())))?,
+                )
             }
             Some(_) => Arc::new(LibUsb::inside_bench()?),
             None if self.is_virtual() => Arc::new(LibUsb::inside_bench()?),

@@ -9,8 +9,7 @@ use super::catalogue::Firmware;
 use super::store::{Check, Store, Stored};
 use crate::event::{Event, Step, Teller, Unit};
 use crate::fault::{Code, Fault};
-use crate::net::{self, Http, Place, Turn, Wanted, hex};
-use reqwest::Url;
+use crate::net::{self, Http, Place, Turn, Url, Wanted, hex};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 

@@ -8,11 +8,10 @@ use super::catalogue::Catalogue;
 use crate::event::{Event, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::ids::{BuildId, ProductType};
-use crate::net::{Document, Endpoints, Http, Shape, document};
+use crate::net::{Document, Endpoints, Http, Shape, Url, document};
 use crate::wire::WireError;
 use crate::wire::catalogue::{MAX_CATALOGUE, Offer, Offers, Source, apple_versions, appledb, ipswme};
 use jiff::Timestamp;
-use reqwest::Url;
 use serde::Serialize;
 use std::path::Path;
 

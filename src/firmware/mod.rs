@@ -10,9 +10,9 @@
 //! with the device's own nonce.
 
 mod archive;
-pub mod baseband;
 #[cfg(test)]
 mod archive_tests;
+pub mod baseband;
 pub mod catalogue;
 pub mod choice;
 mod directory;

@@ -73,11 +73,9 @@ pub fn sequence(buttons: Buttons, goal: Goal) -> Option<Vec<Press>> {
         Goal::Restart => steps.push(press(Hold, &[Power, second], 11)),
         Goal::Recovery if three_step => steps.push(press(HoldUntil, &[Power], 25)),
         Goal::Recovery => steps.push(press(HoldUntil, &[Power, second], 25)),
-        Goal::Dfu if three_step => steps.extend([
-            press(Hold, &[Power], 10),
-            press(Hold, &[Power, second], 5),
-            press(HoldUntil, &[second], 12),
-        ]),
+        Goal::Dfu if three_step => {
+            steps.extend([press(Hold, &[Power], 10), press(Hold, &[Power, second], 5), press(HoldUntil, &[second], 12)])
+        }
         Goal::Dfu => steps.extend([press(Hold, &[Power, second], 9), press(HoldUntil, &[second], 13)]),
     }
     Some(steps)

@@ -43,10 +43,7 @@ impl Kit {
 struct Signer(Tss);
 
 impl Sign for Signer {
-    fn sign<'a>(
-        &'a self,
-        request: Dictionary,
-    ) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>> {
+    fn sign<'a>(&'a self, request: Dictionary) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>> {
         Box::pin(async move { self.0.request(&request).await })
     }
 }

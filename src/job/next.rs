@@ -125,8 +125,7 @@ mod tests {
             (Step::AwaitNormal, Fact::Nothing),
             (Step::PutBack, Fact::PutBack { files: 1, bytes: 1 }),
         ];
-        let wanted =
-            [Next::Backup, Next::Firmware, Next::Restore, Next::AwaitNormal, Next::PutBack, Next::Finish];
+        let wanted = [Next::Backup, Next::Firmware, Next::Restore, Next::AwaitNormal, Next::PutBack, Next::Finish];
         for (done, wanted) in wanted.into_iter().enumerate() {
             let story = story(BackupPlan::Make, &all[..done], &[]);
             assert_eq!(next(&story, &in_mode(Mode::Normal)).unwrap(), wanted, "after {done} steps");

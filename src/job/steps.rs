@@ -40,11 +40,7 @@ fn behaviour(erase: bool) -> Behaviour {
 }
 
 /// Which firmware would be installed: a file's own, or the newest of the catalogue.
-pub async fn prepare(
-    kit: &Kit,
-    product: &ProductType,
-    file: Option<&Path>,
-) -> Result<FirmwarePlan, Fault> {
+pub async fn prepare(kit: &Kit, product: &ProductType, file: Option<&Path>) -> Result<FirmwarePlan, Fault> {
     if let Some(file) = file {
         let path = file.to_owned();
         let (build, version) = blocking(move || {
@@ -56,8 +52,7 @@ pub async fn prepare(
         let version = version.ok_or_else(|| Fault::new(Code::FirmwareDamaged, "the manifest has no version"))?;
         return Ok(FirmwarePlan { version, build, file: Some(file.to_owned()), size: None });
     }
-    let gathered =
-        firmware::gather(&kit.http, &kit.endpoints, &kit.folders.catalogue(), product, &kit.tell).await?;
+    let gathered = firmware::gather(&kit.http, &kit.endpoints, &kit.folders.catalogue(), product, &kit.tell).await?;
     let newest = gathered.catalogue.newest(product);
     let newest = newest.ok_or_else(|| Fault::new(Code::NoFirmware, format!("none for {product}")))?;
     Ok(FirmwarePlan {
@@ -78,12 +73,10 @@ pub async fn firmware(kit: &Kit, plan: &Plan) -> Result<(Stored, Opened), Fault>
         }
         None => {
             let copies = kit.folders.catalogue();
-            let gathered =
-                firmware::gather(&kit.http, &kit.endpoints, &copies, &plan.product, &kit.tell).await?;
+            let gathered = firmware::gather(&kit.http, &kit.endpoints, &copies, &plan.product, &kit.tell).await?;
             let wanted = gathered.catalogue.build(&plan.product, &plan.firmware.build);
-            let wanted = wanted.ok_or_else(|| {
-                Fault::new(Code::NoFirmware, format!("{} is no longer offered", plan.firmware.build))
-            })?;
+            let wanted = wanted
+                .ok_or_else(|| Fault::new(Code::NoFirmware, format!("{} is no longer offered", plan.firmware.build)))?;
             firmware::fetch(&kit.http, &store, wanted, &kit.tell, &kit.cancel).await?
         }
     };
@@ -137,11 +130,9 @@ pub fn open(plan: &Plan, path: &Path) -> Result<Opened, Fault> {
 /// The digests of the store are taken again when the file changed since.
 pub async fn recheck(kit: &Kit, path: PathBuf) -> Result<(), Fault> {
     let store = kit.store();
-    blocking(move || {
-        match store.list()?.into_iter().find(|s| s.path == path) {
-            Some(stored) => store.check(stored, Check::IfChanged, &mut |_| true).map(drop),
-            None => Err(Fault::new(Code::FirmwareDamaged, format!("{} is no longer in the store", path.display()))),
-        }
+    blocking(move || match store.list()?.into_iter().find(|s| s.path == path) {
+        Some(stored) => store.check(stored, Check::IfChanged, &mut |_| true).map(drop),
+        None => Err(Fault::new(Code::FirmwareDamaged, format!("{} is no longer in the store", path.display()))),
     })
     .await
 }
@@ -260,8 +251,7 @@ pub async fn put_back(kit: &Kit, plan: &Plan, generation: &str, consent: &Consen
         remove_others: false,
         password: None,
     };
-    let sent =
-        backup::put_back(&kit.eyes.mux, &normal, &generation, options, consent, &kit.tell, &kit.cancel).await?;
+    let sent = backup::put_back(&kit.eyes.mux, &normal, &generation, options, consent, &kit.tell, &kit.cancel).await?;
     // It restarts to take the data up: only then is the job done.
     let gone = Duration::from_secs(30);
     let left = kit.eyes.wait_until_gone(plan.ecid, gone).await;

@@ -27,11 +27,7 @@ impl Blocking {
     }
 }
 
-fn within<T>(
-    runtime: &Handle,
-    limit: Option<Duration>,
-    work: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
+fn within<T>(runtime: &Handle, limit: Option<Duration>, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     runtime.block_on(async {
         match limit {
             None => work.await,

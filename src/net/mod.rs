@@ -31,4 +31,5 @@ pub use hosts::{Endpoints, Hosts, is_loopback};
 pub use http::{Http, Limits};
 pub(crate) use part::quarantine;
 pub use relay::{Relayed, RelayedRequest};
+pub use reqwest::Url;
 pub use tss::Tss;

@@ -74,12 +74,7 @@ async fn write(link: &mut BoxDuplex, bytes: &[u8]) -> Result<(), Fault> {
     }
 }
 
-async fn out_of_band(
-    link: &mut BoxDuplex,
-    image: &Arc<RootImage>,
-    length: u64,
-    offset: u64,
-) -> Result<(), Fault> {
+async fn out_of_band(link: &mut BoxDuplex, image: &Arc<RootImage>, length: u64, offset: u64) -> Result<(), Fault> {
     let inside = offset.checked_add(length).is_some_and(|end| end <= image.size());
     if !inside || length > wire::OOB_CAP {
         return Err(failed(format!("the device asked for {length} bytes at {offset}, outside the image")));
@@ -99,12 +94,7 @@ async fn out_of_band(
     link.flush().await.map_err(|e| failed(e.to_string()))
 }
 
-async fn payload(
-    link: &mut BoxDuplex,
-    image: Arc<RootImage>,
-    checksums: bool,
-    tell: &dyn Tell,
-) -> Result<(), Fault> {
+async fn payload(link: &mut BoxDuplex, image: Arc<RootImage>, checksums: bool, tell: &dyn Tell) -> Result<(), Fault> {
     let total = image.size();
     let (full, mut filled) = mpsc::channel::<Result<Piece, Fault>>(READS_AHEAD);
     let (empty, mut spare) = mpsc::channel::<Vec<u8>>(READS_AHEAD + 1);

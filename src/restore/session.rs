@@ -275,9 +275,9 @@ impl Router {
     }
 
     fn answer_there(&mut self, request: DataRequest) {
-        let known = !matches!(names::data_types().iter().find(|(n, _)| *n == request.data_type), None);
+        let known = names::data_types().iter().any(|(name, _)| *name == request.data_type);
         if !known {
-            self.unknown(&request.data_type.clone());
+            self.unknown(&request.data_type);
         }
         let answering = self.answers(request);
         let sender = self.sender.clone();
@@ -327,7 +327,12 @@ impl Router {
             words.push(format!("our side: {}", ours.detail));
         }
         let refused = failed.is_some_and(|c| c.id.name() == Some("is_host_compatible"));
-        let code = if refused { Code::HostUnsupported } else { Code::RestoreFailed };
+        let code = match number {
+            _ if refused => Code::HostUnsupported,
+            53 => Code::FdrFailed,
+            68 => Code::UpdateImpossible,
+            _ => Code::RestoreFailed,
+        };
         Fault::new(code, words.join("; ")).number(number)
     }
 }

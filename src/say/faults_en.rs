@@ -120,6 +120,14 @@ pub fn fault(code: Code) -> Advice {
             "The backup is damaged",
             "Do not delete it: `herstel backups verify` lists what is wrong; an older generation may be whole.",
         ),
+        Code::BackupUnverified => (
+            "The new backup did not verify",
+            "It was set aside; the previous backups are untouched. Run the same command again.",
+        ),
+        Code::DeviceFull => (
+            "The device has too little room for the backup",
+            "Choose a device with more storage, or make a backup without large apps and photos.",
+        ),
         Code::BackupNone => {
             ("There is no backup of this device", "Make one with `herstel backup`, or name another vault with --vault.")
         }
@@ -212,6 +220,10 @@ pub fn fault(code: Code) -> Advice {
         Code::AsrFailed => (
             "The system image did not get across",
             "Use a short cable straight into a USB 2 port, then `herstel resume`.",
+        ),
+        Code::FdrFailed => (
+            "Apple's data for a part of the device could not be had",
+            "Check the network first; if it is good, a part (Touch ID, Face ID, display, battery) is not the original one.",
         ),
         Code::UnknownRequest => (
             "The device asked for something that Herstel does not know",

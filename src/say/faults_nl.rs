@@ -130,6 +130,14 @@ pub fn fault(code: Code) -> Advice {
             "De reservekopie is beschadigd",
             "Gooi hem niet weg: `herstel backups verify` zegt wat er mis is; een oudere generatie kan nog heel zijn.",
         ),
+        Code::BackupUnverified => (
+            "De nieuwe reservekopie klopt niet",
+            "Hij is apart gezet; de vorige reservekopieën zijn onaangeroerd. Geef dezelfde opdracht opnieuw.",
+        ),
+        Code::DeviceFull => (
+            "Het toestel heeft te weinig ruimte voor de reservekopie",
+            "Kies een toestel met meer opslag, of maak een reservekopie zonder grote apps en foto's.",
+        ),
         Code::BackupNone => (
             "Er is geen reservekopie van dit toestel",
             "Maak er een met `herstel backup`, of noem een andere kluis met --vault.",
@@ -231,6 +239,10 @@ pub fn fault(code: Code) -> Advice {
         Code::AsrFailed => (
             "Het systeem kwam niet over",
             "Gebruik een korte kabel rechtstreeks in een USB 2-poort, en dan `herstel resume`.",
+        ),
+        Code::FdrFailed => (
+            "Apples gegevens over een onderdeel van het toestel waren niet te krijgen",
+            "Controleer eerst het netwerk; is dat goed, dan is een onderdeel (Touch ID, Face ID, scherm, batterij) niet het originele.",
         ),
         Code::UnknownRequest => (
             "Het toestel vroeg iets wat Herstel niet kent",

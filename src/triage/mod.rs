@@ -46,8 +46,7 @@ mod tests {
     use crate::mux::MuxDevice;
 
     fn normal(trust: Trust, locked: bool, version: &str) -> Device {
-        let mux =
-            MuxDevice { id: 1, serial: String::new(), product_id: 0, location: 0, usb: true, speed: 0 };
+        let mux = MuxDevice { id: 1, serial: String::new(), product_id: 0, location: 0, usb: true, speed: 0 };
         let state = State::Normal(Normal {
             who: Identity::default(),
             mux,

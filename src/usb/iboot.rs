@@ -438,6 +438,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn silence_on_the_endpoint_is_a_timeout() {
+        let script = with_serial(recovery_serial(1), |call| match call {
+            Call::BulkOut { .. } => Err(UsbError::Timeout),
+            _ => Ok(vec![]),
+        });
+        let (bus, device) = bus_with(script, None);
+        let iboot = Iboot::open(&bus, &device, Ecid(1)).await.unwrap();
+        assert_eq!(iboot.upload(vec![1; 100], &mut |_| {}).await.unwrap_err().code, Code::UsbTimeout);
+    }
+
+    #[tokio::test]
     async fn nonces_none_garbage_and_real() {
         for (text, wanted) in [
             (Ok(format!("NONC:{} SNON:{}", "AB".repeat(32), "01".repeat(20))), Ok(true)),

@@ -166,3 +166,67 @@ impl Port {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted::{Script, ScriptedBus, device};
+    use super::*;
+    use std::sync::Mutex;
+
+    async fn port() -> Port {
+        let bus = ScriptedBus::default();
+        let device = device(3, "1-1", 0x1281, None);
+        bus.plug(device.clone(), Script::new(|_| Ok(vec![])));
+        Port::open(Arc::new(bus), device).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_call_that_does_not_come_back_ends_the_wait_all_the_same() {
+        let port = port().await;
+        let (release, held) = channel::<()>();
+        let held = Mutex::new(held);
+        let stuck = move |_: &mut dyn Handle| {
+            let _ = held.lock().unwrap().recv();
+            Ok::<_, UsbError>(())
+        };
+        assert_eq!(port.run(Duration::from_millis(50), stuck).await, Err(UsbError::Timeout));
+        drop(release);
+        let five = port.run(Duration::from_secs(5), |_| Ok::<_, UsbError>(5)).await;
+        assert_eq!(five, Ok(5));
+    }
+
+    #[tokio::test]
+    async fn progress_keeps_a_long_job_alive_and_its_last_number_is_heard() {
+        let port = port().await;
+        let mut heard = Vec::new();
+        let job = |_: &mut dyn Handle, desk: &Desk| {
+            for n in 1..=10 {
+                std::thread::park_timeout(Duration::from_millis(30));
+                desk.done(n);
+            }
+            Ok::<_, UsbError>(())
+        };
+        port.run_counting(Duration::from_millis(200), job, &mut |n| heard.push(n)).await.unwrap();
+        assert_eq!(heard.last(), Some(&10));
+        assert!(heard.is_sorted());
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_is_an_error_and_so_is_the_port_after_it() {
+        let port = port().await;
+        let broken = |_: &mut dyn Handle| -> Result<(), UsbError> { panic!("on purpose") };
+        assert!(matches!(port.run(Duration::from_secs(5), broken).await, Err(UsbError::Other(_))));
+        let next = port.run(Duration::from_secs(5), |_| Ok::<_, UsbError>(())).await;
+        assert!(matches!(next, Err(UsbError::Gone | UsbError::Other(_))));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_cannot_be_opened() {
+        let bus = Arc::new(ScriptedBus::default());
+        let mut closed = device(4, "1-2", 0x1281, None);
+        closed.no_access = true;
+        bus.plug(closed.clone(), Script::new(|_| Ok(vec![])));
+        assert_eq!(Port::open(bus.clone(), closed).await.err(), Some(UsbError::Access));
+        assert_eq!(Port::open(bus, device(9, "1-9", 0x1281, None)).await.err(), Some(UsbError::Gone));
+    }
+}

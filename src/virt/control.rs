@@ -3,9 +3,9 @@
 //! What a person at a real bench can do (press keys, pull the cable, unlock the screen), and what a test
 //! wants to know (what a phone remembers). Never used by the walk itself.
 
+use super::keys;
 use super::phone::{Phone, Stage};
 use super::spec::{PasscodeSpec, TrustSpec};
-use super::keys;
 use super::usb::buttons;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

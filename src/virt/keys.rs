@@ -28,11 +28,9 @@ pub fn parse(script: &str) -> Result<Vec<KeyEvent>, String> {
             return Err(format!("{seconds} s is not between 0 and 120"));
         }
         let wanted: Vec<Key> = names.split('+').map(key).collect::<Result<_, _>>()?;
-        events.extend(
-            down.iter().filter(|k| !wanted.contains(k)).map(|k| KeyEvent { at, action: Action::Release(*k) }),
-        );
         events
-            .extend(wanted.iter().filter(|k| !down.contains(k)).map(|k| KeyEvent { at, action: Action::Press(*k) }));
+            .extend(down.iter().filter(|k| !wanted.contains(k)).map(|k| KeyEvent { at, action: Action::Release(*k) }));
+        events.extend(wanted.iter().filter(|k| !down.contains(k)).map(|k| KeyEvent { at, action: Action::Press(*k) }));
         down = wanted;
         at += Duration::from_secs_f64(seconds);
     }

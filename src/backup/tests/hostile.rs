@@ -145,11 +145,11 @@ fn a_file_that_fails_in_the_middle_is_never_taken_for_whole() {
 #[test]
 fn a_payload_that_never_came_keeps_the_run_out_of_the_generations() {
     let (fault, _, bench) = fails(Script { forgets: Some(2), ..Script::default() });
-    assert_eq!(fault.code, Code::BackupDamaged, "{fault}");
+    assert_eq!(fault.code, Code::BackupUnverified, "{fault}");
     assert!(fault.detail.contains("payload-absent"), "{fault}");
     assert!(bench.vault.root().join(UDID).join("rejected").exists());
     let (fault, ..) = fails(Script { final_state: Some("removing"), ..Script::default() });
-    assert_eq!(fault.code, Code::BackupIncomplete, "{fault}");
+    assert_eq!(fault.code, Code::BackupUnverified, "{fault}");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn the_last_word_has_a_code_of_ours() {
         (208, Code::BackupPasscode),
         (207, Code::BackupPassword),
         (105, Code::DiskFull),
-        (104, Code::BackupIncomplete),
+        (104, Code::BackupRefused),
         (211, Code::FindMyOn),
         (212, Code::SetupUnfinished),
         (202, Code::Cancelled),

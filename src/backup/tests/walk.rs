@@ -201,7 +201,7 @@ fn what_cannot_go_well_is_not_begun() {
     put("Manifest.plist", super::fake::manifest_plist(true));
     assert_eq!(refused(), Code::BackupPassword);
     put("Status.plist", status_plist("moving"));
-    assert_eq!(refused(), Code::BackupIncomplete);
+    assert_eq!(refused(), Code::BackupDamaged);
     put("Status.plist", vec![]);
     assert_eq!(refused(), Code::BackupDamaged);
     std::fs::remove_file(generation.folder().join("Status.plist")).unwrap();

@@ -99,8 +99,7 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
                 password: password(password_file.as_deref())?,
             };
             let tell = context.show();
-            let sent =
-                put_back(&eyes.mux, &normal, &generation, options, &consent, &tell, &context.cancel).await?;
+            let sent = put_back(&eyes.mux, &normal, &generation, options, &consent, &tell, &context.cancel).await?;
             say_line(&say::text(context.lang, &Text::PutBackDone { files: sent.files }));
             Ok(Outcome::Ok)
         }
@@ -133,9 +132,8 @@ fn pick(context: &Context, vault: &Vault, udid: Option<Udid>, name: Option<&str>
 /// A UDID of the vault by its beginning, or by the ECID inside it.
 fn named(devices: &[Udid], text: &str) -> Option<Udid> {
     let ecid = text.parse::<crate::ids::Ecid>().ok();
-    let fits = |u: &&Udid| {
-        u.as_str().to_lowercase().starts_with(&text.to_lowercase()) || (ecid.is_some() && u.ecid() == ecid)
-    };
+    let fits =
+        |u: &&Udid| u.as_str().to_lowercase().starts_with(&text.to_lowercase()) || (ecid.is_some() && u.ecid() == ecid);
     devices.iter().find(fits).cloned()
 }
 
@@ -201,7 +199,9 @@ fn list_files(context: &Context, generation: &Generation) -> Done {
     let json_lines = context.common.json;
     browse(&generation.folder(), &Filter::default(), |row| {
         if json_lines {
-            print_line(&json!({ "domain": row.domain, "path": row.path, "size": row.size, "kind": format!("{:?}", row.kind) }));
+            print_line(
+                &json!({ "domain": row.domain, "path": row.path, "size": row.size, "kind": format!("{:?}", row.kind) }),
+            );
         } else {
             let size = row.size.map(size).unwrap_or_default();
             print_out(&format!("{size:>12}  {}/{}", row.domain, row.path));

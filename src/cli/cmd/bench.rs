@@ -29,11 +29,9 @@ impl From<BenchError> for Fault {
 
 /// `--dir`, else `HERSTEL_BENCH`, else a folder of this user. Socket paths are short: 107 bytes at most.
 fn place(dir: Option<PathBuf>) -> PathBuf {
-    dir.or_else(|| env("HERSTEL_BENCH").map(PathBuf::from)).unwrap_or_else(|| {
-        match env("XDG_RUNTIME_DIR") {
-            Some(runtime) => Path::new(&runtime).join("herstel-bench"),
-            None => std::env::temp_dir().join(format!("herstel-bench-{}", rustix::process::getuid().as_raw())),
-        }
+    dir.or_else(|| env("HERSTEL_BENCH").map(PathBuf::from)).unwrap_or_else(|| match env("XDG_RUNTIME_DIR") {
+        Some(runtime) => Path::new(&runtime).join("herstel-bench"),
+        None => std::env::temp_dir().join(format!("herstel-bench-{}", rustix::process::getuid().as_raw())),
     })
 }
 
@@ -107,14 +105,7 @@ fn ask(socket: &Path, order: &Order) -> Result<Value, Fault> {
     }
 }
 
-async fn up(
-    folder: &Path,
-    models: Vec<String>,
-    spec: Option<PathBuf>,
-    image: u64,
-    lang: Lang,
-    json: bool,
-) -> Done {
+async fn up(folder: &Path, models: Vec<String>, spec: Option<PathBuf>, image: u64, lang: Lang, json: bool) -> Done {
     let mut bench_spec = match spec {
         Some(file) => {
             let text = fs_err::read_to_string(&file).map_err(|e| Fault::disk(&e))?;

@@ -83,9 +83,12 @@ async fn walk(common: &Common, lang: Lang, bench: &Bench, folder: &Path, ecid: &
         command.arg("-v");
     }
     command.envs(bench.environment(true));
-    for (key, name) in
-        [("XDG_DATA_HOME", "data"), ("XDG_CACHE_HOME", "cache"), ("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config")]
-    {
+    for (key, name) in [
+        ("XDG_DATA_HOME", "data"),
+        ("XDG_CACHE_HOME", "cache"),
+        ("XDG_STATE_HOME", "state"),
+        ("XDG_CONFIG_HOME", "config"),
+    ] {
         command.env(key, folder.join(name));
     }
     let mut child = command.spawn().map_err(|e| Fault::new(Code::Internal, e.to_string()))?;

@@ -152,8 +152,7 @@ async fn cache(context: &Context, verify: bool) -> Done {
     });
     let list = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
     if context.common.json {
-        let rows: Vec<_> =
-            list.iter().map(|(path, r, f)| json!({ "path": path, "record": r, "fault": f })).collect();
+        let rows: Vec<_> = list.iter().map(|(path, r, f)| json!({ "path": path, "record": r, "fault": f })).collect();
         print_line(&json!({ "schema": 1, "cache": rows }));
     } else {
         let rows = list.iter().map(|(_, r, fault)| {

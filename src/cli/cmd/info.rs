@@ -1,9 +1,9 @@
 //! `info`: the intake sheet of one device.
 
 use super::list::{print_out, say_line};
+use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, virtual_banner};
-use crate::cli::Done;
 use crate::device::intake;
 use crate::event::Outcome;
 use serde_json::{Value, json};

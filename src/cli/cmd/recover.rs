@@ -5,7 +5,7 @@ use crate::cli::args::RecoverArgs;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size};
 use crate::cli::{Done, ask};
-use crate::device::{Consent, Deed, Device, Given, Identity, look};
+use crate::device::{Consent, Deed, Device, Given, Identity};
 use crate::disk::{JobFolder, Jobs, write_atomic};
 use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
@@ -117,12 +117,7 @@ fn consents(context: &Context, plan: &Plan, option: Option<&str>) -> Result<Cons
 }
 
 fn identity(plan: &Plan) -> Identity {
-    Identity {
-        ecid: Some(plan.ecid),
-        udid: plan.udid.clone(),
-        name: Some(plan.title.clone()),
-        ..Identity::default()
-    }
+    Identity { ecid: Some(plan.ecid), udid: plan.udid.clone(), name: Some(plan.title.clone()), ..Identity::default() }
 }
 
 pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
@@ -196,9 +191,4 @@ pub async fn drive(context: &Context, kit: &Kit, mut job: Job, consents: &Consen
         print_line(&json!({ "schema": 1, "event": "report", "report": report }));
     }
     result.and_then(|outcome| saved.map(|()| outcome))
-}
-
-/// Is the device that the plan names still there? Used before long work.
-pub async fn still_there(kit: &Kit, plan: &Plan) -> bool {
-    look(&kit.eyes).await.devices.iter().any(|d| d.who().ecid == Some(plan.ecid))
 }

@@ -21,9 +21,7 @@ pub fn run(context: &Context, name: Option<&str>, format: Format) -> Done {
     print_out(&match format {
         Format::Text => sheet.text(context.lang),
         Format::Html => sheet.html(context.lang),
-        Format::Json => {
-            serde_json::to_string(&sheet).map_err(|e| Fault::new(Code::Internal, e.to_string()))?
-        }
+        Format::Json => serde_json::to_string(&sheet).map_err(|e| Fault::new(Code::Internal, e.to_string()))?,
     });
     Ok(Outcome::Ok)
 }

@@ -22,12 +22,15 @@ struct Running {
 }
 
 fn spinner() -> ProgressStyle {
-    ProgressStyle::with_template("  {spinner} {prefix} {wide_msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+    ProgressStyle::with_template("  {spinner} {prefix} {wide_msg} {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 fn measure(unit: Unit) -> ProgressStyle {
     let template = match unit {
-        Unit::Bytes => "  {spinner} {prefix} [{bar:24}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
+        Unit::Bytes => {
+            "  {spinner} {prefix} [{bar:24}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}"
+        }
         Unit::Percent => "  {spinner} {prefix} [{bar:24}] {pos:>3} % {wide_msg}",
         Unit::Files | Unit::Seconds => "  {spinner} {prefix} [{bar:24}] {pos}/{len} {wide_msg}",
     };

@@ -5,8 +5,8 @@
 //! delay into waiting. Every request names the *generation* of the enumeration that it was opened on, so a
 //! handle that outlives a re-enumeration hears that the device is gone, as from a kernel.
 //!
-//! A session lasts from one enumeration to the next. Each boot stage makes new nonces when its session
-//! begins. There is one model for each phone, however many doors lead to it ([`Model::of`]).
+//! A session lasts from one enumeration to the next. Each boot stage has new nonces, made while the phone is
+//! away. There is one model for each phone, however many doors lead to it ([`Model::of`]).
 
 use super::console::Console;
 use super::rom::Dfu;
@@ -108,6 +108,8 @@ pub struct Model {
     slipped: AtomicBool,
     diverted: AtomicBool,
     leaving: AtomicBool,
+    /// Never to be seen again, whatever stage the phone is in.
+    lost: AtomicBool,
 }
 
 static MODELS: Mutex<Vec<Weak<Model>>> = Mutex::new(Vec::new());
@@ -131,6 +133,7 @@ impl Model {
             slipped: AtomicBool::new(false),
             diverted: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
         });
         models.push(Arc::downgrade(&model));
         let changes = phone.watch();
@@ -157,12 +160,6 @@ impl Model {
             serial: session.serial(&self.phone),
             configuration: session.configuration,
         })
-    }
-
-    /// Descriptors of this enumeration.
-    pub fn descriptors(&self, generation: u32) -> Option<descriptors::Set> {
-        let guard = self.session();
-        guard.as_ref().filter(|s| s.generation == generation).map(|s| descriptors::of(s.product))
     }
 
     /// A control request; `length` is what the host asks for, or the length of `data`.
@@ -260,17 +257,18 @@ impl Model {
             (state.stage, state.enumerations)
         };
         let current = guard.as_ref().is_some_and(|s| s.generation == generation && s.stage == stage);
-        if !current {
+        if self.lost.load(Ordering::Relaxed) {
+            *guard = None;
+        } else if !current {
             *guard = identity::product(&self.phone, stage).map(|product| self.begin(stage, generation, product));
         }
         guard
     }
 
     fn begin(&self, stage: Stage, generation: u32, product: u16) -> Session {
-        let boot_code = matches!(stage, Stage::Recovery | Stage::Dfu | Stage::Ibss | Stage::Ibec);
         let again = generation != self.first_generation;
         let kept = self.keep_nonces.swap(false, Ordering::Relaxed) || self.faults().nonce_kept;
-        if boot_code && again && !kept {
+        if is_boot_code(stage) && again && !kept {
             self.phone.fresh_nonces();
         }
         let loaded = match stage {
@@ -318,8 +316,18 @@ impl Model {
         }
     }
 
+    /// Nonces of the next stage are made while the phone is away, so that nobody sees them change.
+    fn renew(&self) {
+        if !self.keep_nonces.swap(true, Ordering::Relaxed) && !self.faults().nonce_kept {
+            self.phone.fresh_nonces();
+        }
+    }
+
     fn leave(&self, to: Stage, away: Duration) {
         let from = self.phone.stage();
+        if is_boot_code(to) {
+            self.renew();
+        }
         if from != Stage::Away {
             self.leaving.store(true, Ordering::Relaxed);
         }
@@ -333,6 +341,7 @@ impl Model {
     /// Where a fault sends a phone that leaves `from`.
     fn diversion(&self, from: Stage) -> Option<Stage> {
         if self.faults().never_returns_from == Some(from) {
+            self.lost.store(true, Ordering::Relaxed);
             return Some(Stage::Away);
         }
         let other = self.faults().returns_as?;
@@ -342,6 +351,7 @@ impl Model {
     /// A change that somebody made: ours are diverted already, others' (lockdown, restored, keys) here.
     fn heard(&self, change: &StageChange) {
         if change.to == Stage::Away && !self.leaving.swap(false, Ordering::Relaxed) {
+            self.renew();
             match self.diversion(change.from) {
                 // The same stage again: a return that is on its way is off.
                 Some(Stage::Away) => self.phone.enter(Stage::Away),
@@ -352,6 +362,10 @@ impl Model {
         drop(self.session());
         self.changed.notify_all();
     }
+}
+
+fn is_boot_code(stage: Stage) -> bool {
+    matches!(stage, Stage::Recovery | Stage::Dfu | Stage::Ibss | Stage::Ibec)
 }
 
 fn follow(changes: &Receiver<StageChange>, model: &Weak<Model>) {

@@ -171,10 +171,10 @@ mod tests {
         let facts = ModeFacts { production: true, image4: true, ..ModeFacts::default() };
         let production = ("ApRawProductionMode", yes.clone());
         let demote = ("ApDemotionPolicyOverride", Value::String("Demote".into()));
-        let plain = raw(vec![rule(&[production.clone()], yes.clone())]);
+        let plain = raw(vec![rule(std::slice::from_ref(&production), yes.clone())]);
         assert_eq!(plain.tss_entry(&facts, true).get("EPRO"), Some(&yes));
         let with_demotion = raw(vec![
-            rule(&[production.clone()], yes.clone()),
+            rule(std::slice::from_ref(&production), yes.clone()),
             rule(&[production.clone(), demote], Value::Boolean(false)),
         ]);
         assert_eq!(with_demotion.tss_entry(&facts, true).get("EPRO"), Some(&yes));

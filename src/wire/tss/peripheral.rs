@@ -339,8 +339,8 @@ fn truth(value: &Value) -> Option<bool> {
 /// ECID are data on the wire.
 fn shaped(key: &str, value: &Value) -> Value {
     let flag = key.ends_with("Mode") || key.ends_with("UID_MODE");
-    let number =
-        (key.ends_with(",ECID") && !key.starts_with("Baobab")) || key.ends_with("ChipID") || key.ends_with("BoardID");
+    let own_form = key.starts_with("Baobab,") || key.starts_with("Yonkers,");
+    let number = !own_form && [",ECID", "ChipID", "BoardID"].iter().any(|end| key.ends_with(end));
     match value {
         Value::Data(bytes) if number && bytes.len() <= 8 => {
             Value::Integer(bytes.iter().rev().fold(0_u64, |sum, b| sum << 8 | u64::from(*b)).into())
@@ -455,6 +455,32 @@ mod tests {
         let part = request.get("Rap,RTKitOS").and_then(Value::as_dictionary).unwrap();
         assert_eq!(part.get("EPRO"), Some(&Value::Boolean(true)));
         assert!(!part.contains_key("Info") && !request.contains_key("ApECID"));
+    }
+
+    #[test]
+    fn yonkers_keeps_its_ecid_as_data_and_picks_the_patch_of_its_revision() {
+        let mut identity = identity();
+        let plain = identity.component("iBSS").unwrap().clone();
+        for (name, revision) in
+            [("Yonkers,SepObject", None), ("Yonkers,SysTopPatch0", Some(0)), ("Yonkers,SysTopPatch1", Some(1))]
+        {
+            let mut patch = plain.clone();
+            if let Some(revision) = revision {
+                patch.raw.insert("EPRO".into(), Value::Boolean(true));
+                patch.raw.insert("FabRevision".into(), Value::Integer(revision.into()));
+            }
+            identity.components.insert(name.into(), patch);
+        }
+        identity.components.insert("SEP".into(), plain);
+        let device = dictionary(&[
+            ("YonkersECID", Value::Data(vec![1; 8])),
+            ("Yonkers,ProductionMode", Value::Boolean(true)),
+            ("Yonkers,FabRevision", Value::Integer(1.into())),
+        ]);
+        let request = Peripheral::Yonkers.request(&identity, &device, &ModeFacts::default(), 1, "U").unwrap();
+        assert_eq!(request.get("Yonkers,ECID"), Some(&Value::Data(vec![1; 8])));
+        assert!(request.contains_key("Yonkers,SysTopPatch1") && !request.contains_key("Yonkers,SysTopPatch0"));
+        assert_eq!(request.get("SEP").and_then(Value::as_dictionary).map(Dictionary::len), Some(1));
     }
 
     #[test]

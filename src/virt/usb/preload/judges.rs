@@ -3,7 +3,7 @@
 //! Each test says what it misses and passes when a program or the preload library is not installed.
 
 use super::{Emulation, preload_library};
-use crate::virt::phone::{Phone, Stage};
+use crate::virt::phone::{Phone, Stage, StageChange};
 use crate::virt::spec::{ModeSpec, PhoneSpec};
 use crate::virt::usb::image::tests::signed_for;
 use std::io::{BufRead, BufReader, Write};
@@ -53,7 +53,8 @@ impl Bench {
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).envs(self.emulation.environment()).env("HOME", self.folder.path());
-        command.stdin(Stdio::null());
+        // irecovery leaves its history in the working folder.
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }
 
@@ -91,8 +92,14 @@ impl Bench {
     }
 }
 
-fn await_stage(changes: &Receiver<crate::virt::phone::StageChange>, wanted: Stage) {
-    while changes.recv_timeout(LIMIT).expect("the phone changes its stage").to != wanted {}
+fn await_stage(changes: &Receiver<StageChange>, bench: &Bench, wanted: Stage) {
+    loop {
+        match changes.recv_timeout(LIMIT) {
+            Ok(change) if change.to == wanted => return,
+            Ok(_) => {}
+            Err(_) => panic!("never came to {wanted:?}: {:#?}", bench.phone.memory()),
+        }
+    }
 }
 
 #[test]
@@ -145,7 +152,7 @@ fn irecovery_leaves_recovery() {
     bench.phone.state().nvram.insert("auto-boot".into(), "false".into());
     let changes = bench.phone.watch();
     bench.run("irecovery", &["-n"], "");
-    await_stage(&changes, Stage::Normal);
+    await_stage(&changes, &bench, Stage::Normal);
     assert_eq!(bench.phone.state().nvram["auto-boot"], "true");
 }
 
@@ -155,15 +162,15 @@ fn walk(model: &str) {
     let changes = bench.phone.watch();
     let text = bench.run("irecovery", &["-f", &bench.file("junk", &[1; 3000])], "");
     assert!(text.is_empty() || text.contains('%'), "{text}");
-    await_stage(&changes, Stage::Dfu);
+    await_stage(&changes, &bench, Stage::Dfu);
     assert_eq!(bench.phone.remembered("boot.refused"), 1);
     bench.send("ibss", 300_000);
-    await_stage(&changes, Stage::Ibss);
+    await_stage(&changes, &bench, Stage::Ibss);
     bench.send("ibec", 700_001);
     if bench.run("irecovery", &["-m"], "").contains("Recovery") && bench.phone.stage() == Stage::Ibss {
         bench.run("irecovery", &["-c", "go"], "");
     }
-    await_stage(&changes, Stage::Ibec);
+    await_stage(&changes, &bench, Stage::Ibec);
     let text = bench.run("irecovery", &["-s"], "getenv build-version\n/exit\n");
     assert!(text.contains(if model == "iPhone4,1" { "iBoot-" } else { "iBoot-13822.40.1" }), "{text}");
     for (fourcc, bytes, command) in
@@ -172,7 +179,7 @@ fn walk(model: &str) {
         bench.send(fourcc, bytes);
         bench.run("irecovery", &["-c", command], "");
     }
-    await_stage(&changes, Stage::Restore);
+    await_stage(&changes, &bench, Stage::Restore);
     let sent: Vec<u64> = bench
         .phone
         .memory()
@@ -306,7 +313,7 @@ fn an_upload_that_is_cut_ends_the_client_and_the_next_one_works() {
     let changes = bench.phone.watch();
     bench.send("rdsk", 3_000_000);
     assert_eq!((bench.phone.remembered("usb.vanished"), bench.phone.remembered("iboot.upload")), (1, 0));
-    await_stage(&changes, Stage::Recovery);
+    await_stage(&changes, &bench, Stage::Recovery);
     bench.send("rdsk", 3_000_000);
     assert_eq!(bench.phone.remembered("iboot.upload"), 1);
 }

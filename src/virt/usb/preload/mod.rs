@@ -13,9 +13,10 @@
 //! - The node of a device that left stays, answering `ENODEV`: a client that opens it late must never
 //!   fall through to a real device of the same number.
 //!
-//! Limits: one uevent socket for each file number, so two clients that watch with the same file number
-//! share it and the older hears no more; `no_access` does not stop root; setuid and static programs are
-//! out of reach.
+//! - Each program gets a folder of its own (nodes are hard links): clients bind their event sockets under
+//!   the number of a file, and two that share a folder and a number would steal each other's events.
+//!
+//! Limits: `no_access` does not stop root; setuid and static programs are out of reach.
 
 #[cfg(test)]
 mod judges;
@@ -25,17 +26,19 @@ mod uevent;
 mod urb;
 
 use super::board::{Board, Change, Plugged};
+use super::model::lock;
 use crate::virt::phone::Phone;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use node::{Node, Target};
+use sysfs::Roots;
 
 /// A Unix socket's path ends at 107 bytes; what we put below the folder takes up to this many.
 const ROOT_CAP: usize = 75;
@@ -45,7 +48,7 @@ const BEAT: Duration = Duration::from_millis(100);
 /// A running emulation. Dropping it unplugs everything; clients that have a node open still get their
 /// answers (gone) until they close it or this process ends.
 pub struct Emulation {
-    root: PathBuf,
+    folder: Arc<Mutex<BusFolder>>,
     stop: Arc<AtomicBool>,
     worker: Option<std::thread::JoinHandle<()>>,
 }
@@ -64,25 +67,30 @@ impl Emulation {
         sysfs::skeleton(&root)?;
         let board = Board::new(&phones);
         let (present, changes) = board.watch();
-        let mut bus = BusFolder { root: root.clone(), nodes: HashMap::new(), events: 0, _board: board };
-        for plugged in &present {
+        let roots = Arc::new(Mutex::new(vec![root.clone()]));
+        let mut bus =
+            BusFolder { base: root, roots, nodes: HashMap::new(), plugged: Vec::new(), events: 0, _board: board };
+        for plugged in present {
             bus.arrived(plugged)?;
         }
+        let folder = Arc::new(Mutex::new(bus));
         let stop = Arc::new(AtomicBool::new(false));
-        let until = Arc::clone(&stop);
-        let worker = std::thread::spawn(move || bus.run(&changes, &until));
-        Ok(Emulation { root, stop, worker: Some(worker) })
+        let (until, shared) = (Arc::clone(&stop), Arc::clone(&folder));
+        let worker = std::thread::spawn(move || run(&shared, &changes, &until));
+        Ok(Emulation { folder, stop, worker: Some(worker) })
     }
 
-    /// What a program's environment needs, besides its own, to see this bus and nothing else. Without the
-    /// preload library (see [`preload_library`]) it would see the real one, so there is nothing then.
+    /// What one program's environment needs, besides its own, to see this bus and nothing else; ask again
+    /// for the next program. Without the preload library (see [`preload_library`]) a program would see the
+    /// real bus, so there is nothing then.
     pub fn environment(&self) -> Vec<(OsString, OsString)> {
         let Some(library) = preload_library() else { return Vec::new() };
-        vec![("LD_PRELOAD".into(), library.into()), ("UMOCKDEV_DIR".into(), self.root.clone().into())]
-    }
-
-    pub fn root(&self) -> &Path {
-        &self.root
+        let mut folder = lock(&self.folder);
+        let root = folder.client().unwrap_or_else(|err| {
+            tracing::warn!(%err, "no folder of its own for a client");
+            folder.base.clone()
+        });
+        vec![("LD_PRELOAD".into(), library.into()), ("UMOCKDEV_DIR".into(), root.into())]
     }
 }
 
@@ -112,58 +120,88 @@ pub fn preload_library() -> Option<PathBuf> {
     folders.iter().flat_map(|f| NAMES.map(|n| Path::new(f).join(n))).find(|p| p.is_file())
 }
 
-/// The folder as a bus: nodes by device number.
+fn run(folder: &Mutex<BusFolder>, changes: &Receiver<Change>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let done = match changes.recv_timeout(BEAT) {
+            Ok(Change::Arrived(plugged)) => lock(folder).arrived(plugged),
+            Ok(Change::Left(plugged)) => lock(folder).left(&plugged),
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        if let Err(err) = done {
+            tracing::warn!(%err, "emulated bus");
+        }
+    }
+    lock(folder).nodes.values().for_each(|node| node.close());
+}
+
+/// The folders as a bus: nodes by device number.
 struct BusFolder {
-    root: PathBuf,
+    base: PathBuf,
+    /// The base and every client's.
+    roots: Roots,
     nodes: HashMap<u8, Arc<Node>>,
+    plugged: Vec<Plugged>,
     events: u64,
     /// Ends its watch when dropped.
     _board: Arc<Board>,
 }
 
 impl BusFolder {
-    fn run(mut self, changes: &Receiver<Change>, stop: &AtomicBool) {
-        while !stop.load(Ordering::Relaxed) {
-            let done = match changes.recv_timeout(BEAT) {
-                Ok(Change::Arrived(plugged)) => self.arrived(&plugged),
-                Ok(Change::Left(plugged)) => self.left(&plugged),
-                Err(RecvTimeoutError::Timeout) => Ok(()),
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            if let Err(err) = done {
-                tracing::warn!(%err, "emulated bus");
-            }
+    /// A folder for one more client, as the bus is now.
+    fn client(&mut self) -> io::Result<PathBuf> {
+        let root = self.base.join(format!("c{}", lock(&self.roots).len()));
+        sysfs::skeleton(&root)?;
+        for number in self.nodes.keys() {
+            node::expose(&self.base, &root, *number)?;
         }
-        self.nodes.values().for_each(|node| node.close());
+        for plugged in &self.plugged {
+            sysfs::Entry::of(plugged).plug(&root, plugged)?;
+        }
+        lock(&self.roots).push(root.clone());
+        Ok(root)
     }
 
-    fn arrived(&mut self, plugged: &Plugged) -> io::Result<()> {
+    fn arrived(&mut self, plugged: Plugged) -> io::Result<()> {
         let number = plugged.address.device;
-        let generation = plugged.identity.generation;
-        let Some(descriptors) = plugged.model.descriptors(generation) else { return Ok(()) };
         if let Some(old) = self.nodes.remove(&number) {
             old.close();
         }
-        let entry = sysfs::Entry::of(plugged);
+        let entry = sysfs::Entry::of(&plugged);
         let target = Target {
             model: Arc::clone(&plugged.model),
-            generation,
-            configuration: entry.attribute(&self.root, "bConfigurationValue"),
+            generation: plugged.identity.generation,
+            configuration: entry.attribute("bConfigurationValue"),
+            roots: Arc::clone(&self.roots),
         };
-        let node = Node::make(&self.root, number, target, plugged.model.faults().no_access)?;
+        let node = Node::make(&self.base, number, target, plugged.model.faults().no_access)?;
         self.nodes.insert(number, node);
-        entry.plug(&self.root, plugged, &descriptors)?;
-        self.events += 1;
-        uevent::send(&self.root, "add", &entry, self.events)
+        let roots = lock(&self.roots).clone();
+        for root in &roots {
+            if *root != self.base {
+                node::expose(&self.base, root, number)?;
+            }
+            entry.plug(root, &plugged)?;
+        }
+        self.plugged.push(plugged);
+        self.tell(&roots, "add", &entry)
     }
 
     fn left(&mut self, plugged: &Plugged) -> io::Result<()> {
         if let Some(node) = self.nodes.get(&plugged.address.device) {
             node.unplug();
         }
+        self.plugged.retain(|p| p.address != plugged.address);
         let entry = sysfs::Entry::of(plugged);
-        entry.unplug(&self.root)?;
+        let roots = lock(&self.roots).clone();
+        for root in &roots {
+            entry.unplug(root)?;
+        }
+        self.tell(&roots, "remove", &entry)
+    }
+
+    fn tell(&mut self, roots: &[PathBuf], action: &str, entry: &sysfs::Entry) -> io::Result<()> {
         self.events += 1;
-        uevent::send(&self.root, "remove", &entry, self.events)
+        roots.iter().try_for_each(|root| uevent::send(root, action, entry, self.events))
     }
 }

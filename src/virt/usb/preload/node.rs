@@ -5,7 +5,7 @@
 //! `{3, result, errno}` lets the call return.
 
 use super::super::model::{Model, Reply, lock};
-use super::sysfs;
+use super::sysfs::{self, Roots};
 use super::urb::*;
 use crate::usb::Setup;
 use rustix::fs::{CWD, FileType, Mode};
@@ -32,8 +32,9 @@ const HIGH_SPEED: i64 = 3;
 pub struct Target {
     pub model: Arc<Model>,
     pub generation: u32,
-    /// The attribute that libusb reads the configuration from.
+    /// The attribute that libusb reads the configuration from, below each root.
     pub configuration: PathBuf,
+    pub roots: Roots,
 }
 
 /// FIFO that is full while nothing can be reaped.
@@ -130,6 +131,19 @@ impl Node {
     fn regate(&self) {
         self.gate.set(|| lock(&self.files).values().any(|q| lock(q).reapable()));
     }
+}
+
+/// Shows the node of the base folder in a client's: the same FIFO, the same socket.
+pub fn expose(base: &Path, root: &Path, number: u8) -> io::Result<()> {
+    for folder in ["dev/bus/usb/001", "ioctl/dev/bus/usb/001"] {
+        let name = Path::new(folder).join(format!("{number:03}"));
+        let to = root.join(&name);
+        match fs::remove_file(&to) {
+            Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(err),
+            _ => fs::hard_link(base.join(&name), to)?,
+        }
+    }
+    sysfs::node_number(root, number)
 }
 
 fn accept(listener: &UnixListener, node: &Weak<Node>) {
@@ -277,15 +291,16 @@ impl OpenFile {
     }
 
     fn set_configuration(&self, value: u32) -> Outcome {
-        let Target { model, generation, configuration } = &self.node.target;
+        let Target { model, generation, configuration, roots } = &self.node.target;
         if model.faults().busy || !lock(&self.node.claims).is_empty() {
             return Err(EBUSY);
         }
         // -1 unconfigures.
         let value = u8::try_from(value).unwrap_or(0);
         done(&model.set_configuration(*generation, value), EINVAL)?;
-        sysfs::rewrite(configuration, value).map_err(|_| ENODEV)?;
-        Ok(0)
+        let roots = lock(roots).clone();
+        let written = roots.iter().try_for_each(|root| sysfs::rewrite(&root.join(configuration), value));
+        written.map(|()| 0).map_err(|_| ENODEV)
     }
 
     fn reap(&mut self, argument: u64) -> io::Result<Outcome> {

@@ -8,13 +8,14 @@
 //! that no client reads half of one.
 
 use super::super::board::Plugged;
-use super::super::descriptors::{self, Set};
+use super::super::descriptors;
 use super::super::identity;
 use crate::facts::modes::APPLE;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 const CONTROLLER: &str = "sys/devices/pci0000:00/0000:00:14.0";
 const HUB: &str = "sys/devices/pci0000:00/0000:00:14.0/usb1";
@@ -31,6 +32,9 @@ pub fn skeleton(root: &Path) -> io::Result<()> {
     fs::write(root.join(CONTROLLER).join("uevent"), "DRIVER=xhci_hcd\nPCI_CLASS=C0330\nPCI_SLOT_NAME=0000:00:14.0\n")?;
     symlink("../../../bus/pci", root.join(CONTROLLER).join("subsystem"))
 }
+
+/// The folders that programs see, the first of which holds FIFOs and sockets.
+pub type Roots = Arc<Mutex<Vec<PathBuf>>>;
 
 /// One device's place in the tree.
 pub struct Entry {
@@ -62,8 +66,9 @@ impl Entry {
         root.join("sys").join(self.devpath().trim_start_matches('/'))
     }
 
-    pub fn attribute(&self, root: &Path, name: &str) -> PathBuf {
-        self.folder(root).join(name)
+    /// Where an attribute is, below any root.
+    pub fn attribute(&self, name: &str) -> PathBuf {
+        Path::new("sys").join(self.devpath().trim_start_matches('/')).join(name)
     }
 
     pub fn minor(&self) -> u32 {
@@ -85,14 +90,17 @@ impl Entry {
         ]
     }
 
-    pub fn plug(&self, root: &Path, plugged: &Plugged, set: &Set) -> io::Result<()> {
+    pub fn plug(&self, root: &Path, plugged: &Plugged) -> io::Result<()> {
+        let set = descriptors::of(self.product);
+        let now = plugged.model.identity().filter(|now| now.generation == plugged.identity.generation);
+        let configuration = now.map_or(plugged.identity.configuration, |now| now.configuration);
         let mut descriptors = set.device.to_vec();
         set.configurations.iter().for_each(|c| descriptors.extend_from_slice(c));
         let interfaces = set.configurations.first().and_then(|c| c.get(4)).copied().unwrap_or(0);
         let port = self.name.rsplit('-').next().unwrap_or("1").to_owned();
         let name = identity::plain_string(plugged.model.phone(), self.product, set.device[15]).unwrap_or_default();
         let more = [
-            ("bConfigurationValue", plugged.identity.configuration.to_string()),
+            ("bConfigurationValue", configuration.to_string()),
             ("bNumConfigurations", set.configurations.len().to_string()),
             ("bNumInterfaces", format!("{interfaces:2}")),
             ("bDeviceClass", "00".into()),
