@@ -72,9 +72,16 @@ impl Bench {
         for phone in &phones {
             keep_booted(phone, &records);
         }
+        // What a bench that was killed left behind.
+        let emulated = folder.join("emulated");
+        let _ = std::fs::remove_file(folder.join("usb.sock"));
+        let _ = std::fs::remove_dir_all(&emulated);
         let remote = remote::serve(&folder.join("usb.sock"), phones.clone())?;
         let emulation = match preload::preload_library() {
-            Some(_) => Some(Emulation::start(&folder.join("emulated"), phones.clone())?),
+            Some(_) => {
+                std::fs::create_dir_all(&emulated)?;
+                Some(Emulation::start(&emulated, phones.clone())?)
+            }
             None => None,
         };
         Ok(Bench { folder: folder.to_owned(), phones, apple, firmware, emulation, _muxd: muxd, _remote: remote })

@@ -197,29 +197,34 @@ impl Phone {
 
     /// Changes the stage now: links are cut and ports closed whenever it really changes.
     pub fn enter(&self, to: Stage) {
-        let from = {
+        self.enter_counted(to);
+    }
+
+    /// As [`Phone::enter`]; gives the number of this change, so that a later one can be told.
+    fn enter_counted(&self, to: Stage) -> u64 {
+        let (from, epoch) = {
             let mut state = self.state();
             state.epoch += 1;
             let from = std::mem::replace(&mut state.stage, to);
             if from != to && to != Stage::Away {
                 state.enumerations += 1;
             }
-            from
+            (from, state.epoch)
         };
         if from == to {
-            return;
+            return epoch;
         }
         self.remember("stage", serde_json::json!({ "from": from, "to": to }));
         self.cut_links();
         lock(&self.ports).clear();
         lock(&self.watchers).retain(|w| w.send(StageChange { from, to }).is_ok());
+        epoch
     }
 
     /// Leaves the bus now and comes back as `to` after `away` of a real phone's time, unless something
     /// else (a button, an unplug) came in between.
     pub fn reenumerate(self: &Arc<Self>, to: Stage, away: Duration) {
-        self.enter(Stage::Away);
-        let epoch = self.state().epoch;
+        let epoch = self.enter_counted(Stage::Away);
         let phone = Arc::clone(self);
         let wait = self.scaled(away);
         std::thread::spawn(move || {
