@@ -8,7 +8,7 @@ use super::cancel::{self, Leaving};
 use super::show::Show;
 use crate::device::{self, Device, Eyes, look};
 use crate::disk::Folders;
-use crate::event::Teller;
+use crate::event::{Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::mux::{Mux, MuxAddress};
 use crate::net::{Endpoints, Http, Limits};
@@ -88,11 +88,12 @@ impl Context {
     pub async fn device(&self, eyes: &Eyes) -> Result<Device, Fault> {
         let seen = look(eyes).await;
         let chosen = device::choose(&seen.devices, self.common.device.as_deref());
-        match (chosen, seen.devices.is_empty(), seen.mux.or(seen.usb)) {
+        let chosen = match (chosen, seen.devices.is_empty(), seen.mux.or(seen.usb)) {
             // With nothing seen at all, a deaf host is the better explanation.
             (Err(_), true, Some(deaf)) => Err(deaf),
             (chosen, ..) => chosen,
-        }
+        };
+        chosen.map_err(|fault| fault.during(Step::Find))
     }
 
     pub fn folders(&self) -> Result<Folders, Fault> {

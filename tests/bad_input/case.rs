@@ -205,7 +205,8 @@ impl Case {
     /// A job that broke off says so in its journal, and is not over.
     fn judge_journal(&self, rig: &Rig, ran: &Ran) {
         let journal = rig.journal();
-        if journal.is_empty() || self.exit == 0 {
+        let about_jobs = matches!(self.code, Some(Code::JournalDamaged | Code::NoJob));
+        if journal.is_empty() || self.exit == 0 || about_jobs {
             return;
         }
         let Some(last) = journal.last() else { return };
