@@ -112,7 +112,8 @@ impl Context {
             url("HERSTEL_APPLEDB_URL", "appledb").as_deref(),
             url("HERSTEL_IPSWME_URL", "ipswme").as_deref(),
             url("HERSTEL_TSS_URL", "tss").as_deref(),
-        )
+        )?
+        .with_keys(url("HERSTEL_AEA_URL", "keys").as_deref())
     }
 
     pub fn http(&self) -> Result<(Http, Endpoints), Fault> {

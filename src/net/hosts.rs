@@ -24,6 +24,8 @@ pub struct Endpoints {
     pub ipswme: Url,
     /// TSS, a whole URL with `action=2`.
     pub tss: Url,
+    /// Where the keys of encrypted images are asked instead of Apple's own hosts; a root, for the bench.
+    pub keys: Option<Url>,
 }
 
 pub const CATALOGUE: &str =
@@ -62,7 +64,17 @@ impl Endpoints {
             appledb: root(appledb, APPLEDB)?,
             ipswme: root(ipswme, IPSWME)?,
             tss: url(tss, TSS)?,
+            keys: None,
         })
+    }
+
+    /// The same with image keys from `root`; none leaves Apple's own hosts.
+    pub fn with_keys(mut self, root: Option<&str>) -> Result<Endpoints, Fault> {
+        if let Some(text) = root {
+            let url = Url::parse(text).map_err(|e| Fault::new(Code::Usage, format!("{text:?} is not a URL: {e}")))?;
+            self.keys = Some(url);
+        }
+        Ok(self)
     }
 
     /// Is some catalogue on this machine? Then its files may be too.
@@ -88,11 +100,12 @@ const RELAYED: [&str; 5] = [
 #[derive(Clone, Debug)]
 pub struct Hosts {
     loopback: bool,
+    keys: Option<Url>,
 }
 
 impl Hosts {
     pub fn new(endpoints: &Endpoints) -> Hosts {
-        Hosts { loopback: endpoints.bench() }
+        Hosts { loopback: endpoints.bench(), keys: endpoints.keys.clone() }
     }
 
     /// The URL of a firmware file, brought to https; [`Code::HostNotAllowed`] when it is not Apple's.
@@ -102,7 +115,16 @@ impl Hosts {
 
     /// A URL that a device asked for; as [`Hosts::firmware`].
     pub fn relayed(&self, url: &Url) -> Result<Url, Fault> {
-        self.check(url, &RELAYED)
+        let checked = self.check(url, &RELAYED)?;
+        match &self.keys {
+            Some(keys) if !is_loopback(&checked) => {
+                let mut moved = keys.clone();
+                moved.set_path(checked.path());
+                moved.set_query(checked.query());
+                Ok(moved)
+            }
+            _ => Ok(checked),
+        }
     }
 
     /// May an answer from `from` send us to `to`?

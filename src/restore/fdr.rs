@@ -43,6 +43,9 @@ async fn control(mux: &Mux, device: u32, allowed: Allowed, ended: &CancellationT
     loop {
         match link.read_u16_le().await.map_err(|e| Fault::link(&e))? {
             wire::SYNC => {
+                // The port follows; older systems name it only here.
+                let told = link.read_u16_le().await.map_err(|e| Fault::link(&e))?;
+                let port = if told == 0 { port } else { told };
                 let (mux, ended) = (mux.clone(), ended.clone());
                 channels.spawn(async move {
                     tokio::select! {
@@ -79,9 +82,7 @@ async fn channel(mux: &Mux, device: u32, port: u16, allowed: Allowed) -> Result<
 
 async fn answer(link: &mut BoxDuplex) -> Result<(), Fault> {
     if read_plist(link).await? == Message::Ping {
-        let mut bytes = wire::PLIST.to_le_bytes().to_vec();
-        bytes.extend(wire::frame(&Message::Pong.build()));
-        send(link, &bytes).await?;
+        send(link, &wire::frame(&Message::Pong.build())).await?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub struct Bench {
     pub phones: Vec<Arc<Phone>>,
     pub apple: Apple,
     pub firmware: Vec<BuiltIpsw>,
-    emulation: Option<Emulation>,
+    emulation: Option<Arc<Emulation>>,
     _muxd: Muxd,
     _remote: RemoteServer,
 }
@@ -63,6 +63,7 @@ impl Bench {
             ("appledb", apple.appledb_url()),
             ("ipswme", apple.ipswme_url()),
             ("tss", apple.tss_url()),
+            ("keys", apple.aea_url()),
         ];
         for (name, url) in addresses {
             std::fs::write(folder.join("apple").join(name), url)?;
@@ -80,7 +81,7 @@ impl Bench {
         let emulation = match preload::preload_library() {
             Some(_) => {
                 std::fs::create_dir_all(&emulated)?;
-                Some(Emulation::start(&emulated, phones.clone())?)
+                Some(Arc::new(Emulation::start(&emulated, phones.clone())?))
             }
             None => None,
         };
@@ -90,6 +91,10 @@ impl Bench {
     /// Is the USB side offered to any libusb program?
     pub fn is_emulated(&self) -> bool {
         self.emulation.is_some()
+    }
+
+    pub fn emulation(&self) -> Option<Arc<Emulation>> {
+        self.emulation.clone()
     }
 
     /// What a program needs to see this bench and nothing else. With `emulated` (and the preload library
@@ -113,6 +118,7 @@ pub fn environment(folder: &Path) -> Vec<(OsString, OsString)> {
         ("HERSTEL_APPLEDB_URL", "appledb"),
         ("HERSTEL_IPSWME_URL", "ipswme"),
         ("HERSTEL_TSS_URL", "tss"),
+        ("HERSTEL_AEA_URL", "keys"),
     ] {
         if let Ok(url) = std::fs::read_to_string(folder.join("apple").join(name)) {
             list.push((key.into(), url.trim().into()));

@@ -7,6 +7,7 @@ use super::keys;
 use super::phone::{Phone, Stage};
 use super::spec::{PasscodeSpec, TrustSpec};
 use super::usb::buttons;
+use super::usb::preload::Emulation;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -24,6 +25,8 @@ const LINE_CAP: u64 = 1 << 20;
 pub enum Order {
     Status,
     Down,
+    /// Variables for one more program inside the emulated bus: `[[name, value], ...]`.
+    Environment,
     Memory {
         phone: usize,
     },
@@ -47,19 +50,29 @@ pub enum Order {
 }
 
 /// Serves orders until the process ends; `down` is told through the channel.
-pub fn serve(socket: &Path, phones: Vec<Arc<Phone>>, down: Sender<()>) -> io::Result<()> {
+pub fn serve(
+    socket: &Path,
+    phones: Vec<Arc<Phone>>,
+    emulation: Option<Arc<Emulation>>,
+    down: Sender<()>,
+) -> io::Result<()> {
     let _ = std::fs::remove_file(socket);
     let listener = UnixListener::bind(socket)?;
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let (phones, down) = (phones.clone(), down.clone());
-            std::thread::spawn(move || drop(talk(stream, &phones, &down)));
+            let (phones, emulation, down) = (phones.clone(), emulation.clone(), down.clone());
+            std::thread::spawn(move || drop(talk(stream, &phones, emulation.as_deref(), &down)));
         }
     });
     Ok(())
 }
 
-fn talk(stream: UnixStream, phones: &[Arc<Phone>], down: &Sender<()>) -> io::Result<()> {
+fn talk(
+    stream: UnixStream,
+    phones: &[Arc<Phone>],
+    emulation: Option<&Emulation>,
+    down: &Sender<()>,
+) -> io::Result<()> {
     let mut out = stream.try_clone()?;
     let mut lines = BufReader::new(stream.take(LINE_CAP));
     let mut line = String::new();
@@ -69,6 +82,17 @@ fn talk(stream: UnixStream, phones: &[Arc<Phone>], down: &Sender<()>) -> io::Res
                 let _ = down.send(());
                 json!({ "ok": true })
             }
+            Ok(Order::Environment) => match emulation {
+                Some(emulation) => {
+                    let list: Vec<(String, String)> = emulation
+                        .environment()
+                        .into_iter()
+                        .map(|(k, v)| (k.to_string_lossy().into_owned(), v.to_string_lossy().into_owned()))
+                        .collect();
+                    json!({ "environment": list })
+                }
+                None => json!({ "error": "umockdev's preload library is not installed (Debian: umockdev)" }),
+            },
             Ok(order) => obey(&order, phones).unwrap_or_else(|e| json!({ "error": e })),
             Err(err) => json!({ "error": err.to_string() }),
         };
@@ -82,7 +106,7 @@ fn obey(order: &Order, phones: &[Arc<Phone>]) -> Result<Value, String> {
     let at = |place: usize| phones.get(place).ok_or_else(|| format!("no phone at place {place}"));
     Ok(match order {
         Order::Status => json!({ "phones": phones.iter().map(|p| status(p)).collect::<Vec<_>>() }),
-        Order::Down => json!({ "ok": true }),
+        Order::Down | Order::Environment => json!({ "ok": true }),
         Order::Memory { phone } => json!({ "memory": at(*phone)?.memory() }),
         Order::Press { phone, script } => {
             let phone = at(*phone)?;

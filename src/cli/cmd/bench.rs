@@ -11,7 +11,6 @@ use crate::say::{self, Lang, Text};
 use crate::virt::bench::{Bench, BenchError, environment};
 use crate::virt::control::{self, Order};
 use crate::virt::spec::{BenchSpec, PhoneSpec};
-use crate::virt::usb::preload;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -122,7 +121,7 @@ async fn up(folder: &Path, models: Vec<String>, spec: Option<PathBuf>, image: u6
     let started = tokio::task::spawn_blocking(move || Bench::start(&place, bench_spec, image << 20));
     let bench = started.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
     let (sender, down) = std::sync::mpsc::channel();
-    control::serve(&folder.join("control.sock"), bench.phones.clone(), sender)
+    control::serve(&folder.join("control.sock"), bench.phones.clone(), bench.emulation(), sender)
         .map_err(|e| Fault::new(Code::BenchUnavailable, e.to_string()))?;
     if json {
         let phones: Vec<_> = bench.phones.iter().map(|p| json!({ "ecid": p.ecid, "udid": p.udid })).collect();
@@ -153,20 +152,15 @@ async fn up(folder: &Path, models: Vec<String>, spec: Option<PathBuf>, image: u6
 
 /// Becomes the program, inside the bench's bus.
 fn run_inside(folder: &Path, program: &[String]) -> Done {
-    let emulated = folder.join("emulated");
-    let library = preload::preload_library();
-    let library = library.ok_or_else(|| {
-        Fault::new(Code::BenchUnavailable, "umockdev's preload library is not installed (Debian: umockdev)")
-    })?;
-    if !emulated.is_dir() {
-        return Err(Fault::new(Code::BenchUnavailable, format!("{} is not there", emulated.display())));
-    }
+    let answer = ask(&folder.join("control.sock"), &Order::Environment)?;
+    let emulated = answer.get("environment").cloned().unwrap_or_default();
+    let emulated: Vec<(String, String)> =
+        serde_json::from_value(emulated).map_err(|e| Fault::new(Code::BenchUnavailable, e.to_string()))?;
     let Some((name, arguments)) = program.split_first() else {
         return Err(Fault::new(Code::Usage, "no program"));
     };
     let mut variables: Vec<(OsString, OsString)> = environment(folder);
-    variables.push(("LD_PRELOAD".into(), library.into()));
-    variables.push(("UMOCKDEV_DIR".into(), emulated.into()));
+    variables.extend(emulated.into_iter().map(|(k, v)| (k.into(), v.into())));
     let err = std::process::Command::new(name).args(arguments).envs(variables).exec();
     Err(Fault::new(Code::Usage, format!("{name}: {err}")))
 }

@@ -80,7 +80,7 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Dictionary, Refusal> {
             continue;
         }
         // Some clients set @BBTicket with every request: a modem is only meant when it is named.
-        if name == "BBTicket" && !request.contains_key("BbSNUM") {
+        if name == "BBTicket" && !request.contains_key("BbSNUM") && !request.contains_key("BasebandFirmware") {
             continue;
         }
         tickets.insert(name.to_owned(), Value::Data(other_ticket(shared, &request, name)));
