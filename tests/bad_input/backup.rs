@@ -96,10 +96,14 @@ pub fn cases() -> Vec<Case> {
         breaks("backup: the link is cut inside a file", "backup.cut_at_byte = 100000", Code::LinkLost),
         breaks("backup: the link is cut before the first file", "mux.service_cut_after_bytes = 3000", Code::LinkLost),
         breaks("backup: usbmuxd dies", "mux.mux_vanish_after_connects = 5", Code::MuxUnreachable),
-        breaks("backup: noise instead of a file name", "backup.garbage_at_file = 7", Code::LinkGarbage),
+        breaks("backup: noise instead of a file name", "backup.garbage_at_file = 7", Code::LinkAbsurd),
         breaks("backup: a frame of 4 GiB", "backup.absurd_frame_length = 4294967295", Code::LinkAbsurd),
         breaks("backup: a message of 2 GiB", "backup.absurd_message_length = 2147483647", Code::LinkAbsurd),
-        breaks("backup: DeviceLink 9999", "backup.dl_version = 9999", Code::BackupRefused),
+        case("backup: DeviceLink 9999 goes on as the one that is known")
+            .phone("faults.backup.dl_version = 9999")
+            .run("backup")
+            .vault_may_grow()
+            .after(|rig, _| drop(rig.good(&["--json", "backups", "verify", "--deep"]))),
         breaks(
             "backup: the phone wants more room than there is",
             "backup.free_space_claim = 9000000000000000000",
@@ -222,8 +226,13 @@ pub fn put_back_cases() -> Vec<Case> {
         back("put back: the link is cut where a file begins", "faults.backup.cut_at_file = 9", Code::LinkLost),
         back(
             "put back: the phone wants a file that is not in the backup",
-            "faults.backup.restore_missing_path = 'no/such/file'",
+            "faults.backup.restore_missing_path = '00008110-00126D0E81100001/00/00'",
             Code::BackupDamaged,
+        ),
+        back(
+            "put back: the phone wants a file from outside the backup",
+            "faults.backup.restore_missing_path = '../../../../etc/passwd'",
+            Code::BackupHostile,
         ),
         back("put back: the phone runs an older system", "version = '15.8.7'\nbuild = '19H411'", Code::BackupNewer),
         back(

@@ -48,7 +48,7 @@ pub fn cases() -> Vec<Case> {
             .after(never_left_normal_mode)
             .after(can_be_resumed),
         case("recover: the older backup is untouched, too")
-            .phone("faults.backup.dl_version = 9999")
+            .phone("faults.backup.final_error = { code = 13, text = 'x' }")
             .before(with_generation)
             .run(RECOVER)
             .fails(1, Code::BackupRefused, "backup")
@@ -83,7 +83,7 @@ pub fn cases() -> Vec<Case> {
             .after(has_its_backup)
             .after(can_be_resumed),
         case("recover: the backup cannot be put back; it stays")
-            .phone("faults.backup.restore_missing_path = 'no/such/file'")
+            .phone("faults.backup.restore_missing_path = '00008110-00126D0E81100001/00/00'")
             .run(RECOVER)
             .vault_may_grow()
             .data_may_go()

@@ -182,12 +182,16 @@ async fn verify_one(context: &Context, generation: &Generation, deep: bool) -> D
     let verdict = verdict.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
     tell.tell(Event::StepDone { step: Step::VerifyBackup, what: String::new() });
     for finding in &verdict.findings {
-        let sign = if finding.is_damage() { "!!" } else { "--" };
-        print_out(&format!("{sign} {finding:?}"));
+        let (damage, what) = (finding.is_damage(), format!("{finding:?}"));
+        if context.common.json {
+            print_line(&json!({ "schema": 1, "event": "finding", "damage": damage, "what": what }));
+        } else {
+            print_out(&format!("{} {what}", if damage { "!!" } else { "--" }));
+        }
     }
-    if !verdict.is_sound() {
-        let count = verdict.damage().count();
-        return Err(Fault::new(Code::BackupDamaged, format!("{count} findings")).during(Step::VerifyBackup));
+    if let Some(first) = verdict.damage().next() {
+        let detail = format!("{} findings, the first: {first:?}", verdict.damage().count());
+        return Err(Fault::new(Code::BackupDamaged, detail).during(Step::VerifyBackup));
     }
     let place = generation.path.display().to_string();
     let done = Text::BackupDone { files: verdict.files, size: size(verdict.bytes), place };
