@@ -5,9 +5,9 @@
 //! one clear fault, the right exit code, no panic, no hang, nothing lost (`bad_input/case.rs` says it in
 //! full). What an input of one kind can do to a verb is a part of its own; the parts share the few turns.
 
-mod bench;
 #[path = "bad_input/backup.rs"]
 mod backup;
+mod bench;
 #[path = "bad_input/case.rs"]
 mod case;
 #[path = "bad_input/firmware.rs"]

@@ -5,8 +5,8 @@
 use super::guard::{Framing, Guarded, of_link};
 use super::{BoxDuplex, LABEL, Session};
 use crate::fault::{Code, Fault};
-use idevice::afc::opcode::{AfcFopenMode, AfcLockOp};
-use idevice::afc::{AfcClient, file::OwnedFileDescriptor};
+use idevice::afc::AfcClient;
+use idevice::afc::opcode::{AfcFopenMode, AfcLockOp, AfcOpcode};
 use idevice::installation_proxy::InstallationProxyClient;
 use idevice::notification_proxy::NotificationProxyClient;
 use idevice::springboardservices::SpringBoardServicesClient;
@@ -71,26 +71,66 @@ impl Notices {
     }
 }
 
+/// One open file on AFC. The crate's own handles print and panic when they are dropped after the link broke
+/// off, so operations are sent by their codes; the device closes what a lost link left open.
+struct AfcFile {
+    afc: AfcClient,
+    handle: Vec<u8>,
+}
+
+impl AfcFile {
+    async fn open(mut afc: AfcClient, path: &str, mode: AfcFopenMode) -> Result<Self, Fault> {
+        let mut header = (mode as u64).to_le_bytes().to_vec();
+        header.extend_from_slice(path.as_bytes());
+        header.push(0);
+        let answer = bounded("AFC open", afc.send_op(AfcOpcode::FileOpen, header, Vec::new())).await?;
+        let handle = answer.header_payload.get(..8).map(<[u8]>::to_vec);
+        let handle = handle.ok_or_else(|| Fault::new(Code::LinkGarbage, "AFC open without a handle"))?;
+        Ok(AfcFile { afc, handle })
+    }
+
+    async fn lock(&mut self, how: AfcLockOp) -> Result<(), Fault> {
+        let mut header = self.handle.clone();
+        header.extend_from_slice(&(how as u64).to_le_bytes());
+        bounded("AFC lock", self.afc.send_op(AfcOpcode::FileLock, header, Vec::new())).await.map(drop)
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        for piece in bytes.chunks(64 << 10) {
+            let work = self.afc.send_op(AfcOpcode::Write, self.handle.clone(), piece.to_vec());
+            bounded("AFC write", work).await?;
+        }
+        Ok(())
+    }
+
+    async fn close(mut self) -> Result<(), Fault> {
+        let work = self.afc.send_op(AfcOpcode::FileClose, self.handle.clone(), Vec::new());
+        bounded("AFC close", work).await.map(drop)
+    }
+}
+
 /// The sync lock on AFC: while it is held, no other host syncs and the device does not change its media.
-pub struct SyncLock(OwnedFileDescriptor);
+pub struct SyncLock(AfcFile);
 
 impl SyncLock {
     /// Takes the lock: tries for 10 s while another program holds it.
     pub async fn take(session: &mut Session) -> Result<Self, Fault> {
         post_notice(session, "com.apple.itunes-mobdev.syncWillStart").await?;
         let stream = session.service("com.apple.afc", true).await.map_err(Fault::from)?;
-        let afc = AfcClient::new(afc_device(stream));
-        let mut file = bounded("AFC open", afc.open_owned(LOCK_FILE, AfcFopenMode::Rw)).await?;
+        let mut file = AfcFile::open(AfcClient::new(afc_device(stream)), LOCK_FILE, AfcFopenMode::Rw).await?;
         post_notice(session, "com.apple.itunes-mobdev.syncLockRequest").await?;
         let mut tries = 0;
         loop {
-            match bounded("AFC lock", file.lock(AfcLockOp::ExclusiveLock)).await {
+            match file.lock(AfcLockOp::ExclusiveLock).await {
                 Ok(()) => break,
-                Err(_) if tries < LOCK_TRIES => {
+                Err(refused) if refused.code == Code::ServiceRefused && tries < LOCK_TRIES => {
                     tries += 1;
                     tokio::time::sleep(LOCK_PAUSE).await;
                 }
-                Err(err) => return Err(Fault::new(Code::Locked, format!("the sync lock: {}", err.detail))),
+                Err(refused) if refused.code == Code::ServiceRefused => {
+                    return Err(Fault::new(Code::Locked, format!("the sync lock: {}", refused.detail)));
+                }
+                Err(lost) => return Err(lost),
             }
         }
         post_notice(session, "com.apple.itunes-mobdev.syncDidStart").await?;
@@ -100,8 +140,8 @@ impl SyncLock {
     /// Gives the lock back and says so.
     pub async fn release(self, session: &mut Session) -> Result<(), Fault> {
         let SyncLock(mut file) = self;
-        bounded("AFC unlock", file.lock(AfcLockOp::Unlock)).await?;
-        bounded("AFC close", file.close()).await?;
+        file.lock(AfcLockOp::Unlock).await?;
+        file.close().await?;
         post_notice(session, "com.apple.itunes-mobdev.syncDidFinish").await
     }
 }
@@ -147,7 +187,7 @@ pub async fn put_restore_applications(session: &mut Session, plist: &[u8]) -> Re
     // It may exist already.
     let _ = bounded("AFC folder", afc.mk_dir(FOLDER)).await;
     let path = format!("{FOLDER}/RestoreApplications.plist");
-    let mut file = bounded("AFC open", afc.open(path, AfcFopenMode::WrOnly)).await?;
-    bounded("AFC write", file.write_entire(plist)).await?;
-    bounded("AFC close", file.close()).await
+    let mut file = AfcFile::open(afc, &path, AfcFopenMode::WrOnly).await?;
+    file.write(plist).await?;
+    file.close().await
 }

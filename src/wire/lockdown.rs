@@ -195,6 +195,7 @@ impl Frames {
     }
 
     /// The next whole message. An absurd length is an error at once, before its bytes are awaited.
+    #[allow(clippy::should_implement_trait, reason = "fallible, and more bytes may come after none")]
     pub fn next(&mut self) -> Result<Option<Value>, WireError> {
         let Some(length) = self.length() else { return Ok(None) };
         if length > CAP {
@@ -207,7 +208,7 @@ impl Frames {
         value.map(Some)
     }
 
-    /// In the middle of a message?
+    /// Between two messages?
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }

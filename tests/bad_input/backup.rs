@@ -48,7 +48,8 @@ fn nothing_outside(rig: &Rig, ran: &Ran) {
     for name in BYSTANDERS {
         assert_eq!(fs::read_to_string(rig.path(name)).unwrap_or_default(), "mine", "{name} was touched\n{ran}");
     }
-    let escaped: Vec<_> = files(&rig.path("")).into_iter().filter(|(p, _)| p.to_string_lossy().contains("escaped")).collect();
+    let escaped: Vec<_> =
+        files(&rig.path("")).into_iter().filter(|(p, _)| p.to_string_lossy().contains("escaped")).collect();
     assert!(escaped.is_empty() && !Path::new("/tmp/escaped").exists(), "{escaped:?}\n{ran}");
 }
 
@@ -57,8 +58,7 @@ fn on_a_small_disk(rig: &Rig, args: &[String]) -> std::process::Command {
     let vault = rig.path("small");
     fs::create_dir_all(&vault).unwrap();
     let script = "mount -t tmpfs -o size=3m none \"$1\" || exit 99; shift; exec \"$@\"";
-    let mut all: Vec<String> =
-        ["-rm", "sh", "-c", script, "sh"].into_iter().map(str::to_owned).collect();
+    let mut all: Vec<String> = ["-rm", "sh", "-c", script, "sh"].into_iter().map(str::to_owned).collect();
     all.push(vault.display().to_string());
     all.push(env!("CARGO_BIN_EXE_herstel").to_owned());
     all.extend(args.iter().cloned());
@@ -67,7 +67,10 @@ fn on_a_small_disk(rig: &Rig, args: &[String]) -> std::process::Command {
 
 /// Containers may forbid namespaces of one's own; the disk cannot be made small there.
 pub fn namespaces() -> bool {
-    std::process::Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]).output().is_ok_and(|o| o.status.success())
+    std::process::Command::new("unshare")
+        .args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"])
+        .output()
+        .is_ok_and(|o| o.status.success())
 }
 
 /// A fault of the link or of the phone in the middle of a full backup beside an older generation.
@@ -109,9 +112,16 @@ pub fn cases() -> Vec<Case> {
             "backup.free_space_claim = 9000000000000000000",
             Code::DiskFull,
         ),
+        breaks("backup: the phone falls silent where a file begins", "backup.silent_at_file = 7", Code::LinkSilent)
+            .waits_shortened(60),
+        breaks("backup: services never say a word", "mux.service_silent = true", Code::LinkSilent).waits(),
         breaks("backup: no passcode", "backup.final_error = { code = 208, text = 'nobody' }", Code::BackupPasscode),
         breaks("backup: the phone gives up", "backup.final_error = { code = 13, text = 'x' }", Code::BackupRefused),
-        breaks("backup: the service is not offered", "mux.start_service_error = 'InvalidService'", Code::ServiceRefused),
+        breaks(
+            "backup: the service is not offered",
+            "mux.start_service_error = 'InvalidService'",
+            Code::ServiceRefused,
+        ),
         case("backup: never trusted").phone("trust = 'untrusted'").run("backup").fails(4, Code::NotTrusted, "backup"),
         case("backup: trusted no longer").phone("trust = 'stale'").run("backup").fails(4, Code::PairingStale, "backup"),
         case("backup: TLS breaks").phone("faults.mux.tls_refused = true").run("backup").fails(
@@ -158,12 +168,11 @@ pub fn cases() -> Vec<Case> {
         hostile("backup: copies a file from outside", "copy", "../../kept"),
     ];
     if namespaces() {
-        all.push(
-            case("backup: a disk of 3 MB")
-                .around(on_a_small_disk)
-                .run("backup --vault {dir}/small")
-                .fails(6, Code::DiskFull, "backup"),
-        );
+        all.push(case("backup: a disk of 3 MB").around(on_a_small_disk).run("backup --vault {dir}/small").fails(
+            6,
+            Code::DiskFull,
+            "backup",
+        ));
     } else {
         println!("skipped: no mount namespaces here, so no small disk");
     }
@@ -235,11 +244,9 @@ pub fn put_back_cases() -> Vec<Case> {
             Code::BackupHostile,
         ),
         back("put back: the phone runs an older system", "version = '15.8.7'\nbuild = '19H411'", Code::BackupNewer),
-        back(
-            "put back: absurd length",
-            "faults.backup.absurd_message_length = 2147483647",
-            Code::LinkAbsurd,
-        ),
+        back("put back: absurd length", "faults.backup.absurd_message_length = 2147483647", Code::LinkAbsurd),
+        back("put back: the phone falls silent", "faults.backup.silent_at_file = 7", Code::LinkSilent)
+            .waits_shortened(60),
         case("put back: there is no backup").run(BACK).fails(1, Code::BackupNone, "put-back"),
         case("put back: consent for another phone")
             .before(with_generation)
@@ -253,14 +260,16 @@ pub fn put_back_cases() -> Vec<Case> {
         damaged("put back: a file of the backup is cut short").before(truncated_payload),
         damaged("put back: Manifest.db is noise").before(spoiled("Manifest.db", b"no database at all")),
         damaged("put back: Status.plist is noise").before(spoiled("Status.plist", b"<?xml?><plist><dict><key>")),
-        case("verify: a file of the backup is cut short")
-            .before(truncated_payload)
-            .run("backups verify")
-            .fails(7, Code::BackupDamaged, "verify-backup"),
-        case("verify: one bit of a file is flipped")
-            .before(flipped_bit)
-            .run("backups verify --deep")
-            .fails(7, Code::BackupDamaged, "verify-backup"),
+        case("verify: a file of the backup is cut short").before(truncated_payload).run("backups verify").fails(
+            7,
+            Code::BackupDamaged,
+            "verify-backup",
+        ),
+        case("verify: one bit of a file is flipped").before(flipped_bit).run("backups verify --deep").fails(
+            7,
+            Code::BackupDamaged,
+            "verify-backup",
+        ),
         case("verify: Manifest.db is noise")
             .before(spoiled("Manifest.db", b"no database at all"))
             .run("backups verify")

@@ -36,6 +36,7 @@ pub struct Case {
     after: Vec<After>,
     around: Option<fn(&Rig, &[String]) -> std::process::Command>,
     waits: bool,
+    haste: u32,
     data_may_go: bool,
     vault_may_grow: bool,
     deadline: Duration,
@@ -56,6 +57,7 @@ pub fn case(name: &'static str) -> Case {
         after: Vec::new(),
         around: None,
         waits: false,
+        haste: 1,
         data_may_go: false,
         vault_may_grow: false,
         deadline: bench::DEADLINE,
@@ -117,6 +119,12 @@ impl Case {
         self
     }
 
+    /// The same with limits that are so many times shorter.
+    pub fn waits_shortened(mut self, times: u32) -> Self {
+        self.haste = times;
+        self.waits()
+    }
+
     /// By then the erase has begun, or a backup was put back.
     pub fn data_may_go(mut self) -> Self {
         self.data_may_go = true;
@@ -133,9 +141,13 @@ impl Case {
         let mut phone = self.phone.clone();
         let key = |line: &str| line.split(['=', '.']).next().unwrap_or_default().trim().to_owned();
         let given: Vec<String> = phone.lines().map(key).collect();
-        for (key, value) in
-            [("model", "'iphone13'"), ("trust", "'trusted'"), ("photos", "4"), ("photo_bytes", "60000"), ("small_files", "40")]
-        {
+        for (key, value) in [
+            ("model", "'iphone13'"),
+            ("trust", "'trusted'"),
+            ("photos", "4"),
+            ("photo_bytes", "60000"),
+            ("small_files", "40"),
+        ] {
             if !given.iter().any(|g| g == key) {
                 phone += &format!("\n{key} = {value}");
             }
@@ -159,10 +171,13 @@ impl Case {
         let args: Vec<String> = ["--json".to_owned()].into_iter().chain(self.args.iter().map(fill)).collect();
         let digest = phone.files.digest_of_user_data();
         let generations = generations(&rig);
-        let command = match self.around {
+        let mut command = match self.around {
             Some(around) => around(&rig, &args),
             None => rig.command(&args),
         };
+        if self.haste > 1 {
+            command.env("HERSTEL_BENCH_HASTE", self.haste.to_string());
+        }
         let ran = bench::run(command, self.deadline);
         assert!(!ran.hung, "it hangs\n{ran}");
         assert!(!ran.err.contains("panicked at"), "it panics\n{ran}");
@@ -211,7 +226,8 @@ impl Case {
         }
         let Some(last) = journal.last() else { return };
         assert_eq!((&last["record"], &last["outcome"]), (&json!("finished"), &json!("failed")), "{journal:#?}\n{ran}");
-        let failed = journal.iter().rev().find(|r| r["record"] == "failed").map_or(&Value::Null, |r| &r["fault"]["code"]);
+        let failed =
+            journal.iter().rev().find(|r| r["record"] == "failed").map_or(&Value::Null, |r| &r["fault"]["code"]);
         let code = self.code.map_or("", Code::as_str);
         assert_eq!(failed, code, "the journal has another fault\n{journal:#?}\n{ran}");
     }

@@ -34,7 +34,8 @@ fn store_is_good(rig: &Rig, _: &Ran) {
 /// How often the CDN was asked for bytes, and from which byte the last time.
 fn asked(rig: &Rig) -> (usize, u64) {
     let memory = rig.bench.apple.memory();
-    let ranges: Vec<u64> = memory.iter().filter(|m| m["what"] == "cdn").filter_map(|m| m["detail"]["from"].as_u64()).collect();
+    let ranges: Vec<u64> =
+        memory.iter().filter(|m| m["what"] == "cdn").filter_map(|m| m["detail"]["from"].as_u64()).collect();
     (ranges.len(), ranges.last().copied().unwrap_or_default())
 }
 
@@ -76,7 +77,8 @@ fn renamed(from: &'static [u8], to: &'static [u8]) -> impl Fn(&fs::File, u64) {
     move |file, length| {
         let mut bytes = vec![0; length as usize];
         file.read_exact_at(&mut bytes, 0).unwrap();
-        let found: Vec<usize> = bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(i, _)| i).collect();
+        let found: Vec<usize> =
+            bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(i, _)| i).collect();
         assert!(found.len() >= 2, "{} is not in the archive", String::from_utf8_lossy(from));
         for at in found {
             file.write_all_at(to, at as u64).unwrap();
@@ -123,14 +125,22 @@ fn downloads() -> Vec<Case> {
             .run(FETCH)
             .fails(1, Code::DownloadNotFirmware, "fetch")
             .after(store_is_empty),
-        case("fetch: a sign-in page").apple("cdn_html = true").run(FETCH).fails(1, Code::DownloadNotFirmware, "fetch").after(
-            store_is_empty,
-        ),
+        case("fetch: a sign-in page")
+            .apple("cdn_html = true")
+            .run(FETCH)
+            .fails(1, Code::DownloadNotFirmware, "fetch")
+            .after(store_is_empty),
         case("fetch: half of the length is claimed")
             .apple("cdn_wrong_length = true")
             .run(FETCH)
-            .waits()
+            .waits_shortened(20)
             .fails(1, Code::DownloadFailed, "fetch")
+            .after(store_is_empty),
+        case("fetch: the CDN falls silent")
+            .apple("cdn_stall_at = 3000000")
+            .run(FETCH)
+            .waits_shortened(30)
+            .fails(1, Code::DownloadStalled, "fetch")
             .after(store_is_empty),
         case("fetch: sent to a stranger")
             .apple("cdn_redirect_to = 'https://firmware.example/x.ipsw'")
@@ -147,34 +157,46 @@ fn downloads() -> Vec<Case> {
             .run(FETCH)
             .fails(7, Code::FirmwareDigest, "fetch")
             .after(in_quarantine),
-        case("fetch: sign-in pages for catalogues")
-            .apple("catalogue_html = true")
-            .run(FETCH)
-            .fails(1, Code::CatalogueInvalid, "catalogue"),
-        case("fetch: half of each catalogue")
-            .apple("catalogue_truncated = true")
-            .run(FETCH)
-            .fails(1, Code::CatalogueInvalid, "catalogue"),
-        case("fetch: empty catalogues")
-            .apple("catalogue_empty = true")
-            .run(FETCH)
-            .fails(1, Code::CatalogueInvalid, "catalogue"),
-        case("fetch: no catalogue answers")
-            .apple("catalogue_down = true")
-            .run(FETCH)
-            .fails(1, Code::CatalogueUnreachable, "catalogue"),
-        case("fetch: a product that nobody makes")
-            .run("firmware fetch --product iPhone99,9")
-            .fails(1, Code::NoFirmware, "catalogue"),
-        case("fetch: a product that is a path")
-            .run("firmware fetch --product ../../etc/passwd")
-            .fails(1, Code::NoFirmware, "catalogue"),
-        case("fetch: a build that is not offered")
-            .run("firmware fetch --product iPhone14,5 --build 1A1")
-            .fails(1, Code::NoFirmware, "catalogue"),
-        case("fetch: a build that is none")
-            .run("firmware fetch --product iPhone14,5 --build ../..")
-            .fails(2, Code::Usage, "catalogue"),
+        case("fetch: sign-in pages for catalogues").apple("catalogue_html = true").run(FETCH).fails(
+            1,
+            Code::CatalogueInvalid,
+            "catalogue",
+        ),
+        case("fetch: half of each catalogue").apple("catalogue_truncated = true").run(FETCH).fails(
+            1,
+            Code::CatalogueInvalid,
+            "catalogue",
+        ),
+        case("fetch: empty catalogues").apple("catalogue_empty = true").run(FETCH).fails(
+            1,
+            Code::CatalogueInvalid,
+            "catalogue",
+        ),
+        case("fetch: no catalogue answers").apple("catalogue_down = true").run(FETCH).fails(
+            1,
+            Code::CatalogueUnreachable,
+            "catalogue",
+        ),
+        case("fetch: a product that nobody makes").run("firmware fetch --product iPhone99,9").fails(
+            1,
+            Code::NoFirmware,
+            "catalogue",
+        ),
+        case("fetch: a product that is a path").run("firmware fetch --product ../../etc/passwd").fails(
+            1,
+            Code::NoFirmware,
+            "catalogue",
+        ),
+        case("fetch: a build that is not offered").run("firmware fetch --product iPhone14,5 --build 1A1").fails(
+            1,
+            Code::NoFirmware,
+            "catalogue",
+        ),
+        case("fetch: a build that is none").run("firmware fetch --product iPhone14,5 --build ../..").fails(
+            2,
+            Code::Usage,
+            "catalogue",
+        ),
         case("fetch: the disk fills up")
             .before(|rig| {
                 let incoming = rig.store().join("incoming");
@@ -212,14 +234,17 @@ fn local_files() -> Vec<Case> {
         broken("verify: half an IPSW").before(ipsw(cut_in_half)),
         broken("verify: an empty file").before(instead(b"")),
         broken("verify: a web page").before(instead(b"<!DOCTYPE html><html><body>404</body></html>")),
-        broken("verify: only the end record of a zip").before(instead(b"PK\x05\x06\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0\0")),
+        broken("verify: only the end record of a zip")
+            .before(instead(b"PK\x05\x06\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0\0")),
         broken("verify: the directory is said to be elsewhere").before(ipsw(directory_elsewhere)),
         broken("verify: a hostile path in the archive")
             .before(ipsw(renamed(b"BuildManifest.plist", b"../../../etc/passwd"))),
         broken("verify: no manifest").before(ipsw(renamed(b"BuildManifest.plist", b"BuildManifest.plost"))),
-        verify("verify: one bit of the system image is flipped")
-            .before(ipsw(flipped_in_the_middle))
-            .fails(7, Code::FirmwareDigest, "verify-firmware"),
+        verify("verify: one bit of the system image is flipped").before(ipsw(flipped_in_the_middle)).fails(
+            7,
+            Code::FirmwareDigest,
+            "verify-firmware",
+        ),
         verify("verify: no such file").fails(1, Code::DiskError, "verify-firmware"),
         verify("verify: a folder").before(|rig| fs::create_dir(damaged(rig)).unwrap()).fails(
             1,
@@ -229,12 +254,12 @@ fn local_files() -> Vec<Case> {
         case("add: half an IPSW")
             .before(ipsw(cut_in_half))
             .run("firmware add {dir}/damaged.ipsw")
-            .fails(7, Code::FirmwareDamaged, "fetch")
+            .fails(7, Code::FirmwareDamaged, "verify-firmware")
             .after(store_is_empty),
         case("add: a web page")
             .before(instead(b"<!DOCTYPE html>"))
             .run("firmware add {dir}/damaged.ipsw")
-            .fails(7, Code::FirmwareDamaged, "fetch")
+            .fails(7, Code::FirmwareDamaged, "verify-firmware")
             .after(store_is_empty),
         case("cache: a stored IPSW has rotted")
             .before(|rig| {

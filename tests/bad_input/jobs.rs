@@ -93,7 +93,10 @@ pub fn cases() -> Vec<Case> {
                 assert!(records(rig, "did").iter().any(|r| r["step"] == "restore"), "{ran}");
                 assert!(ran.err.contains("herstel resume"), "{ran}");
             }),
-        case("recover: nobody agreed").run("recover").fails(4, Code::ConsentMissing, "plan").after(never_left_normal_mode),
+        case("recover: nobody agreed")
+            .run("recover")
+            .fails(4, Code::ConsentMissing, "plan")
+            .after(never_left_normal_mode),
         resume("resume: there is no job").fails(2, Code::NoJob, "find"),
         resume("resume: a name that no job has").run("resume 0190").fails(2, Code::NoJob, "find"),
         resume("resume: a name that is a path").run("resume ../../..").fails(2, Code::NoJob, "find"),

@@ -70,11 +70,11 @@ pub fn cases() -> Vec<Case> {
             .around(other_usbmuxd)
             .fails(1, Code::LinkAbsurd, "find"),
         case("info: no device").phone(OFF).run("info").fails(5, Code::NoDevice, "find"),
-        case("info: usbmuxd is not there")
-            .phone(OFF)
-            .run("info")
-            .around(other_usbmuxd)
-            .fails(6, Code::MuxUnreachable, "find"),
+        case("info: usbmuxd is not there").phone(OFF).run("info").around(other_usbmuxd).fails(
+            6,
+            Code::MuxUnreachable,
+            "find",
+        ),
         case("info: usbmuxd talks garbage")
             .phone(OFF)
             .run("info")
@@ -101,15 +101,18 @@ pub fn cases() -> Vec<Case> {
             .run("pair --wait 20")
             .fails(4, Code::DeviceLocked, "pair"),
         case("pair: in recovery").phone("mode = 'recovery'").run("pair").fails(4, Code::WrongMode, "pair"),
-        case("pair: the link is cut").phone("trust = 'untrusted'\nfaults.mux.lockdown_cut_after = 10").run("pair").fails(
-            1,
-            Code::LinkLost,
-            "pair",
-        ),
+        case("pair: the link is cut")
+            .phone("trust = 'untrusted'\nfaults.mux.lockdown_cut_after = 10")
+            .run("pair")
+            .fails(1, Code::LinkLost, "pair"),
         case("pair: lockdownd talks garbage")
             .phone("trust = 'untrusted'\nfaults.mux.lockdown_garbage = true")
             .run("pair --wait 20")
             .fails(1, Code::LinkGarbage, "pair"),
+        case("pair: lockdownd announces 4 GiB")
+            .phone("trust = 'untrusted'\nfaults.mux.lockdown_length = 4294967280")
+            .run("pair --wait 20")
+            .fails(1, Code::LinkAbsurd, "pair"),
         case("unpair: no trust to give up").phone("trust = 'untrusted'").run("unpair").fails(
             4,
             Code::NotTrusted,
@@ -125,12 +128,10 @@ pub fn cases() -> Vec<Case> {
         let phone = format!("trust = 'untrusted'\nfaults.mux.{fault}");
         all.push(case(name).phone(&phone).run("info").fails(1, code, "find"));
     }
-    all.push(
-        case("info: lockdownd is silent")
-            .phone("faults.mux.lockdown_silent = true")
-            .run("info")
-            .waits()
-            .fails(1, Code::LinkSilent, "find"),
-    );
+    all.push(case("info: lockdownd is silent").phone("faults.mux.lockdown_silent = true").run("info").waits().fails(
+        1,
+        Code::LinkSilent,
+        "find",
+    ));
     all
 }

@@ -83,8 +83,10 @@ pub fn before_the_ramdisk() -> Vec<Case> {
         case("restore: the IPSW of another model")
             .and_phone("model = 'iphone8'\nmode = 'off'")
             .before(|rig| {
-                let other = rig.bench.firmware.iter().find(|f| f.product.as_str() != rig.phone().model.product.as_str());
-                std::fs::copy(&other.expect("an IPSW for the second phone").path, super::firmware::damaged(rig)).unwrap();
+                let other =
+                    rig.bench.firmware.iter().find(|f| f.product.as_str() != rig.phone().model.product.as_str());
+                std::fs::copy(&other.expect("an IPSW for the second phone").path, super::firmware::damaged(rig))
+                    .unwrap();
             })
             .run(ERASE_FILE)
             .fails(2, Code::FirmwareWrongDevice, "verify-firmware")
@@ -100,25 +102,39 @@ pub fn before_the_ramdisk() -> Vec<Case> {
             .fails(7, Code::FirmwareDigest, "fetch")
             .after(untouched)
             .after(can_be_resumed),
-        case("restore: no catalogue answers").apple("catalogue_down = true").run(ERASE).fails(
-            1,
-            Code::CatalogueUnreachable,
-            "catalogue",
-        )
-        .after(untouched),
+        case("restore: no catalogue answers")
+            .apple("catalogue_down = true")
+            .run(ERASE)
+            .fails(1, Code::CatalogueUnreachable, "catalogue")
+            .after(untouched),
         // -- the signing server --
-        signing("ticket: no longer signed", "tss_status = [94, 'This device isn\\u0027t eligible']", Code::TssNotSigned)
-            .after(number(94)),
-        signing("ticket: refused", "tss_status = [128, 'An internal error occurred.']", Code::TssRefused).after(number(128)),
+        signing(
+            "ticket: no longer signed",
+            "tss_status = [94, 'This device isn\\u0027t eligible']",
+            Code::TssNotSigned,
+        )
+        .after(number(94)),
+        signing("ticket: refused", "tss_status = [128, 'An internal error occurred.']", Code::TssRefused)
+            .after(number(128)),
         signing("ticket: a sign-in page", "tss_html = true", Code::TssInvalid),
-        signing("ticket: nobody answers", "tss_down = true", Code::TssUnreachable).waits(),
+        signing("ticket: nobody answers", "tss_down = true", Code::TssUnreachable).waits_shortened(10),
         signing("ticket: for another nonce", "tss_wrong_nonce = true", Code::TssInvalid),
         boot("ticket: not signed, from normal mode", "", Code::TssNotSigned, "ticket")
             .apple("tss_status = [94, 'no']")
             .after(|rig, ran| assert_eq!(rig.phone().stage(), Stage::Recovery, "{ran}")),
         // -- the boot chain --
-        boot("boot: the node may not be opened", "mode = 'recovery'\nfaults.usb.no_access = true", Code::UsbNoAccess, "find"),
-        boot("boot: another program holds the device", "mode = 'recovery'\nfaults.usb.busy = true", Code::UsbBusy, "find"),
+        boot(
+            "boot: the node may not be opened",
+            "mode = 'recovery'\nfaults.usb.no_access = true",
+            Code::UsbNoAccess,
+            "find",
+        ),
+        boot(
+            "boot: another program holds the device",
+            "mode = 'recovery'\nfaults.usb.busy = true",
+            Code::UsbBusy,
+            "find",
+        ),
         boot(
             "boot: the nonce string is garbage",
             "mode = 'recovery'\nfaults.usb.nonce_string_garbage = true",
@@ -131,7 +147,9 @@ pub fn before_the_ramdisk() -> Vec<Case> {
             Code::UsbStall,
             "boot-ramdisk",
         ),
-        boot("boot: go stalls", "mode = 'recovery'\nfaults.usb.stall_command = 'go'", Code::UsbStall, "boot-ibec"),
+        // An iBoot that goes stalls its own request, too: only that it stays tells.
+        boot("boot: go stalls", "mode = 'recovery'\nfaults.usb.stall_command = 'go'", Code::BootRefused, "boot-ibec")
+            .waits_shortened(20),
         boot(
             "boot: the cable slips during an upload",
             "mode = 'recovery'\nfaults.usb.vanish_at_upload_byte = 3000",
@@ -147,9 +165,15 @@ pub fn before_the_ramdisk() -> Vec<Case> {
             "boot-ibec",
         )
         .waits(),
-        boot("boot: iBEC is refused", "mode = 'recovery'\nfaults.usb.ibec_refused = true", Code::BootRefused, "boot-ibec")
+        boot(
+            "boot: iBEC is refused",
+            "mode = 'recovery'\nfaults.usb.ibec_refused = true",
+            Code::BootRefused,
+            "boot-ibec",
+        )
+        .waits_shortened(20),
+        boot("boot: iBSS is refused", "mode = 'dfu'\nfaults.usb.ibss_refused = true", Code::BootRefused, "boot-ibss")
             .waits(),
-        boot("boot: iBSS is refused", "mode = 'dfu'\nfaults.usb.ibss_refused = true", Code::BootRefused, "boot-ibss").waits(),
         boot(
             "boot: another phone comes back",
             "mode = 'dfu'\nfaults.usb.wrong_ecid_after_reboot = true",
@@ -163,7 +187,7 @@ pub fn before_the_ramdisk() -> Vec<Case> {
             Code::NeverCameBack,
             "boot-ibss",
         )
-        .waits(),
+        .waits_shortened(10),
         boot(
             "boot: the phone comes back in its system",
             "mode = 'dfu'\nfaults.usb.returns_as = 'normal'",
@@ -214,12 +238,30 @@ pub fn in_the_ramdisk() -> Vec<Case> {
         }),
         ramdisk("ramdisk: the image is cut", "asr_cut_at = 3000000", Code::AsrFailed),
         ramdisk("ramdisk: the host is too old for it", "host_incompatible = true", Code::HostUnsupported),
+        ramdisk("ramdisk: restored falls silent", "silent_at_checkpoint = 1551", Code::LinkSilent).waits_shortened(60),
+        ramdisk("ramdisk: the image is no longer taken", "asr_silent_at = 3000000", Code::AsrFailed).waits(),
+        boot(
+            "ramdisk: restored never listens",
+            "mode = 'recovery'\nfaults.restore.restored_not_listening = true",
+            Code::NeverCameBack,
+            "await-restore",
+        )
+        .waits_shortened(60),
+        case("ramdisk: the phone does not start afterwards")
+            .phone("mode = 'recovery'\nfaults.usb.never_returns_from = 'restore'")
+            .run(ERASE)
+            .waits_shortened(60)
+            .data_may_go()
+            .fails(1, Code::NeverCameBack, "await-normal"),
         survives("ramdisk: data ports refuse at first", "faults.restore.data_port_refusals = 3"),
         survives("ramdisk: ASR begins twice", "faults.restore.asr_second_initiate = true"),
         survives("ramdisk: a data type that no host knows", "faults.restore.unknown_data_type = 'TeapotData'")
             .after(|_, ran| assert!(ran.err.contains("TeapotData"), "{ran}")),
         survives("ramdisk: no FDR", "faults.restore.fdr_absent = true"),
-        survives("ramdisk: FDR wants to a stranger", "faults.restore.fdr_proxy_port = 9\nfaults.restore.fdr_proxy_host = '10.0.0.1'"),
+        survives(
+            "ramdisk: FDR wants to a stranger",
+            "faults.restore.fdr_proxy_port = 9\nfaults.restore.fdr_proxy_host = '10.0.0.1'",
+        ),
         survives("ramdisk: progress is always -1", "faults.restore.progress_minus_one = true"),
         survives("ramdisk: the modem's update fails and is forgiven", "faults.restore.sticky_error = 'baseband'"),
         survives("ramdisk: boot stages keep their nonce", "faults.usb.nonce_kept = true"),

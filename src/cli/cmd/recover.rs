@@ -5,7 +5,7 @@ use crate::cli::args::RecoverArgs;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size};
 use crate::cli::{Done, ask};
-use crate::device::{Consent, Deed, Device, Given, Identity};
+use crate::device::{Access, Consent, Deed, Device, Given, Identity};
 use crate::disk::{JobFolder, Jobs, write_atomic};
 use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
@@ -24,6 +24,7 @@ pub fn kit(context: &Context) -> Result<Kit, Fault> {
         folders: context.folders()?,
         tell: context.show(),
         cancel: context.cancel.clone(),
+        haste: context.haste(),
     })
 }
 
@@ -38,6 +39,10 @@ pub struct Wish {
 /// Reads the device and the catalogue, and makes the plan; nothing is changed.
 pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish) -> Result<Plan, Fault> {
     let who = device.who();
+    if device.access == Access::NoPermission {
+        let detail = format!("{} at {}", who.title(), who.port.as_ref().map(ToString::to_string).unwrap_or_default());
+        return Err(Fault::new(Code::UsbNoAccess, detail).during(Step::Find));
+    }
     let unknown = |what: &str| Fault::new(Code::UnknownModel, format!("the device's {what} is not known"));
     let ecid = who.ecid.ok_or_else(|| unknown("ECID"))?;
     let model = who.model().ok_or_else(|| unknown("model"))?;

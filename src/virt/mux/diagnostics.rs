@@ -98,7 +98,10 @@ fn battery(phone: &Phone) -> Dictionary {
 }
 
 fn registry(phone: &Phone, request: &Dictionary) -> Dictionary {
-    let name = ["EntryClass", "EntryName"].iter().find_map(|k| request.get(k).and_then(Value::as_string));
+    let name = ["EntryClass", "EntryName"].iter().find_map(|k| {
+        // Tools send the one they do not use as an empty text.
+        request.get(k).and_then(Value::as_string).filter(|name| !name.is_empty())
+    });
     let class = if phone.model.cpid.0 <= 0x8011 { "AppleARMPMUCharger" } else { "AppleSmartBattery" };
     match name {
         Some(name) if name == class || name == "IOPMPowerSource" => battery(phone),
@@ -191,10 +194,9 @@ fn talk(phone: &Phone, stream: &mut BoxStream) -> io::Result<Then> {
             ]))),
             "GasGauge" => Some(section("GasGauge", gas_gauge(phone))),
             "NAND" => Some(section("NAND", nand())),
-            "WiFi" => Some(section(
-                "WiFi",
-                Value::Dictionary(dict([("Active", true.into()), ("Status", "Success".into())])),
-            )),
+            "WiFi" => {
+                Some(section("WiFi", Value::Dictionary(dict([("Active", true.into()), ("Status", "Success".into())]))))
+            }
             "IORegistry" => Some(section("IORegistry", registry(phone, request).into())),
             "MobileGestalt" => Some(section("MobileGestalt", gestalt(phone, request).into())),
             "Restart" => go(Then::Restart),

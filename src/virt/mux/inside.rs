@@ -161,7 +161,9 @@ impl Inside {
         let buid = text(record, "SystemBUID").unwrap_or_default().to_owned();
         let dialog = {
             let mut pairing = lock(&self.pairing);
-            if trust == TrustSpec::Trusted && (pairing.hosts.is_empty() || pairing.hosts.iter().any(|h| h.system_buid == buid)) {
+            if trust == TrustSpec::Trusted
+                && (pairing.hosts.is_empty() || pairing.hosts.iter().any(|h| h.system_buid == buid))
+            {
                 pairing.dialog = Dialog::Trusted { system_buid: buid.clone() };
             }
             pairing.dialog.clone()
@@ -170,7 +172,7 @@ impl Inside {
             Dialog::Trusted { system_buid } if system_buid == buid => {
                 // Read by `reconcile` of other links: trust first, then the host.
                 phone.state().trust = TrustSpec::Trusted;
-                let bag = self.admit(record)?;
+                let bag = self.admit(record).inspect_err(|_| phone.state().trust = trust)?;
                 lock(&self.pairing).dialog = Dialog::Closed;
                 phone.remember("trust.paired", json!({ "host": text(record, "HostID") }));
                 Ok(bag)

@@ -175,7 +175,8 @@ impl Connection {
                 other => Ok(other),
             },
             Then::StopTls => match std::mem::replace(&mut self.channel, Channel::Closed) {
-                Channel::Tls(tls) => tls.end().map(Channel::Plain),
+                // Most hosts hang up instead of going on in the clear.
+                Channel::Tls(tls) => Ok(tls.end().map_or(Channel::Closed, Channel::Plain)),
                 other => Ok(other),
             },
         };
@@ -202,8 +203,9 @@ impl Connection {
                 Then::GoOn
             }
             Request::GetValue { domain, key } => {
-                let value = values::get(&self.phone, &self.inside, self.is_session(), domain.as_deref(), key.as_deref())
-                    .map_err(no)?;
+                let value =
+                    values::get(&self.phone, &self.inside, self.is_session(), domain.as_deref(), key.as_deref())
+                        .map_err(no)?;
                 if let Some(domain) = domain {
                     put("Domain", domain.as_str().into());
                 }
@@ -272,6 +274,9 @@ impl Connection {
                 if !self.is_session() {
                     return Err(no(Refusal::SessionInactive));
                 }
+                // iBoot stays in recovery because lockdownd told it not to boot.
+                self.phone.state().nvram.insert("auto-boot".into(), "false".into());
+                self.phone.remember("lockdown.enter-recovery", json!({}));
                 Then::EnterRecovery
             }
             Request::Goodbye => Then::Close,
@@ -373,10 +378,8 @@ fn accept(phone: &Phone, mut wire: Wire, host: &KnownHost) -> io::Result<TlsLink
     Ok(tls)
 }
 
-/// Answers first, then shuts down: iBoot stays in recovery because lockdownd told it not to boot.
+/// The answer is out; now the phone shuts down.
 fn leave_for_recovery(phone: &Arc<Phone>) {
-    phone.state().nvram.insert("auto-boot".into(), "false".into());
-    phone.remember("lockdown.enter-recovery", json!({}));
     let (weak, wait) = (Arc::downgrade(phone), phone.scaled(SHUTTING_DOWN));
     std::thread::spawn(move || {
         std::thread::sleep(wait);

@@ -165,7 +165,9 @@ impl Shared {
             speed: 480_000_000,
         };
         board.tell(&Answer::Attached(shown.clone()));
-        board.devices.insert(device, Device { phone: Arc::clone(phone), stage, shown, since: Instant::now(), connects: 0 });
+        board
+            .devices
+            .insert(device, Device { phone: Arc::clone(phone), stage, shown, since: Instant::now(), connects: 0 });
     }
 
     /// One client until it listens, connects or leaves.

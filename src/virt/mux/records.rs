@@ -73,10 +73,8 @@ impl HostRecords {
         let mut made = HostRecords { folder: Some(folder.to_owned()), records: Mutex::new(records), ..Self::default() };
         match buid {
             Some(buid) => made.buid = buid,
-            None => made.mirror(
-                SYSTEM,
-                &Dictionary::from_iter([("SystemBUID".to_owned(), Value::from(made.buid.as_str()))]),
-            )?,
+            None => made
+                .mirror(SYSTEM, &Dictionary::from_iter([("SystemBUID".to_owned(), Value::from(made.buid.as_str()))]))?,
         }
         Ok(made)
     }

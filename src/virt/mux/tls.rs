@@ -8,7 +8,9 @@
 use super::link::Wire;
 use crate::virt::stream::Stream;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, ServerConfig, ServerConnection};
@@ -72,8 +74,7 @@ pub(super) fn config(
     key: Vec<u8>,
     hosts: Vec<CertificateDer<'static>>,
 ) -> Result<Arc<ServerConfig>, Error> {
-    let verifier =
-        KnownCertificates { taken: hosts, algorithms: PROVIDER.signature_verification_algorithms };
+    let verifier = KnownCertificates { taken: hosts, algorithms: PROVIDER.signature_verification_algorithms };
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(verifier))
@@ -107,14 +108,7 @@ impl TlsLink {
         stream.conn.send_close_notify();
         stream.flush()?;
         let mut rest = [0; 256];
-        loop {
-            match stream.read(&mut rest) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(err) if err.kind() == ErrorKind::UnexpectedEof => return Err(err),
-                Err(err) => return Err(err),
-            }
-        }
+        while stream.read(&mut rest)? > 0 {}
         let StreamOwned { mut sock, .. } = stream;
         sock.records(false);
         Ok(sock)

@@ -343,7 +343,11 @@ fn nvram(state: &State) -> Dictionary {
     fill.data(&[("backlight-level", b"1505"), ("bootdelay", b"0")]);
     if state.find_my {
         let masked = "v\u{2022}\u{2022}\u{2022}\u{2022}\u{2022}@example.com";
-        fill.data(&[("fm-account-masked", masked.as_bytes()), ("fm-spstatus", b"YES"), ("fm-activation-locked", b"YES")]);
+        fill.data(&[
+            ("fm-account-masked", masked.as_bytes()),
+            ("fm-spstatus", b"YES"),
+            ("fm-activation-locked", b"YES"),
+        ]);
     }
     all
 }
@@ -464,7 +468,8 @@ mod tests {
 
     #[test]
     fn keys_come_and_go_with_the_system() {
-        let has = |version: &str, key: &str| default_domain(&phone(|s| s.version = version.parse().ok())).contains_key(key);
+        let has =
+            |version: &str, key: &str| default_domain(&phone(|s| s.version = version.parse().ok())).contains_key(key);
         assert!(has("26.3", "BootSessionID") && !has("17.0", "BootSessionID"));
         assert!(has("14.4", "ProximitySensorCalibration") && !has("18.0", "ProximitySensorCalibration"));
         let backup = |password: Option<&str>| {
