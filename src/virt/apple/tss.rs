@@ -83,6 +83,9 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Dictionary, Refusal> {
         if name == "BBTicket" && !request.contains_key("BbSNUM") && !request.contains_key("BasebandFirmware") {
             continue;
         }
+        if name == "BBTicket" {
+            tickets.insert("BasebandFirmware".into(), Value::Dictionary(loader_signatures(&request)));
+        }
         tickets.insert(name.to_owned(), Value::Data(other_ticket(shared, &request, name)));
         shared.remember("tss.ticket", serde_json::json!({ "ticket": name }));
     }
@@ -108,7 +111,8 @@ fn identities(shared: &Shared) -> impl Iterator<Item = BuildIdentity> + '_ {
 fn ap_ticket(shared: &Shared, request: &Dictionary) -> Result<Vec<u8>, Refusal> {
     let build = request.get("UniqueBuildID").and_then(Value::as_data).ok_or(MALFORMED)?;
     let ecid = number(request, "ApECID").filter(|ecid| *ecid != 0).ok_or(MALFORMED)?;
-    let (chip, board) = (number(request, "ApChipID").ok_or(MALFORMED)?, number(request, "ApBoardID").ok_or(MALFORMED)?);
+    let (chip, board) =
+        (number(request, "ApChipID").ok_or(MALFORMED)?, number(request, "ApBoardID").ok_or(MALFORMED)?);
     let identity = identities(shared)
         .find(|i| i.unique_build_id == build && u64::from(i.cpid.0) == chip && u64::from(i.bdid.0) == board)
         .ok_or(NOT_ELIGIBLE)?;
@@ -147,7 +151,10 @@ fn ap_ticket(shared: &Shared, request: &Dictionary) -> Result<Vec<u8>, Refusal> 
 }
 
 /// Every dictionary of the request that names a component must carry the manifest's digest.
-fn components(request: &Dictionary, identity: &BuildIdentity) -> Result<BTreeMap<[u8; 4], Im4mComponent>, Refusal> {
+fn components(
+    request: &Dictionary,
+    identity: &BuildIdentity,
+) -> Result<BTreeMap<[u8; 4], Im4mComponent>, Refusal> {
     let mut list = BTreeMap::new();
     for (name, value) in request {
         let Some(entry) = value.as_dictionary() else { continue };
@@ -170,6 +177,17 @@ fn components(request: &Dictionary, identity: &BuildIdentity) -> Result<BTreeMap
     }
     // iBoot starts nothing without these two.
     if list.len() < 2 { Err(MALFORMED) } else { Ok(list) }
+}
+
+/// Signatures that a host writes into the modem's boot loaders, `<part>-Blob`.
+fn loader_signatures(request: &Dictionary) -> Dictionary {
+    let asked = request.get("BasebandFirmware").and_then(Value::as_dictionary);
+    let named = |part: &str| asked.is_some_and(|d| d.keys().any(|key| key.split('-').next() == Some(part)));
+    ["RestoreSBL1", "SBL1"]
+        .into_iter()
+        .filter(|part| named(part))
+        .map(|part| (format!("{part}-Blob"), Value::Data(random_bytes(256))))
+        .collect()
 }
 
 /// A ticket of another chip: a container with what was asked for inside, signed.
