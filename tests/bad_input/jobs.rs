@@ -128,7 +128,7 @@ pub fn cases() -> Vec<Case> {
             })
             .run("resume")
             .fails(8, Code::TssNotSigned, "ticket"),
-        resume("resume: the firmware in the store has rotted")
+        resume("resume: the firmware in the store has rotted and is fetched anew")
             .before(|rig| {
                 broken_job(rig);
                 let found = super::bench::files(&rig.store());
@@ -140,7 +140,19 @@ pub fn cases() -> Vec<Case> {
                 fs::write(&path, bytes).unwrap();
             })
             .run("resume")
-            .fails(7, Code::FirmwareDigest, "verify-firmware"),
+            .fails(8, Code::TssNotSigned, "ticket")
+            .after(|rig, ran| {
+                assert!(ran.err.contains("no longer what was stored"), "{ran}");
+                rig.good(&["--json", "firmware", "cache", "--verify"]);
+            }),
+        resume("resume: the firmware is gone from the store and is fetched anew")
+            .before(|rig| {
+                broken_job(rig);
+                fs::remove_dir_all(rig.store()).unwrap();
+            })
+            .run("resume")
+            .fails(8, Code::TssNotSigned, "ticket")
+            .after(|rig, _| drop(rig.good(&["--json", "firmware", "cache", "--verify"]))),
         case("report: there is no job").run("report").fails(2, Code::NoJob, "report"),
     ]
 }

@@ -224,7 +224,7 @@ fn survives(name: &'static str, faults: &str) -> Case {
 
 pub fn in_the_ramdisk() -> Vec<Case> {
     vec![
-        ramdisk("ramdisk: AMR error 53 from FDR", "fdr_refused = true", Code::RestoreFailed).after(number(53)),
+        ramdisk("ramdisk: AMR error 53 from FDR", "fdr_refused = true", Code::FdrFailed).after(number(53)),
         ramdisk("ramdisk: AMR error 9 at a checkpoint", "amr_error = 9\nat_checkpoint = 1551", Code::RestoreFailed)
             .after(number(9))
             .after(detail("60F")),
@@ -236,10 +236,17 @@ pub fn in_the_ramdisk() -> Vec<Case> {
             assert!(last.contains("the last checkpoint was"), "{last}");
             assert_eq!(rig.phone().remembered("restore.finished"), 0);
         }),
-        ramdisk("ramdisk: the image is cut", "asr_cut_at = 3000000", Code::AsrFailed),
+        ramdisk("ramdisk: the image is cut", "asr_cut_at = 3000000", Code::RestoreFailed).after(detail("ASR")),
         ramdisk("ramdisk: the host is too old for it", "host_incompatible = true", Code::HostUnsupported),
         ramdisk("ramdisk: restored falls silent", "silent_at_checkpoint = 1551", Code::LinkSilent).waits_shortened(60),
-        ramdisk("ramdisk: the image is no longer taken", "asr_silent_at = 3000000", Code::AsrFailed).waits(),
+        boot(
+            "ramdisk: the image is no longer taken",
+            "mode = 'recovery'\nfaults.restore.asr_silent_at = 3000000",
+            Code::AsrFailed,
+            "send-image",
+        )
+        .waits()
+        .data_may_go(),
         boot(
             "ramdisk: restored never listens",
             "mode = 'recovery'\nfaults.restore.restored_not_listening = true",
@@ -258,10 +265,7 @@ pub fn in_the_ramdisk() -> Vec<Case> {
         survives("ramdisk: a data type that no host knows", "faults.restore.unknown_data_type = 'TeapotData'")
             .after(|_, ran| assert!(ran.err.contains("TeapotData"), "{ran}")),
         survives("ramdisk: no FDR", "faults.restore.fdr_absent = true"),
-        survives(
-            "ramdisk: FDR wants to a stranger",
-            "faults.restore.fdr_proxy_port = 9\nfaults.restore.fdr_proxy_host = '10.0.0.1'",
-        ),
+        ramdisk("ramdisk: FDR wants to a stranger", "fdr_proxy_port = 9\nfdr_proxy_host = '10.0.0.1'", Code::FdrFailed),
         survives("ramdisk: progress is always -1", "faults.restore.progress_minus_one = true"),
         survives("ramdisk: the modem's update fails and is forgiven", "faults.restore.sticky_error = 'baseband'"),
         survives("ramdisk: boot stages keep their nonce", "faults.usb.nonce_kept = true"),

@@ -163,14 +163,16 @@ pub async fn resume(context: &Context, name: Option<&str>) -> Done {
 }
 
 fn newest_open(jobs: &Jobs) -> Result<JobFolder, Fault> {
+    let mut damaged = None;
     for folder in jobs.list()? {
-        if let Ok((_, entries)) = folder.open::<Entry>()
-            && Story::new(entries).is_ok_and(|s| !s.is_over())
-        {
-            return Ok(folder);
+        match folder.open::<Entry>().and_then(|(_, entries)| Story::new(entries)) {
+            Ok(story) if !story.is_over() => return Ok(folder),
+            Err(fault) if fault.code == Code::JournalDamaged => damaged = damaged.or(Some(fault)),
+            _ => {}
         }
     }
-    Err(Fault::new(Code::NoJob, "no unfinished job"))
+    // A job that cannot be read may be the one that is meant: that is worth more than "none".
+    Err(damaged.unwrap_or_else(|| Fault::new(Code::NoJob, "no unfinished job")))
 }
 
 /// Runs a job to its end, then shows and saves its report.
