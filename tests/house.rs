@@ -71,7 +71,8 @@ fn test_only(sources: &[PathBuf]) -> Vec<PathBuf> {
         let text = fs::read_to_string(path).unwrap();
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
         let folder = path.parent().unwrap();
-        let inside = if ["mod", "lib", "main"].contains(&stem.as_str()) { folder.to_owned() } else { folder.join(&stem) };
+        let inside =
+            if ["mod", "lib", "main"].contains(&stem.as_str()) { folder.to_owned() } else { folder.join(&stem) };
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         for pair in lines.windows(2) {
             let name = pair[1].trim_start_matches("pub(crate) ").strip_prefix("mod ").and_then(|m| m.strip_suffix(';'));

@@ -100,7 +100,10 @@ fn objection(verdict: &Verdict, failed: &[FileError]) -> Option<Fault> {
     let serious: Vec<&Finding> = verdict.damage().filter(|f| !excused(f)).collect();
     let first = serious.first()?;
     let text = serde_json::to_string(first).unwrap_or_default();
-    Some(Fault::new(Code::BackupUnverified, format!("the backup did not verify: {} defects, first {text}", serious.len())))
+    Some(Fault::new(
+        Code::BackupUnverified,
+        format!("the backup did not verify: {} defects, first {text}", serious.len()),
+    ))
 }
 
 fn reject(desk: &Desk) -> Result<(), Fault> {

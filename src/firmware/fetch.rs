@@ -31,7 +31,7 @@ pub async fn fetch(
     tell.tell(Event::StepBegan { step: Step::Fetch, what });
     match run(http, store, firmware, tell, cancel).await {
         Ok(stored) => {
-            tell.tell(Event::StepDone { step: Step::Fetch, what: stored.path.display().to_string() });
+            tell.tell(Event::StepDone { step: Step::Fetch, what: stored.record.name.clone() });
             Ok(stored)
         }
         Err(fault) => {

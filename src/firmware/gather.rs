@@ -145,7 +145,8 @@ impl Run<'_> {
                 let text = format!("{}: {}: {}", disagreement.build, disagreement.about, said.join(", "));
                 self.tell.tell(Event::Warning { text });
             }
-            let what = format!("{} builds", catalogue.firmwares.len());
+            let newest = catalogue.newest(self.product);
+            let what = newest.map(|f| format!("{} ({})", f.version.value, f.build)).unwrap_or_default();
             self.tell.tell(Event::StepDone { step: Step::Catalogue, what });
             return Ok(Gathered { catalogue, asked: self.asked });
         } else if self.asked.iter().any(|a| a.fetched.is_some()) {

@@ -5,7 +5,7 @@ use super::plan::{FirmwarePlan, Plan};
 use super::record::Fact;
 use crate::backup::{self, BackupOptions, Patience, RestoreOptions, Vault};
 use crate::device::{Consent, Device, Eyes, Normal, State, Trust};
-use crate::event::{Event, Step};
+use crate::event::{Event, Quiet, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::firmware::{self, Check, Ipsw, RootImage, Stored, Verdict, choice, verify_components};
 use crate::ids::{BuildId, Mode, ProductType};
@@ -70,8 +70,10 @@ pub async fn firmware(kit: &Kit, plan: &Plan) -> Result<(Stored, Opened), Fault>
             blocking(move || store.add(&file, &mut |_| true)).await?
         }
         None => {
+            // Asked and told already when the plan was made; now only for the address.
+            let quiet: Teller = Arc::new(Quiet);
             let copies = kit.folders.catalogue();
-            let gathered = firmware::gather(&kit.http, &kit.endpoints, &copies, &plan.product, &kit.tell).await?;
+            let gathered = firmware::gather(&kit.http, &kit.endpoints, &copies, &plan.product, &quiet).await?;
             let wanted = gathered.catalogue.build(&plan.product, &plan.firmware.build);
             let wanted = wanted
                 .ok_or_else(|| Fault::new(Code::NoFirmware, format!("{} is no longer offered", plan.firmware.build)))?;

@@ -19,7 +19,11 @@ pub(super) fn facts(report: &Report, lang: Lang) -> Vec<(String, String)> {
     if let Some(backup) = &report.backup {
         rows.push((
             t(Text::ReportBackup),
-            format!("{}, {} ({})", backup.files, size(backup.bytes), backup.place.display()),
+            t(Text::ReportFiles {
+                files: backup.files,
+                size: size(backup.bytes),
+                place: backup.place.display().to_string(),
+            }),
         ));
     }
     if let Some(firmware) = &report.firmware {

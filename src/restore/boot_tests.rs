@@ -68,9 +68,9 @@ async fn from_dfu_into_the_ramdisk() {
     let rig = Rig::new(spec("iphone13", ModeSpec::Dfu));
     rig.run().await.unwrap();
     assert_eq!(rig.phone.remembered("dfu.image"), 1);
-    let steps = [Step::Ticket, Step::BootIbss, Step::Ticket, Step::BootIbec, Step::Ticket, Step::BootRamdisk];
+    let steps = [Step::Ticket, Step::BootIbss, Step::Ticket, Step::BootIbec, Step::BootRamdisk];
     assert_eq!(rig.steps(), steps);
-    assert_eq!(rig.tickets(), 3);
+    assert_eq!(rig.tickets(), 2);
     assert!(rig.until(|p| p.stage() == Stage::Restore).await);
     let done = |wanted: Step| {
         let counted = rig.recorder.events().into_iter().filter_map(move |event| match event {

@@ -31,12 +31,13 @@ pub fn text(text: &Text) -> String {
         T::PlanLoses => "Lost".into(),
         T::PlanSteps => "Steps".into(),
         T::PlanFirmware { version, build, size } => format!("{version} ({build}), {size}, from Apple, verified"),
-        T::KeepsBackup => "what the backup holds: photos, messages, settings, app data".into(),
+        T::KeepsBackup => "what a backup holds: photos, messages, settings, app data".into(),
         T::KeepsOnDevice => "everything on the device".into(),
         T::KeepsNothing => "nothing that is only on the device".into(),
         T::LosesAll => "everything on the device: no backup can be made".into(),
+        T::LosesAllUnsaved => "everything on the device that is in no backup".into(),
         T::LosesNothing => "nothing, if the update succeeds".into(),
-        T::LosesAllButBackup => "everything on the device is erased; the backup is put back afterwards".into(),
+        T::LosesAllButBackup => "all else on the device: it is erased, then the backup put back".into(),
         T::EraseWarning { name, ecid } => {
             format!("This ERASES {name} ({ecid}). What is not in a backup is gone for good.")
         }
@@ -58,6 +59,7 @@ pub fn text(text: &Text) -> String {
         T::ReportResult => "result".into(),
         T::ReportDuration => "took".into(),
         T::ReportSteps => "steps".into(),
+        T::ReportFiles { files, size, place } => format!("{files} files, {size}, in {place}"),
         T::ReportBackup => "backup".into(),
         T::ReportFirmware => "firmware".into(),
         T::OutcomeOk => "done".into(),
@@ -74,11 +76,9 @@ pub fn text(text: &Text) -> String {
         }
         T::ResumeHint { job } => format!("Go on with: herstel resume {job}"),
         T::ResumeNothing => "This job is finished; there is nothing to resume.".into(),
-        T::DemoIntro { device, bus } => format!("A virtual {device} is put on the bench ({bus})."),
+        T::DemoIntro { device, bus } => format!("A virtual {device} is on the bench:\n{bus}."),
         T::DemoBusEmulated => "its USB is emulated below libusb, so the real USB code runs".into(),
-        T::DemoBusDirect => {
-            "its USB is reached through the bus trait: umockdev's preload library is not installed".into()
-        }
+        T::DemoBusDirect => "its USB is reached directly, since umockdev's preload library is missing".into(),
         T::DemoProof { files, size } => {
             format!("Checked on the phone itself: all {files} files ({size}) are back, byte for byte.")
         }

@@ -31,12 +31,13 @@ pub fn text(text: &Text) -> String {
         T::PlanLoses => "Kwijt".into(),
         T::PlanSteps => "Stappen".into(),
         T::PlanFirmware { version, build, size } => format!("{version} ({build}), {size}, van Apple, gecontroleerd"),
-        T::KeepsBackup => "wat in de reservekopie zit: foto's, berichten, instellingen, gegevens van apps".into(),
+        T::KeepsBackup => "wat in een reservekopie zit: foto's, berichten, instellingen, apps".into(),
         T::KeepsOnDevice => "alles op het toestel".into(),
         T::KeepsNothing => "niets van wat alleen op het toestel staat".into(),
         T::LosesAll => "alles op het toestel: een reservekopie is niet mogelijk".into(),
+        T::LosesAllUnsaved => "alles op het toestel wat in geen reservekopie zit".into(),
         T::LosesNothing => "niets, als de update lukt".into(),
-        T::LosesAllButBackup => "het toestel wordt gewist; de reservekopie gaat er daarna weer op".into(),
+        T::LosesAllButBackup => "al het andere: het wordt gewist, daarna gaat de kopie terug".into(),
         T::EraseWarning { name, ecid } => {
             format!("Dit WIST {name} ({ecid}). Wat niet in een reservekopie zit, is voorgoed weg.")
         }
@@ -62,6 +63,7 @@ pub fn text(text: &Text) -> String {
         T::ReportResult => "uitslag".into(),
         T::ReportDuration => "duurde".into(),
         T::ReportSteps => "stappen".into(),
+        T::ReportFiles { files, size, place } => format!("{files} bestanden, {size}, in {place}"),
         T::ReportBackup => "reservekopie".into(),
         T::ReportFirmware => "firmware".into(),
         T::OutcomeOk => "gelukt".into(),
@@ -78,9 +80,9 @@ pub fn text(text: &Text) -> String {
         T::StateErased => "Het toestel is halverwege en start zo niet op; `herstel resume` maakt het af.".into(),
         T::ResumeHint { job } => format!("Verdergaan: herstel resume {job}"),
         T::ResumeNothing => "Deze klus is af; er valt niets te hervatten.".into(),
-        T::DemoIntro { device, bus } => format!("Er ligt nu een virtuele {device} op de proefbank ({bus})."),
+        T::DemoIntro { device, bus } => format!("Er ligt een virtuele {device} op de proefbank:\n{bus}."),
         T::DemoBusEmulated => "de USB is onder libusb nagebootst, dus de echte USB-code draait".into(),
-        T::DemoBusDirect => "de USB loopt via de bus-trait: de preload-bibliotheek van umockdev is er niet".into(),
+        T::DemoBusDirect => "de USB is er rechtstreeks: de preload-bibliotheek van umockdev ontbreekt".into(),
         T::DemoProof { files, size } => {
             format!("Nagekeken op het toestel zelf: alle {files} bestanden ({size}) zijn terug, byte voor byte.")
         }

@@ -67,12 +67,7 @@ pub fn serve(
     Ok(())
 }
 
-fn talk(
-    stream: UnixStream,
-    phones: &[Arc<Phone>],
-    emulation: Option<&Emulation>,
-    down: &Sender<()>,
-) -> io::Result<()> {
+fn talk(stream: UnixStream, phones: &[Arc<Phone>], emulation: Option<&Emulation>, down: &Sender<()>) -> io::Result<()> {
     let mut out = stream.try_clone()?;
     let mut lines = BufReader::new(stream.take(LINE_CAP));
     let mut line = String::new();

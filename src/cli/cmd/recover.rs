@@ -56,7 +56,6 @@ pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish)
     };
     let product = who.product.clone().unwrap_or_else(|| model.product.clone());
     let firmware = job::prepare(kit, &product, wish.ipsw.as_deref()).await?;
-    kit.tell.tell(Event::StepDone { step: Step::Catalogue, what: firmware.build.to_string() });
     let normal = device.normal();
     if wish.way == Way::Update && normal.and_then(|n| n.version.as_ref()).is_some_and(|v| *v > firmware.version) {
         return Err(Fault::new(Code::UpdateImpossible, format!("it already runs newer than {}", firmware.version)));
@@ -92,7 +91,8 @@ pub fn show_plan(context: &Context, plan: &Plan) {
     let (keeps, loses) = match (plan.way, &plan.backup) {
         (Way::Update, _) => (t(Text::KeepsOnDevice), t(Text::LosesNothing)),
         (Way::Erase, BackupPlan::Make) => (t(Text::KeepsBackup), t(Text::LosesAllButBackup)),
-        (Way::Erase, _) => (t(Text::KeepsNothing), t(Text::LosesAll)),
+        (Way::Erase, BackupPlan::Skip { .. }) => (t(Text::KeepsNothing), t(Text::LosesAllUnsaved)),
+        (Way::Erase, BackupPlan::Impossible { .. }) => (t(Text::KeepsNothing), t(Text::LosesAll)),
     };
     let build = plan.firmware.build.to_string();
     let size = plan.firmware.size.map(size).unwrap_or_else(|| "?".into());

@@ -84,7 +84,8 @@ impl Tell for Bars {
         match event {
             Event::StepBegan { step, what } => self.begin(step, &what),
             Event::StepDone { step, what } => {
-                let took = self.end(step).map(|t| format!(" ({:.1} s)", t.as_secs_f64())).unwrap_or_default();
+                let took = self.end(step).filter(|t| t.as_millis() >= 100);
+                let took = took.map(|t| format!(" ({:.1} s)", t.as_secs_f64())).unwrap_or_default();
                 let what = if what.is_empty() { what } else { format!(": {what}") };
                 self.line(&format!("  ✓ {}{what}{took}", say::step(self.lang, step)));
             }
@@ -121,7 +122,7 @@ impl Tell for Bars {
             }
             Event::Ask { request } => self.line(&format!("  » {}", say::request(self.lang, &request))),
             Event::Warning { text } => self.line(&format!("  ! {text}")),
-            Event::Note { text } => self.line(&format!("    {text}")),
+            Event::Note { text } => tracing::info!(text, "note"),
             Event::Answered { .. } | Event::Seen { .. } | Event::Lost { .. } => {}
         }
     }

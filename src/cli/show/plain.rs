@@ -70,7 +70,7 @@ impl Tell for Plain {
                 let error = error.unwrap_or_default();
                 self.line(&format!("  !   0x{id:X} {name}: {result} {error}"));
             }
-            Event::Note { text } => self.line(&format!("      {text}")),
+            Event::Note { text } => tracing::info!(text, "note"),
             Event::Answered { .. }
             | Event::Operation { .. }
             | Event::Checkpoint { .. }

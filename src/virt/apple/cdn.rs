@@ -84,7 +84,8 @@ fn stream(shared: &Shared, file: &BuiltIpsw, start: u64, end: u64, to: &mut Conn
         let mut length = PIECE.min((end - at) as usize);
         if let Some(cut) = cdn_cut_at.filter(|cut| *cut >= at && *cut < at + length as u64) {
             let limit = cdn_cut_times.unwrap_or(1);
-            if shared.cuts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1)).is_ok() {
+            if shared.cuts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1)).is_ok()
+            {
                 length = (cut - at) as usize;
                 send(&source, &mut buffer, at, length, None, to)?;
                 to.cut();

@@ -31,15 +31,14 @@ pub fn versions(files: &[BuiltIpsw], base: &str, knobs: &Knobs) -> Vec<u8> {
         products.insert(file.product.to_string(), Value::Dictionary(builds));
     }
     let softwares = Dictionary::from_iter([("MobileDeviceSoftwareVersions".to_owned(), Value::Dictionary(products))]);
-    let empty = Dictionary::from_iter([(
-        "MobileDeviceSoftwareVersions".to_owned(),
-        Value::Dictionary(Dictionary::new()),
-    )]);
+    let empty =
+        Dictionary::from_iter([("MobileDeviceSoftwareVersions".to_owned(), Value::Dictionary(Dictionary::new()))]);
     let generations = Dictionary::from_iter([
         ("9".to_owned(), Value::Dictionary(empty)),
         ("17".to_owned(), Value::Dictionary(softwares)),
     ]);
-    let top = Dictionary::from_iter([("MobileDeviceSoftwareVersionsByVersion".to_owned(), Value::Dictionary(generations))]);
+    let top =
+        Dictionary::from_iter([("MobileDeviceSoftwareVersionsByVersion".to_owned(), Value::Dictionary(generations))]);
     let mut xml = Vec::new();
     let _ = Value::Dictionary(top).to_writer_xml(&mut xml);
     xml

@@ -111,8 +111,7 @@ fn identities(shared: &Shared) -> impl Iterator<Item = BuildIdentity> + '_ {
 fn ap_ticket(shared: &Shared, request: &Dictionary) -> Result<Vec<u8>, Refusal> {
     let build = request.get("UniqueBuildID").and_then(Value::as_data).ok_or(MALFORMED)?;
     let ecid = number(request, "ApECID").filter(|ecid| *ecid != 0).ok_or(MALFORMED)?;
-    let (chip, board) =
-        (number(request, "ApChipID").ok_or(MALFORMED)?, number(request, "ApBoardID").ok_or(MALFORMED)?);
+    let (chip, board) = (number(request, "ApChipID").ok_or(MALFORMED)?, number(request, "ApBoardID").ok_or(MALFORMED)?);
     let identity = identities(shared)
         .find(|i| i.unique_build_id == build && u64::from(i.cpid.0) == chip && u64::from(i.bdid.0) == board)
         .ok_or(NOT_ELIGIBLE)?;
@@ -151,10 +150,7 @@ fn ap_ticket(shared: &Shared, request: &Dictionary) -> Result<Vec<u8>, Refusal> 
 }
 
 /// Every dictionary of the request that names a component must carry the manifest's digest.
-fn components(
-    request: &Dictionary,
-    identity: &BuildIdentity,
-) -> Result<BTreeMap<[u8; 4], Im4mComponent>, Refusal> {
+fn components(request: &Dictionary, identity: &BuildIdentity) -> Result<BTreeMap<[u8; 4], Im4mComponent>, Refusal> {
     let mut list = BTreeMap::new();
     for (name, value) in request {
         let Some(entry) = value.as_dictionary() else { continue };

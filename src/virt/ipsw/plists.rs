@@ -74,6 +74,9 @@ fn rules(kind: Rules) -> Option<Value> {
     }))
 }
 
+/// A part's path, the fourcc it is sent with, and the digest's length.
+type DigestOf = (String, Option<[u8; 4]>, usize);
+
 /// Makes manifests while collecting the files that they name.
 pub(super) struct Author<'a> {
     pub eras: Vec<Era<'a>>,
@@ -81,7 +84,7 @@ pub(super) struct Author<'a> {
     pub root: RootImage,
     pub files: BTreeMap<String, Vec<u8>>,
     root_digest: HashMap<usize, Vec<u8>>,
-    digests: HashMap<(String, Option<[u8; 4]>, usize), Vec<u8>>,
+    digests: HashMap<DigestOf, Vec<u8>>,
 }
 
 impl<'a> Author<'a> {

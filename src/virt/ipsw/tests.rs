@@ -26,7 +26,7 @@ fn every_component_has_the_digest_that_the_manifest_says() {
         let (model, built) = built(name, folder.path());
         let ipsw = Ipsw::open(&built.path).unwrap();
         let manifest = ipsw.build_manifest().unwrap();
-        assert_eq!(manifest.supported_products, [model.product.clone()]);
+        assert_eq!(manifest.supported_products, std::slice::from_ref(&model.product));
         assert!(ipsw.restore_plist().unwrap().fits(model.cpid, model.bdid));
         for behaviour in [Behaviour::Erase, Behaviour::Update] {
             let identity = manifest.choose(model.cpid, model.bdid, Some(model.board), behaviour).unwrap();

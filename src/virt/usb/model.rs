@@ -325,7 +325,10 @@ impl Model {
 
     fn leave(&self, to: Stage, away: Duration) {
         let from = self.phone.stage();
-        if is_boot_code(to) {
+        if from == Stage::Ibss && to == Stage::Ibec {
+            // Hosts that have restored phones for years ask for no third ticket here: the nonce stays.
+            self.keep_nonces.store(true, Ordering::Relaxed);
+        } else if is_boot_code(to) {
             self.renew();
         }
         if from != Stage::Away {

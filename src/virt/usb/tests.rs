@@ -109,7 +109,7 @@ fn boot_chain(bus: &dyn Bus, phone: &Arc<Phone>) {
     }
     until(&changes, Stage::Ibec);
     let mut handle = open(bus);
-    assert_ne!(nonces(&mut *handle), ibss);
+    assert_eq!(nonces(&mut *handle), ibss, "an iBEC that iBSS started keeps its nonce");
     assert_eq!(getenv(&mut *handle, "boot-stage").unwrap(), "2");
     assert_eq!(getenv(&mut *handle, "build-version").unwrap(), "iBoot-13822.40.1");
     assert_eq!(getenv(&mut *handle, "radio-error"), Err(UsbError::Stall));

@@ -1,3 +1,5 @@
+//! Messages there and back, and everything that is not one.
+
 use super::frame::{FrameCode, Head, build_name, name_length};
 use super::request::{Password, Request, Response, RestoreOptions};
 use super::*;
