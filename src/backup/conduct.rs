@@ -94,6 +94,13 @@ fn run_backup(
     Ok(Made { generation, verdict, received })
 }
 
+/// What is put back, and how long silences may last.
+#[derive(Clone, Debug)]
+pub struct PutBackOptions {
+    pub what: RestoreOptions,
+    pub patience: Patience,
+}
+
 /// Puts a generation back onto the device; it restarts afterwards when the options say so.
 ///
 /// # Errors
@@ -102,8 +109,7 @@ pub async fn put_back(
     mux: &Mux,
     normal: &Normal,
     generation: &Generation,
-    options: RestoreOptions,
-    patience: Patience,
+    options: PutBackOptions,
     consent: &Consent,
     tell: &Teller,
     cancel: &CancellationToken,
@@ -127,7 +133,8 @@ pub async fn put_back(
         let watch = tie(cancel, &cancel_engine);
         let work = tokio::task::spawn_blocking(move || {
             let tree = WorkTree::open_read_only(&root, source.as_str())?;
-            super::restore(&mut wire, &udid, &tree, &options, patience, tell.as_ref(), &cancel_engine)
+            let PutBackOptions { what, patience } = options;
+            super::restore(&mut wire, &udid, &tree, &what, patience, tell.as_ref(), &cancel_engine)
         });
         let sent = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
         watch.abort();

@@ -3,7 +3,7 @@
 use super::kit::{FromIpsw, Kit};
 use super::plan::{FirmwarePlan, Plan};
 use super::record::Fact;
-use crate::backup::{self, BackupOptions, Patience, RestoreOptions, Vault};
+use crate::backup::{self, BackupOptions, Patience, PutBackOptions, RestoreOptions, Vault};
 use crate::device::{Consent, Device, Eyes, Normal, State, Trust};
 use crate::event::{Event, Quiet, Step, Teller};
 use crate::fault::{Code, Fault};
@@ -270,7 +270,7 @@ pub async fn put_back(kit: &Kit, plan: &Plan, generation: &str, consent: &Consen
     let vault = Vault::new(&plan.vault);
     let name = generation.to_owned();
     let generation = blocking(move || vault.generation(&udid, Some(&name))).await?;
-    let options = RestoreOptions {
+    let what = RestoreOptions {
         reboot: true,
         copy_first: false,
         preserve_settings: false,
@@ -278,10 +278,8 @@ pub async fn put_back(kit: &Kit, plan: &Plan, generation: &str, consent: &Consen
         remove_others: false,
         password: None,
     };
-    let patience = Patience::default().shortened(kit.haste);
-    let sent =
-        backup::put_back(&kit.eyes.mux, &normal, &generation, options, patience, consent, &kit.tell, &kit.cancel)
-            .await?;
+    let options = PutBackOptions { what, patience: Patience::default().shortened(kit.haste) };
+    let sent = backup::put_back(&kit.eyes.mux, &normal, &generation, options, consent, &kit.tell, &kit.cancel).await?;
     // It restarts to take the data up: only then is the job done.
     let gone = Duration::from_secs(30);
     let left = kit.eyes.wait_until_gone(plan.ecid, gone).await;

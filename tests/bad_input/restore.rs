@@ -107,6 +107,18 @@ pub fn before_the_ramdisk() -> Vec<Case> {
             .run(ERASE)
             .fails(1, Code::CatalogueUnreachable, "catalogue")
             .after(untouched),
+        case("restore: another process works on the phone")
+            .before(|rig| {
+                let locks = rig.path("state/herstel/locks");
+                std::fs::create_dir_all(&locks).unwrap();
+                let lock = std::fs::File::create(locks.join(format!("{}.lock", rig.phone().ecid))).unwrap();
+                lock.lock().unwrap();
+                // Held until the tests end.
+                std::mem::forget(lock);
+            })
+            .run(ERASE)
+            .fails(1, Code::Locked, "plan")
+            .after(untouched),
         // -- the signing server --
         signing(
             "ticket: no longer signed",
@@ -123,12 +135,10 @@ pub fn before_the_ramdisk() -> Vec<Case> {
             .apple("tss_status = [94, 'no']")
             .after(|rig, ran| assert_eq!(rig.phone().stage(), Stage::Recovery, "{ran}")),
         // -- the boot chain --
-        boot(
-            "boot: the node may not be opened",
-            "mode = 'recovery'\nfaults.usb.no_access = true",
-            Code::UsbNoAccess,
-            "find",
-        ),
+        case("boot: the node may not be opened")
+            .phone("mode = 'recovery'\nfaults.usb.no_access = true")
+            .run(ERASE)
+            .fails(6, Code::UsbNoAccess, "find"),
         boot(
             "boot: another program holds the device",
             "mode = 'recovery'\nfaults.usb.busy = true",

@@ -2,8 +2,8 @@
 
 use super::list::{print_out, say_line};
 use crate::backup::{
-    BackupOptions, Cancel, Depth, Filter, Generation, Password, Patience, RestoreOptions, Vault, browse, extract, find,
-    make, put_back, verify,
+    BackupOptions, Cancel, Depth, Filter, Generation, Password, Patience, PutBackOptions, RestoreOptions, Vault,
+    browse, extract, find, make, put_back, verify,
 };
 use crate::cli::args::{BackupArgs, BackupsVerb};
 use crate::cli::context::Context;
@@ -92,7 +92,7 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
             };
             let generation = pick(context, &vault, from, generation.as_deref())?;
             let consent = ask::consent(context.lang, &normal.who, Deed::PutBack, yes_restore.as_deref())?;
-            let options = RestoreOptions {
+            let what = RestoreOptions {
                 reboot: true,
                 copy_first: false,
                 preserve_settings: false,
@@ -100,10 +100,9 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
                 remove_others: false,
                 password: password(password_file.as_deref())?,
             };
-            let patience = Patience::default().shortened(context.haste());
+            let options = PutBackOptions { what, patience: Patience::default().shortened(context.haste()) };
             let tell = context.show();
-            let sent =
-                put_back(&eyes.mux, &normal, &generation, options, patience, &consent, &tell, &context.cancel).await?;
+            let sent = put_back(&eyes.mux, &normal, &generation, options, &consent, &tell, &context.cancel).await?;
             say_line(&say::text(context.lang, &Text::PutBackDone { files: sent.files }));
             Ok(Outcome::Ok)
         }
