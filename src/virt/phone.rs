@@ -136,7 +136,7 @@ impl Phone {
             passcode: spec.passcode,
             version: spec.version.clone().unwrap_or(version),
             build: spec.build.clone().unwrap_or(build),
-            name: spec.name.clone(),
+            name: if spec.name.is_empty() { format!("Herstel's virtual {}", family(model)) } else { spec.name.clone() },
             activated: true,
             setup_done: true,
             find_my: spec.find_my,
@@ -319,6 +319,13 @@ fn default_system(model: &Model) -> (Version, BuildId) {
         0x8020 | 0x8027 => ("18.7.9", "22H360"),
         _ => ("26.7.1", "23H30"),
     })
+}
+
+/// `iPhone`, `iPad`, `iPod touch` ...
+fn family(model: &Model) -> &'static str {
+    let product = model.product.as_str();
+    let known = [("iPhone", "iPhone"), ("iPad", "iPad"), ("iPod", "iPod touch"), ("AppleTV", "Apple TV")];
+    known.iter().find(|(prefix, _)| product.starts_with(prefix)).map_or("device", |(_, name)| name)
 }
 
 /// The newest customer system that the bench's Apple offers for a model (as of 4 Oct 2026).

@@ -69,6 +69,7 @@ pub enum ModeSpec {
 pub struct PhoneSpec {
     /// Anything [`crate::facts::models::by_nickname`] takes.
     pub model: String,
+    /// Empty: named after its family.
     pub name: String,
     pub mode: ModeSpec,
     pub trust: TrustSpec,
@@ -93,7 +94,7 @@ impl Default for PhoneSpec {
     fn default() -> Self {
         PhoneSpec {
             model: "iphone13".into(),
-            name: "Herstel's virtual iPhone".into(),
+            name: String::new(),
             mode: ModeSpec::Normal,
             trust: TrustSpec::Untrusted,
             passcode: PasscodeSpec::None,
