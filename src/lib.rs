@@ -14,18 +14,29 @@
 //!                │        │
 //!              firmware triage guide     which build; which way out; which buttons
 //!                └────┬───┘
-//!                   device               who is who across modes
+//!                   device               who is who across modes; consent as a value
 //!                     │
-//! 2 hands      usb   mux   net   disk    all IO, each behind one door        virt   the bench: virtual devices
-//!                └────┴──┬──┴────┘                                             │    reached through real bytes
-//! 1 knowledge  facts   wire   say        tables; bytes <-> values; texts ──────┘
+//! 2 hands      usb   mux   net           all IO, each behind one door           virt   the bench: virtual devices and
+//!                └────┼────┘                                                      │    Apple on loopback, reached through
+//!                   disk                 atomic files, locks, journals            │    real bytes; only cli and tests
+//!                     │                                                           │    start it
+//! 1 knowledge  facts   wire   say        tables; bytes <-> values; texts ─────────┘
 //!                        │
 //! 0 words      ids   event   fault       newtypes, events, one error type for people
 //! ```
 //!
-//! `cable -> Sighting -> Device -> Plan -> steps -> journal -> Report` is the one walk through it.
+//! `cable -> Device -> Plan -> steps -> journal -> Report` is the one walk through it: `device` sees, `triage`
+//! says what can be saved, `job` makes the plan and writes the journal before each step, `backup`, `firmware`
+//! and `restore` do the work, `report` tells what was done. `resume` is the same walk with a filled journal.
 //!
-//! The library never prints, exits or reads the environment; that is `cli`'s.
+//! # What holds everywhere
+//!
+//! - ECID pins everything: a stranger's device is never accepted for the one that is meant.
+//! - A destructive function takes a [`device::Consent`], made from the very deed and what a person gave.
+//! - Journal before action; older backups are never touched; firmware that fails its digest is set aside.
+//! - Every wait ends, and every length from outside is capped before anything is allocated.
+//! - The library never prints, exits or reads the environment; that is `cli`'s.
+//! - The bench and the tool share knowledge and words, no more; other people's clients judge the bench.
 #![forbid(unsafe_code)]
 
 pub mod event;

@@ -192,6 +192,18 @@ fn each_library_has_its_door() {
 }
 
 #[test]
+fn only_cli_makes_consents() {
+    let mut made = Vec::new();
+    for path in product_sources() {
+        if product_code(&fs::read_to_string(&path).unwrap()).contains("Consent::from_person") {
+            made.push(room_of(&path));
+        }
+    }
+    made.dedup();
+    assert_eq!(made, ["cli"], "law 2");
+}
+
+#[test]
 fn only_cli_prints_exits_or_reads_the_environment() {
     let words = ["println!", "eprintln!", "print!(", "eprint!(", "process::exit", "env::var", "std::env::args"];
     let mut wrong = Vec::new();

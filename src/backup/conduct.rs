@@ -43,7 +43,7 @@ pub async fn make(
     mux: &Mux,
     normal: &Normal,
     vault: &Vault,
-    full: bool,
+    options: BackupOptions,
     tell: &Teller,
     cancel: &CancellationToken,
 ) -> Result<Made, Fault> {
@@ -55,8 +55,9 @@ pub async fn make(
         let wire = Blocking::new(stream, Handle::current());
         let (vault, udid, tell) = (vault.clone(), udid.clone(), tell.clone());
         let watch = tie(cancel, &cancel_engine);
-        let work =
-            tokio::task::spawn_blocking(move || run_backup(wire, &vault, &udid, full, &facts, &tell, &cancel_engine));
+        let work = tokio::task::spawn_blocking(move || {
+            run_backup(wire, &vault, &udid, &options, &facts, &tell, &cancel_engine)
+        });
         let made = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
         watch.abort();
         made
@@ -68,15 +69,14 @@ fn run_backup(
     mut wire: Blocking,
     vault: &Vault,
     udid: &Udid,
-    full: bool,
+    options: &BackupOptions,
     facts: &InfoFacts,
     tell: &Teller,
     cancel: &Cancel,
 ) -> Result<Made, Fault> {
     let desk = vault.take(udid)?;
-    let work = desk.begin(full, tell.as_ref(), cancel)?;
-    let options = BackupOptions { full, patience: Patience::default() };
-    let received = super::backup(&mut wire, udid, work.tree(), &options, tell.as_ref(), cancel);
+    let work = desk.begin(options.full, tell.as_ref(), cancel)?;
+    let received = super::backup(&mut wire, udid, work.tree(), options, tell.as_ref(), cancel);
     let received = match received.and_then(|received| work.put_info(facts).map(|()| received)) {
         Ok(received) => received,
         Err(fault) => {
@@ -94,6 +94,13 @@ fn run_backup(
     Ok(Made { generation, verdict, received })
 }
 
+/// What is put back, and how long silences may last.
+#[derive(Clone, Debug)]
+pub struct PutBackOptions {
+    pub what: RestoreOptions,
+    pub patience: Patience,
+}
+
 /// Puts a generation back onto the device; it restarts afterwards when the options say so.
 ///
 /// # Errors
@@ -102,7 +109,7 @@ pub async fn put_back(
     mux: &Mux,
     normal: &Normal,
     generation: &Generation,
-    options: RestoreOptions,
+    options: PutBackOptions,
     consent: &Consent,
     tell: &Teller,
     cancel: &CancellationToken,
@@ -126,7 +133,8 @@ pub async fn put_back(
         let watch = tie(cancel, &cancel_engine);
         let work = tokio::task::spawn_blocking(move || {
             let tree = WorkTree::open_read_only(&root, source.as_str())?;
-            super::restore(&mut wire, &udid, &tree, &options, Patience::default(), tell.as_ref(), &cancel_engine)
+            let PutBackOptions { what, patience } = options;
+            super::restore(&mut wire, &udid, &tree, &what, patience, tell.as_ref(), &cancel_engine)
         });
         let sent = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
         watch.abort();

@@ -9,6 +9,7 @@ use super::Cancel;
 use super::patience::{Patience, Phase};
 use crate::event::{Event, Tell};
 use crate::fault::{Code, Fault};
+use crate::wire::WireError;
 use crate::wire::devicelink::frame::{self, FrameCode, HEAD, HOST_FRAME, Head};
 use crate::wire::devicelink::request::{Request, scrub};
 use crate::wire::devicelink::{self, FromDevice, FromHost};
@@ -178,7 +179,12 @@ impl<'a, W: Wire> Link<'a, W> {
         let mut code = [0];
         self.exact(&mut code, Phase::Transfer)?;
         let ([a, b, c, d], [code]) = (word, code);
-        Ok(Head::parse([a, b, c, d, code])?)
+        let head = Head::parse([a, b, c, d, code])?;
+        if head.payload > frame::MOST_BELIEVED {
+            let (length, cap) = (head.payload.into(), frame::MOST_BELIEVED.into());
+            return Err(WireError::TooLong { what: "frame", length, cap }.into());
+        }
+        Ok(head)
     }
 
     /// The text of an error frame; what is beyond the cap is read and dropped.

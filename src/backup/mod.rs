@@ -43,7 +43,7 @@ mod tests;
 
 pub use browse::{Filter, Row, browse, extract, find};
 pub use cancel::Cancel;
-pub use conduct::{Made, make, put_back};
+pub use conduct::{Made, PutBackOptions, make, put_back};
 pub use engine::{BackupOptions, Received, Sent, backup, change_password, restore};
 pub use info_plist::{InfoFacts, guid_of};
 pub use link::Wire;

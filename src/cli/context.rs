@@ -8,7 +8,7 @@ use super::cancel::{self, Leaving};
 use super::show::Show;
 use crate::device::{self, Device, Eyes, look};
 use crate::disk::Folders;
-use crate::event::Teller;
+use crate::event::{Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::mux::{Mux, MuxAddress};
 use crate::net::{Endpoints, Http, Limits};
@@ -51,6 +51,13 @@ impl Context {
         self.bench.is_some() || env("UMOCKDEV_DIR").is_some()
     }
 
+    /// `HERSTEL_BENCH_HASTE`: limits of waits are divided by it, so that a bench's silent phone need not be waited for
+    /// as long as a real one. Without a bench it means nothing.
+    pub fn haste(&self) -> u32 {
+        let asked = env("HERSTEL_BENCH_HASTE").filter(|_| self.is_virtual());
+        asked.and_then(|text| text.parse().ok()).unwrap_or(1).clamp(1, 1000)
+    }
+
     /// The one listener of this run.
     pub fn show(&self) -> Teller {
         let show =
@@ -88,11 +95,12 @@ impl Context {
     pub async fn device(&self, eyes: &Eyes) -> Result<Device, Fault> {
         let seen = look(eyes).await;
         let chosen = device::choose(&seen.devices, self.common.device.as_deref());
-        match (chosen, seen.devices.is_empty(), seen.mux.or(seen.usb)) {
+        let chosen = match (chosen, seen.devices.is_empty(), seen.mux.or(seen.usb)) {
             // With nothing seen at all, a deaf host is the better explanation.
             (Err(_), true, Some(deaf)) => Err(deaf),
             (chosen, ..) => chosen,
-        }
+        };
+        chosen.map_err(|fault| fault.during(Step::Find))
     }
 
     pub fn folders(&self) -> Result<Folders, Fault> {
@@ -117,6 +125,6 @@ impl Context {
 
     pub fn http(&self) -> Result<(Http, Endpoints), Fault> {
         let endpoints = self.endpoints()?;
-        Ok((Http::new(&endpoints, Limits::default()), endpoints))
+        Ok((Http::new(&endpoints, Limits::default().shortened(self.haste())), endpoints))
     }
 }

@@ -14,6 +14,7 @@ use std::future::Future;
 use std::io::{self, Cursor, Read};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub struct Kit {
@@ -23,9 +24,16 @@ pub struct Kit {
     pub folders: Folders,
     pub tell: Teller,
     pub cancel: CancellationToken,
+    /// Limits of waits are divided by this; 1 for real devices.
+    pub haste: u32,
 }
 
 impl Kit {
+    /// How long a device may take to show up again after it restarts.
+    pub(super) fn restart(&self) -> Duration {
+        Duration::from_secs(600) / self.haste.max(1)
+    }
+
     pub fn store(&self) -> Store {
         Store::new(&self.folders.firmware())
     }

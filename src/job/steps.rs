@@ -3,7 +3,7 @@
 use super::kit::{FromIpsw, Kit};
 use super::plan::{FirmwarePlan, Plan};
 use super::record::Fact;
-use crate::backup::{self, RestoreOptions, Vault};
+use crate::backup::{self, BackupOptions, Patience, PutBackOptions, RestoreOptions, Vault};
 use crate::device::{Consent, Device, Eyes, Normal, State, Trust};
 use crate::event::{Event, Quiet, Step, Teller};
 use crate::fault::{Code, Fault};
@@ -19,8 +19,6 @@ use std::time::Duration;
 
 /// How long a person has for the Trust dialog.
 const TRUST: Duration = Duration::from_secs(180);
-/// How long a device may take to show up again after it restarts.
-const RESTART: Duration = Duration::from_secs(600);
 /// How long an interrupted restore may leave the device between two modes.
 const SETTLE: Duration = Duration::from_secs(180);
 
@@ -162,7 +160,7 @@ async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {
         allowed: if kit.eyes.is_virtual { loopback_only } else { apples_only },
         tell: Arc::clone(&kit.tell),
         cancel: kit.cancel.clone(),
-        waits: Waits::default(),
+        waits: Waits::default().shortened(kit.haste),
     })
 }
 
@@ -180,9 +178,9 @@ fn loopback_only(host: &str) -> bool {
 pub async fn await_normal(kit: &Kit, plan: &Plan) -> Result<Device, Fault> {
     let step = Step::AwaitNormal;
     kit.tell.tell(Event::StepBegan { step, what: String::new() });
-    let found = or_cancel(kit, kit.eyes.wait_for(RESTART, |d| is_up(d, plan))).await?;
+    let found = or_cancel(kit, kit.eyes.wait_for(kit.restart(), |d| is_up(d, plan))).await?;
     let device = found.ok_or_else(|| {
-        Fault::new(Code::NeverCameBack, format!("not started within {} s", RESTART.as_secs()))
+        Fault::new(Code::NeverCameBack, format!("not started within {} s", kit.restart().as_secs()))
             .during(step)
             .on(plan.ecid)
     })?;
@@ -220,7 +218,7 @@ fn is_up(device: &Device, plan: &Plan) -> bool {
 
 /// The device in normal mode, trusting this host; asks for trust where it is missing.
 pub async fn trusted(kit: &Kit, plan: &Plan) -> Result<Normal, Fault> {
-    let found = or_cancel(kit, kit.eyes.wait_for(RESTART, |d| is_up(d, plan))).await?;
+    let found = or_cancel(kit, kit.eyes.wait_for(kit.restart(), |d| is_up(d, plan))).await?;
     let device = found.ok_or_else(|| Fault::new(Code::NoSuchDevice, format!("{} is away", plan.ecid)))?;
     ensure_trust(&kit.eyes, &device, kit).await
 }
@@ -254,7 +252,8 @@ pub async fn ensure_trust(eyes: &Eyes, device: &Device, kit: &Kit) -> Result<Nor
 pub async fn make_backup(kit: &Kit, plan: &Plan) -> Result<Fact, Fault> {
     let normal = trusted(kit, plan).await?;
     let vault = Vault::new(&plan.vault);
-    let made = backup::make(&kit.eyes.mux, &normal, &vault, false, &kit.tell, &kit.cancel).await?;
+    let options = BackupOptions { full: false, patience: Patience::default().shortened(kit.haste) };
+    let made = backup::make(&kit.eyes.mux, &normal, &vault, options, &kit.tell, &kit.cancel).await?;
     Ok(Fact::Backup {
         generation: made.generation.name.clone(),
         place: made.generation.path.clone(),
@@ -271,7 +270,7 @@ pub async fn put_back(kit: &Kit, plan: &Plan, generation: &str, consent: &Consen
     let vault = Vault::new(&plan.vault);
     let name = generation.to_owned();
     let generation = blocking(move || vault.generation(&udid, Some(&name))).await?;
-    let options = RestoreOptions {
+    let what = RestoreOptions {
         reboot: true,
         copy_first: false,
         preserve_settings: false,
@@ -279,12 +278,13 @@ pub async fn put_back(kit: &Kit, plan: &Plan, generation: &str, consent: &Consen
         remove_others: false,
         password: None,
     };
+    let options = PutBackOptions { what, patience: Patience::default().shortened(kit.haste) };
     let sent = backup::put_back(&kit.eyes.mux, &normal, &generation, options, consent, &kit.tell, &kit.cancel).await?;
     // It restarts to take the data up: only then is the job done.
     let gone = Duration::from_secs(30);
     let left = kit.eyes.wait_until_gone(plan.ecid, gone).await;
     if left {
-        kit.eyes.wait_for_ecid(plan.ecid, &[Mode::Normal], RESTART).await.ok_or_else(|| {
+        kit.eyes.wait_for_ecid(plan.ecid, &[Mode::Normal], kit.restart()).await.ok_or_else(|| {
             Fault::new(Code::NeverCameBack, "not back after the backup was put back").during(Step::PutBack)
         })?;
     }

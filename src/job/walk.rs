@@ -84,17 +84,7 @@ impl Job {
                     let fact = self.step(Step::Backup, steps::make_backup(kit, &plan)).await?;
                     self.write(Record::Did { step: Step::VerifyBackup, fact })?;
                 }
-                Next::Firmware => {
-                    let got = self.step(Step::Fetch, steps::firmware(kit, &plan)).await?;
-                    let (stored, open) = got;
-                    let fact = Fact::Firmware {
-                        path: stored.path.clone(),
-                        sha256: stored.record.sha256.clone(),
-                        size: stored.record.looks.size,
-                    };
-                    opened = Some(open);
-                    self.write(Record::Did { step: Step::VerifyFirmware, fact })?;
-                }
+                Next::Firmware => opened = Some(self.fetch_firmware(kit, &plan).await?),
                 Next::Restore => {
                     let open = match opened.take() {
                         Some(open) => open,
@@ -151,12 +141,34 @@ impl Job {
         }
     }
 
+    async fn fetch_firmware(&mut self, kit: &Kit, plan: &Plan) -> Result<Opened, Fault> {
+        let (stored, opened) = self.step(Step::Fetch, steps::firmware(kit, plan)).await?;
+        let fact = Fact::Firmware {
+            path: stored.path.clone(),
+            sha256: stored.record.sha256.clone(),
+            size: stored.record.looks.size,
+        };
+        self.write(Record::Did { step: Step::VerifyFirmware, fact })?;
+        Ok(opened)
+    }
+
+    /// The firmware of an earlier run, verified again; one that is gone or rotted since is fetched anew.
     async fn reopen_firmware(&mut self, kit: &Kit, plan: &Plan) -> Result<Opened, Fault> {
         let Some(Fact::Firmware { path, .. }) = self.story.fact(Step::VerifyFirmware).cloned() else {
             return Err(Fault::new(Code::JournalDamaged, "no verified firmware in the journal"));
         };
-        steps::recheck(kit, path.clone()).await?;
-        steps::verify(kit, plan, &path).await
+        let again = async {
+            steps::recheck(kit, path.clone()).await?;
+            steps::verify(kit, plan, &path).await
+        };
+        match again.await {
+            Err(fault) if matches!(fault.code, Code::FirmwareDigest | Code::FirmwareDamaged) => {
+                kit.tell.tell(Event::Warning { text: fault.detail });
+                self.fetch_firmware(kit, plan).await
+            }
+            Err(fault) => Err(fault.during(Step::VerifyFirmware)),
+            Ok(opened) => Ok(opened),
+        }
     }
 
     async fn seen(&self, kit: &Kit) -> Result<Seen, Fault> {

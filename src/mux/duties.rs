@@ -2,6 +2,7 @@
 //!
 //! The protocols are `idevice`'s; every call gets a limit here, since the crate has none.
 
+use super::guard::{Framing, Guarded, of_link};
 use super::{BoxDuplex, LABEL, Session};
 use crate::fault::{Code, Fault};
 use idevice::afc::AfcClient;
@@ -20,14 +21,20 @@ const LOCK_PAUSE: Duration = Duration::from_millis(200);
 const LOCK_FILE: &str = "/com.apple.itunes.lock_sync";
 
 fn device(stream: BoxDuplex) -> Idevice {
-    Idevice::new(Box::new(stream), LABEL)
+    Idevice::new(Box::new(Guarded::new(stream, Framing::Plist)), LABEL)
+}
+
+fn afc_device(stream: BoxDuplex) -> Idevice {
+    Idevice::new(Box::new(Guarded::new(stream, Framing::Afc)), LABEL)
 }
 
 async fn bounded<T>(what: &str, work: impl Future<Output = Result<T, IdeviceError>>) -> Result<T, Fault> {
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(IdeviceError::Socket(err))) => Err(Fault::link(&err)),
-        Ok(Err(err)) => Err(Fault::new(Code::ServiceRefused, format!("{what}: {err}"))),
+        Ok(Err(err)) => Err(match of_link(&err) {
+            Some(fault) => Fault { detail: format!("{what}: {}", fault.detail), ..fault },
+            None => Fault::new(Code::ServiceRefused, format!("{what}: {err}")),
+        }),
         Err(_) => Err(Fault::new(Code::LinkSilent, format!("{what}: no answer in {} s", PATIENCE.as_secs()))),
     }
 }
@@ -59,8 +66,7 @@ impl Notices {
     pub async fn next(&mut self) -> Result<String, Fault> {
         match self.0.receive_notification().await {
             Ok(name) => Ok(name),
-            Err(IdeviceError::Socket(err)) => Err(Fault::link(&err)),
-            Err(err) => Err(Fault::new(Code::LinkLost, err.to_string())),
+            Err(err) => Err(of_link(&err).unwrap_or_else(|| Fault::new(Code::LinkLost, err.to_string()))),
         }
     }
 }
@@ -111,7 +117,7 @@ impl SyncLock {
     pub async fn take(session: &mut Session) -> Result<Self, Fault> {
         post_notice(session, "com.apple.itunes-mobdev.syncWillStart").await?;
         let stream = session.service("com.apple.afc", true).await.map_err(Fault::from)?;
-        let mut file = AfcFile::open(AfcClient::new(device(stream)), LOCK_FILE, AfcFopenMode::Rw).await?;
+        let mut file = AfcFile::open(AfcClient::new(afc_device(stream)), LOCK_FILE, AfcFopenMode::Rw).await?;
         post_notice(session, "com.apple.itunes-mobdev.syncLockRequest").await?;
         let mut tries = 0;
         loop {
@@ -177,7 +183,7 @@ pub async fn apps(session: &mut Session) -> Result<Vec<AppInfo>, Fault> {
 pub async fn put_restore_applications(session: &mut Session, plist: &[u8]) -> Result<(), Fault> {
     const FOLDER: &str = "/iTunesRestore";
     let stream = session.service("com.apple.afc", true).await.map_err(Fault::from)?;
-    let mut afc = AfcClient::new(device(stream));
+    let mut afc = AfcClient::new(afc_device(stream));
     // It may exist already.
     let _ = bounded("AFC folder", afc.mk_dir(FOLDER)).await;
     let path = format!("{FOLDER}/RestoreApplications.plist");

@@ -8,6 +8,7 @@
 mod address;
 mod blocking;
 mod duties;
+mod guard;
 mod lockdown;
 mod pairing;
 mod record;

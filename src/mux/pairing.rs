@@ -1,5 +1,6 @@
 //! Trust: asking for it, with an end, and giving it up.
 
+use super::guard::{Framing, Guarded, of_link};
 use super::{LABEL, Lockdown, LockdownError, Mux, MuxDevice, PairRecord};
 use crate::event::{Event, Request, Tell};
 use crate::fault::{Code, Fault};
@@ -24,7 +25,8 @@ pub async fn pair(
     let buid = mux.buid().await?;
     let host_id = uuid::Uuid::new_v4().to_string().to_uppercase();
     let lockdown = Lockdown::open(mux, device.id).await.map_err(Fault::from)?;
-    let mut client = LockdownClient::new(idevice::Idevice::new(Box::new(lockdown.into_stream()), LABEL));
+    let stream = Guarded::new(lockdown.into_stream(), Framing::Plist);
+    let mut client = LockdownClient::new(idevice::Idevice::new(Box::new(stream), LABEL));
     tell.tell(Event::Ask { request: Request::TapTrust });
     let asked = tokio::time::timeout(patience, client.pair(host_id, buid, Some(LABEL))).await;
     let file = match asked {
@@ -40,12 +42,14 @@ pub async fn pair(
 }
 
 fn refusal(err: &IdeviceError) -> Fault {
+    if let Some(fault) = of_link(err) {
+        return fault;
+    }
     let word = match err {
         IdeviceError::UserDeniedPairing => "UserDeniedPairing",
         IdeviceError::PasswordProtected => "PasswordProtected",
         IdeviceError::PairingDialogResponsePending => "PairingDialogResponsePending",
         IdeviceError::InvalidHostID => "InvalidHostID",
-        IdeviceError::Socket(err) => return Fault::link(err),
         other => return Fault::new(Code::LockdownRefused, other.to_string()),
     };
     LockdownError::Refused(word.to_owned()).into()

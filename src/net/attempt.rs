@@ -143,6 +143,12 @@ impl Run<'_> {
             s if s.is_server_error() => {
                 return Err(Trouble::Again(failed(format!("HTTP {status}")), retry_after(headers)));
             }
+            // Only to an address that is not of http at all: the others were judged on the way.
+            s if s.is_redirection() && headers.contains_key(header::LOCATION) => {
+                let to = headers.get(header::LOCATION).and_then(|v| v.to_str().ok()).unwrap_or("?");
+                let why = format!("{}: sent to {:?}", self.url, to.chars().take(200).collect::<String>());
+                return Err(Trouble::Stop(Fault::new(Code::HostNotAllowed, why)));
+            }
             _ => return Err(Trouble::Stop(failed(format!("HTTP {status}")))),
         };
         if says_html(headers) {

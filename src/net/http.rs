@@ -41,6 +41,18 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The waits so many times shorter, but no limit below 2 s: for the bench's servers.
+    pub fn shortened(self, times: u32) -> Self {
+        let short = |limit: Duration| (limit / times.max(1)).max(limit.min(Duration::from_secs(2)));
+        Limits {
+            connect: short(self.connect),
+            stall: short(self.stall),
+            document: short(self.document),
+            pause: self.pause / times.max(1),
+            ..self
+        }
+    }
+
     /// The pauses between attempts.
     pub(super) fn pauses(&self, attempts: usize) -> impl Iterator<Item = Duration> + Send + use<> {
         use backon::BackoffBuilder;

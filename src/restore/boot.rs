@@ -51,6 +51,9 @@ pub struct Waits {
     /// Before `go` in an iBSS, and after `ramdisk`: iBoot does its work without saying when it is done.
     pub before_go: Duration,
     pub after_ramdisk: Duration,
+    /// From the kernel's start to restored, and the longest silence of restored.
+    pub restored: Duration,
+    pub silence: Duration,
 }
 
 impl Default for Waits {
@@ -65,6 +68,27 @@ impl Default for Waits {
             kernel_leave: s(30),
             before_go: s(1),
             after_ramdisk: s(2),
+            restored: s(300),
+            silence: super::link::SILENCE,
+        }
+    }
+}
+
+impl Waits {
+    /// The limits so many times shorter, but none below 2 s: for the bench. What the device needs for its work
+    /// stays as it is.
+    pub fn shortened(self, times: u32) -> Self {
+        let short = |limit: Duration| (limit / times.max(1)).max(limit.min(Duration::from_secs(2)));
+        Waits {
+            find: short(self.find),
+            dfu_leave: short(self.dfu_leave),
+            dfu_return: short(self.dfu_return),
+            recovery_leave: short(self.recovery_leave),
+            recovery_return: short(self.recovery_return),
+            kernel_leave: short(self.kernel_leave),
+            restored: short(self.restored),
+            silence: short(self.silence),
+            ..self
         }
     }
 }

@@ -24,8 +24,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a device may take from `EnterRecovery` to its recovery mode.
 const RECOVERY: Duration = Duration::from_secs(120);
-/// From `bootx` to restored.
-const RAMDISK: Duration = Duration::from_secs(300);
 
 /// What is restored onto which device.
 #[derive(Clone, Debug)]
@@ -69,9 +67,9 @@ impl Engine {
         self.began(Step::AwaitRestore);
         let device = self
             .eyes
-            .wait_for_ecid(plan.ecid, &[Mode::Restore], RAMDISK)
+            .wait_for_ecid(plan.ecid, &[Mode::Restore], self.waits.restored)
             .await
-            .ok_or_else(|| never(Step::AwaitRestore, "restore mode", RAMDISK).on(plan.ecid))?;
+            .ok_or_else(|| never(Step::AwaitRestore, "restore mode", self.waits.restored).on(plan.ecid))?;
         self.done(Step::AwaitRestore);
         let State::Restore(restoring) = &device.state else {
             return Err(Fault::new(Code::Internal, "restore mode without its state"));
@@ -115,8 +113,8 @@ impl Engine {
         let mut restored = Lockdown::open(&self.eyes.mux, restoring.mux.id).await.map_err(Fault::from)?;
         // It may reboot without an answer.
         let _ = restored.exchange(&Value::Dictionary(ToDevice::Reboot.build(LABEL))).await;
-        let back = self.eyes.wait_for_ecid(ecid, &[Mode::Recovery, Mode::Dfu], RAMDISK).await;
-        back.map(drop).ok_or_else(|| never(Step::EnterRecovery, "recovery mode", RAMDISK))
+        let back = self.eyes.wait_for_ecid(ecid, &[Mode::Recovery, Mode::Dfu], self.waits.restored).await;
+        back.map(drop).ok_or_else(|| never(Step::EnterRecovery, "recovery mode", self.waits.restored))
     }
 
     fn session(&self, plan: &RestorePlan, restoring: &Restoring, booted: Booted) -> Session {
@@ -145,7 +143,7 @@ impl Engine {
             allowed: self.allowed,
             tell: Arc::clone(&self.tell),
             cancel: self.cancel.clone(),
-            silence: super::link::SILENCE,
+            silence: self.waits.silence,
         }
     }
 

@@ -183,6 +183,7 @@ impl Rig {
                 kernel_leave: long,
                 before_go: short,
                 after_ramdisk: short,
+                ..Waits::default()
             },
         }
     }

@@ -10,11 +10,21 @@ pub struct Advice {
 
 #[derive(Clone, Debug)]
 pub enum Text {
-    FaultStage { stage: String },
-    FaultDevice { device: String },
-    FaultDetail { detail: String },
-    FaultWhose { whose: &'static str },
-    FaultNext { next: &'static str },
+    FaultStage {
+        stage: String,
+    },
+    FaultDevice {
+        device: String,
+    },
+    FaultDetail {
+        detail: String,
+    },
+    FaultWhose {
+        whose: &'static str,
+    },
+    FaultNext {
+        next: &'static str,
+    },
     VirtualBanner,
     NoDevices,
     ListHeader,
@@ -26,14 +36,26 @@ pub enum Text {
     TrustPending,
     TrustDenied,
     TrustStale,
-    Paired { name: String },
-    AlreadyPaired { name: String },
-    Unpaired { name: String },
-    PlanTitle { name: String },
+    Paired {
+        name: String,
+    },
+    AlreadyPaired {
+        name: String,
+    },
+    Unpaired {
+        name: String,
+    },
+    PlanTitle {
+        name: String,
+    },
     PlanKeeps,
     PlanLoses,
     PlanSteps,
-    PlanFirmware { version: String, build: String, size: String },
+    PlanFirmware {
+        version: String,
+        build: String,
+        size: String,
+    },
     KeepsBackup,
     KeepsOnDevice,
     KeepsNothing,
@@ -42,54 +64,110 @@ pub enum Text {
     LosesAllUnsaved,
     LosesNothing,
     LosesAllButBackup,
-    EraseWarning { name: String, ecid: String },
-    EraseTypeToConfirm { word: String },
-    RestoreBackWarning { name: String },
+    EraseWarning {
+        name: String,
+        ecid: String,
+    },
+    EraseTypeToConfirm {
+        word: String,
+    },
+    RestoreBackWarning {
+        name: String,
+    },
     ConsentWord,
     ConsentRefused,
-    BackupDone { files: u64, size: String, place: String },
-    BackupPartial { unread: u64 },
-    BackupNotPossible { why: String },
+    BackupDone {
+        files: u64,
+        size: String,
+        place: String,
+    },
+    BackupPartial {
+        unread: u64,
+    },
+    BackupNotPossible {
+        why: String,
+    },
     NoBackups,
-    FirmwareReady { version: String, build: String, place: String },
+    FirmwareReady {
+        version: String,
+        build: String,
+        place: String,
+    },
     FirmwareCached,
-    RestoreDone { version: String, build: String },
-    PutBackDone { files: u64 },
+    RestoreDone {
+        version: String,
+        build: String,
+    },
+    PutBackDone {
+        files: u64,
+    },
     ReportTitle,
-    ReportSaved { place: String },
+    ReportSaved {
+        place: String,
+    },
     ReportDevice,
     ReportResult,
     ReportDuration,
     ReportSteps,
     ReportBackup,
-    ReportFiles { files: u64, size: String, place: String },
+    ReportFiles {
+        files: u64,
+        size: String,
+        place: String,
+    },
     ReportFirmware,
     OutcomeOk,
     OutcomePartial,
     OutcomeFailed,
     OutcomeCancelled,
     CancelOnce,
-    CancelNow { state: String },
-    CancelTwice { state: String },
+    CancelNow {
+        state: String,
+    },
+    CancelTwice {
+        state: String,
+    },
     StateSafe,
     StateRecovery,
     StateErased,
-    ResumeHint { job: String },
+    ResumeHint {
+        job: String,
+    },
     ResumeNothing,
-    DemoIntro { device: String, bus: String },
+    DemoIntro {
+        device: String,
+        bus: String,
+    },
     DemoBusEmulated,
     DemoBusDirect,
-    DemoProof { files: u64, size: String },
-    DemoDone { seconds: u64 },
-    BenchUp { place: String },
+    DemoProof {
+        files: u64,
+        size: String,
+    },
+    DemoDone {
+        seconds: u64,
+    },
+    BenchUp {
+        place: String,
+    },
     BenchUse,
     BenchStops,
     BenchDown,
-    Waiting { seconds: u64 },
+    Waiting {
+        seconds: u64,
+    },
     GuideDone,
-    KeyTap { keys: String },
-    KeyHold { keys: String },
-    KeyHoldUntil { keys: String },
+    KeyTap {
+        keys: String,
+    },
+    KeyHold {
+        keys: String,
+    },
+    KeyHoldUntil {
+        keys: String,
+    },
     DoctorGood,
-    DoctorBad { count: usize },
+    DoctorBad {
+        count: usize,
+    },
 }

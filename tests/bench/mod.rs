@@ -97,7 +97,7 @@ impl Rig {
         let mut list: Vec<(OsString, OsString)> = vec![
             ("PATH".into(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
             ("LC_ALL".into(), "C".into()),
-            ("RUST_BACKTRACE".into(), "1".into()),
+            ("RUST_BACKTRACE".into(), "0".into()),
             ("HOME".into(), self.path("home").into()),
         ];
         for (key, name) in [

@@ -92,8 +92,9 @@ fn absurd_lengths_and_garbage_end_the_run_without_the_memory_they_claim() {
         (with(&[&[0xFF; 4]]), Code::LinkAbsurd),
         (with(&[&names, &[0; 5]]), Code::LinkGarbage),
         (with(&[&names, &[0, 0, 0, 9, 0x77], b"12345678"]), Code::LinkGarbage),
-        // A frame of 4 GiB of which nothing comes: the wait ends, the memory was never taken.
-        (with(&[&names, &[0xFF, 0xFF, 0xFF, 0xFF, 0x0C], b"abc"]), Code::LinkSilent),
+        (with(&[&names, &[0xFF, 0xFF, 0xFF, 0xFF, 0x0C], b"abc"]), Code::LinkAbsurd),
+        // A frame of 1 GiB of which nothing comes: the wait ends, the memory was never taken.
+        (with(&[&names, &[0x40, 0, 0, 0, 0x0C], b"abc"]), Code::LinkSilent),
         // 60 MiB of message of which nothing comes.
         (vec![0x03, 0xC0, 0, 0, 1, 2, 3], Code::LinkSilent),
     ] {

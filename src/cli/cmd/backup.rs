@@ -2,7 +2,8 @@
 
 use super::list::{print_out, say_line};
 use crate::backup::{
-    Cancel, Depth, Filter, Generation, Password, RestoreOptions, Vault, browse, extract, find, make, put_back, verify,
+    BackupOptions, Cancel, Depth, Filter, Generation, Password, Patience, PutBackOptions, RestoreOptions, Vault,
+    browse, extract, find, make, put_back, verify,
 };
 use crate::cli::args::{BackupArgs, BackupsVerb};
 use crate::cli::context::Context;
@@ -40,7 +41,8 @@ async fn trusted(context: &Context) -> Result<(crate::device::Eyes, Normal), Fau
 pub async fn make_one(context: &Context, folder: Option<PathBuf>, full: bool) -> Done {
     let (eyes, normal) = trusted(context).await?;
     let vault = vault(context, folder)?;
-    let made = make(&eyes.mux, &normal, &vault, full, &context.show(), &context.cancel).await?;
+    let options = BackupOptions { full, patience: Patience::default().shortened(context.haste()) };
+    let made = make(&eyes.mux, &normal, &vault, options, &context.show(), &context.cancel).await?;
     let place = made.generation.path.display().to_string();
     let done = Text::BackupDone { files: made.verdict.files, size: size(made.verdict.bytes), place };
     say_line(&say::text(context.lang, &done));
@@ -90,7 +92,7 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
             };
             let generation = pick(context, &vault, from, generation.as_deref())?;
             let consent = ask::consent(context.lang, &normal.who, Deed::PutBack, yes_restore.as_deref())?;
-            let options = RestoreOptions {
+            let what = RestoreOptions {
                 reboot: true,
                 copy_first: false,
                 preserve_settings: false,
@@ -98,6 +100,7 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
                 remove_others: false,
                 password: password(password_file.as_deref())?,
             };
+            let options = PutBackOptions { what, patience: Patience::default().shortened(context.haste()) };
             let tell = context.show();
             let sent = put_back(&eyes.mux, &normal, &generation, options, &consent, &tell, &context.cancel).await?;
             say_line(&say::text(context.lang, &Text::PutBackDone { files: sent.files }));
@@ -182,12 +185,16 @@ async fn verify_one(context: &Context, generation: &Generation, deep: bool) -> D
     let verdict = verdict.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
     tell.tell(Event::StepDone { step: Step::VerifyBackup, what: String::new() });
     for finding in &verdict.findings {
-        let sign = if finding.is_damage() { "!!" } else { "--" };
-        print_out(&format!("{sign} {finding:?}"));
+        let (damage, what) = (finding.is_damage(), format!("{finding:?}"));
+        if context.common.json {
+            print_line(&json!({ "schema": 1, "event": "finding", "damage": damage, "what": what }));
+        } else {
+            print_out(&format!("{} {what}", if damage { "!!" } else { "--" }));
+        }
     }
-    if !verdict.is_sound() {
-        let count = verdict.damage().count();
-        return Err(Fault::new(Code::BackupDamaged, format!("{count} findings")).during(Step::VerifyBackup));
+    if let Some(first) = verdict.damage().next() {
+        let detail = format!("{} findings, the first: {first:?}", verdict.damage().count());
+        return Err(Fault::new(Code::BackupDamaged, detail).during(Step::VerifyBackup));
     }
     let place = generation.path.display().to_string();
     let done = Text::BackupDone { files: verdict.files, size: size(verdict.bytes), place };

@@ -39,14 +39,16 @@ fn once(context: &Context, seen: Look) -> Done {
     if context.common.json {
         let rows: Vec<_> = seen.devices.iter().map(Device::row).collect();
         print_line(&json!({ "schema": 1, "devices": rows }));
-        return Ok(Outcome::Ok);
     }
     if seen.devices.is_empty() {
         if let Some(fault) = seen.mux.or(seen.usb) {
             return Err(fault);
         }
         say_line(&say::text(context.lang, &Text::NoDevices));
-        return Err(Fault::new(Code::NoDevice, ""));
+        return Err(Fault::new(Code::NoDevice, "nothing on USB or usbmuxd"));
+    }
+    if context.common.json {
+        return Ok(Outcome::Ok);
     }
     let header = say::text(context.lang, &Text::ListHeader);
     let header: Vec<&str> = header.split('|').collect();

@@ -15,8 +15,9 @@ mod report;
 mod restore;
 
 use super::Done;
-use super::args::{Cli, Verb};
+use super::args::{BackupsVerb, Cli, FirmwareVerb, Verb};
 use super::context::Context;
+use crate::event::Step;
 use crate::say::Lang;
 
 pub async fn run(cli: Cli, lang: Lang) -> Done {
@@ -27,7 +28,8 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
         Verb::Demo { model, image, keep } => demo::run(&common, lang, &model, image, keep).await,
         verb => {
             let context = Context::new(common, lang)?;
-            match verb {
+            let step = step_of(&verb);
+            let done = match verb {
                 Verb::List { watch } => list::run(&context, watch).await,
                 Verb::Info => info::run(&context).await,
                 Verb::Pair { wait } => pair::pair(&context, wait).await,
@@ -42,7 +44,23 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
                 Verb::Doctor => doctor::run(&context).await,
                 Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo { .. } => Ok(crate::event::Outcome::Ok),
-            }
+            };
+            done.map_err(|fault| fault.during(step))
         }
+    }
+}
+
+/// The stage of a failure that no room below gave one: a fault always says where it happened.
+fn step_of(verb: &Verb) -> Step {
+    match verb {
+        Verb::Pair { .. } | Verb::Unpair => Step::Pair,
+        Verb::Backup(_) => Step::Backup,
+        Verb::Backups { verb: BackupsVerb::Restore { .. }, .. } => Step::PutBack,
+        Verb::Backups { .. } => Step::VerifyBackup,
+        Verb::Firmware { verb: FirmwareVerb::List { .. } | FirmwareVerb::Fetch { .. } } => Step::Catalogue,
+        Verb::Firmware { .. } => Step::VerifyFirmware,
+        Verb::Restore(_) | Verb::Recover(_) => Step::Plan,
+        Verb::Report { .. } => Step::Report,
+        _ => Step::Find,
     }
 }

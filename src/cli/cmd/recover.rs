@@ -5,7 +5,7 @@ use crate::cli::args::RecoverArgs;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size};
 use crate::cli::{Done, ask};
-use crate::device::{Consent, Deed, Device, Given, Identity};
+use crate::device::{Access, Consent, Deed, Device, Given, Identity};
 use crate::disk::{JobFolder, Jobs, write_atomic};
 use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
@@ -24,6 +24,7 @@ pub fn kit(context: &Context) -> Result<Kit, Fault> {
         folders: context.folders()?,
         tell: context.show(),
         cancel: context.cancel.clone(),
+        haste: context.haste(),
     })
 }
 
@@ -38,6 +39,10 @@ pub struct Wish {
 /// Reads the device and the catalogue, and makes the plan; nothing is changed.
 pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish) -> Result<Plan, Fault> {
     let who = device.who();
+    if device.access == Access::NoPermission {
+        let detail = format!("{} at {}", who.title(), who.port.as_ref().map(ToString::to_string).unwrap_or_default());
+        return Err(Fault::new(Code::UsbNoAccess, detail).during(Step::Find));
+    }
     let unknown = |what: &str| Fault::new(Code::UnknownModel, format!("the device's {what} is not known"));
     let ecid = who.ecid.ok_or_else(|| unknown("ECID"))?;
     let model = who.model().ok_or_else(|| unknown("model"))?;
@@ -159,14 +164,16 @@ pub async fn resume(context: &Context, name: Option<&str>) -> Done {
 }
 
 fn newest_open(jobs: &Jobs) -> Result<JobFolder, Fault> {
+    let mut damaged = None;
     for folder in jobs.list()? {
-        if let Ok((_, entries)) = folder.open::<Entry>()
-            && Story::new(entries).is_ok_and(|s| !s.is_over())
-        {
-            return Ok(folder);
+        match folder.open::<Entry>().and_then(|(_, entries)| Story::new(entries)) {
+            Ok(story) if !story.is_over() => return Ok(folder),
+            Err(fault) if fault.code == Code::JournalDamaged => damaged = damaged.or(Some(fault)),
+            _ => {}
         }
     }
-    Err(Fault::new(Code::NoJob, "no unfinished job"))
+    // A job that cannot be read may be the one that is meant: that is worth more than "none".
+    Err(damaged.unwrap_or_else(|| Fault::new(Code::NoJob, "no unfinished job")))
 }
 
 /// Runs a job to its end, then shows and saves its report.

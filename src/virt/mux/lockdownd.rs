@@ -24,6 +24,8 @@ use std::time::Duration;
 const IDLE: Duration = Duration::from_secs(30);
 /// A bench that runs fast must not outrun the programs on it.
 const IDLE_AT_LEAST: Duration = Duration::from_secs(5);
+/// How long a silent phone holds the line.
+const SILENCE: Duration = Duration::from_secs(120);
 const HANDSHAKE: Duration = Duration::from_secs(20);
 /// From the answer to EnterRecovery until the phone leaves the bus, and from there to iBoot.
 const SHUTTING_DOWN: Duration = Duration::from_millis(1_200);
@@ -120,7 +122,11 @@ impl Connection {
 
     fn serve(mut self) {
         let mut frames = Frames::default();
-        let idle = self.phone.scaled(IDLE).max(IDLE_AT_LEAST);
+        let idle = match self.phone.spec.faults.mux.lockdown_silent {
+            // A silent phone does not hang up either.
+            true => SILENCE,
+            false => self.phone.scaled(IDLE).max(IDLE_AT_LEAST),
+        };
         loop {
             let Some(stream) = self.channel.stream() else { return };
             if stream.set_limit(Some(idle)).is_err() {

@@ -9,8 +9,11 @@ use super::{MAX_NAME, WireError};
 /// Payload of one data frame to a device: the phone holds a whole frame in memory, and larger ones got its agent
 /// killed (a Manifest.db of 1.5 GB in 128 MiB frames).
 pub const HOST_FRAME: usize = 32 << 10;
-/// Payload of one data frame from a device, as observed; any length is accepted.
+/// Payload of one data frame from a device, as observed. The size is documented nowhere, so it is no limit.
 pub const DEVICE_FRAME: usize = 256 << 10;
+/// A frame that claims more than this, 4096 times what devices send, is no frame: waiting for its rest would only
+/// look like a silent device.
+pub const MOST_BELIEVED: u32 = 1 << 30;
 /// Bytes of a frame's head: length and code.
 pub const HEAD: usize = 5;
 /// Longest error text that is kept of an error frame, in bytes.

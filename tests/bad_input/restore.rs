@@ -1,0 +1,288 @@
+//! Restores: what is refused before anything is touched, what goes wrong on the way into the ramdisk, and
+//! what the ramdisk does to a host. Until the erase begins the phone keeps its data, and whatever happens the
+//! job can be taken up again.
+
+use super::bench::{Ran, Rig};
+use super::case::{Case, case};
+use super::firmware::{cut_in_half, flipped_in_the_middle, ipsw};
+use herstel::fault::Code;
+use herstel::virt::phone::Stage;
+use serde_json::Value;
+
+const ERASE: &str = "restore --erase --yes-erase {ecid}";
+const ERASE_FILE: &str = "restore --erase --yes-erase {ecid} --ipsw {dir}/damaged.ipsw";
+
+fn untouched(rig: &Rig, ran: &Ran) {
+    let phone = rig.phone();
+    assert_eq!((phone.stage(), phone.remembered("stage")), (Stage::Normal, 0), "the phone left its mode\n{ran}");
+}
+
+/// The journal has a plan that `resume` takes up; nothing is said to be restored.
+pub fn can_be_resumed(rig: &Rig, ran: &Ran) {
+    let journal = rig.journal();
+    assert_eq!(journal.first().map(|r| &r["record"]), Some(&"plan".into()), "{journal:#?}\n{ran}");
+    let restored = journal.iter().any(|r| r["record"] == "did" && r["step"] == "restore");
+    assert!(!restored, "{journal:#?}\n{ran}");
+    assert!(ran.err.contains("herstel resume"), "people are not told how to go on\n{ran}");
+}
+
+fn resumes(rig: &Rig, _: &Ran) {
+    let ran = rig.good(&["--json", "resume"]);
+    let phone = rig.phone();
+    let offered = &rig.bench.firmware[0].build;
+    assert_eq!((phone.stage(), phone.state().build.to_string()), (Stage::Normal, offered.to_string()), "{ran}");
+}
+
+fn number(wanted: i64) -> impl Fn(&Rig, &Ran) {
+    move |_, ran| assert_eq!(ran.fault().and_then(|f| f.number), Some(wanted), "{ran}")
+}
+
+fn detail(word: &'static str) -> impl Fn(&Rig, &Ran) {
+    move |_, ran| {
+        let told = ran.fault().map(|f| f.detail).unwrap_or_default();
+        assert!(told.contains(word), "{told:?} does not say {word:?}\n{ran}");
+    }
+}
+
+/// A restore from recovery that breaks off before the ramdisk: the data is still there.
+fn boot(name: &'static str, phone: &str, code: Code, stage: &'static str) -> Case {
+    case(name).phone(phone).run(ERASE).fails(i32::from(code.exit()), code, stage).after(can_be_resumed)
+}
+
+fn signing(name: &'static str, knob: &str, code: Code) -> Case {
+    let recovery = "mode = 'recovery'";
+    boot(name, recovery, code, "ticket").apple(knob).after(|rig, ran| {
+        let sent = rig.phone().memory().iter().filter(|m| m.what.starts_with("iboot.upload")).count();
+        assert_eq!(sent, 0, "something was sent without a ticket\n{ran}");
+    })
+}
+
+pub fn before_the_ramdisk() -> Vec<Case> {
+    vec![
+        // -- refused by ourselves --
+        case("restore: nobody agreed").run("restore --erase").fails(4, Code::ConsentMissing, "plan").after(untouched),
+        case("restore: consent for another phone")
+            .run("restore --erase --yes-erase 0x1")
+            .fails(2, Code::ConsentMismatch, "plan")
+            .after(untouched),
+        case("restore: consent by a beginning of the name")
+            .run("restore --erase --yes-erase 0x126D")
+            .fails(2, Code::ConsentMismatch, "plan")
+            .after(untouched),
+        case("restore: half an IPSW")
+            .before(ipsw(cut_in_half))
+            .run(ERASE_FILE)
+            .fails(7, Code::FirmwareDamaged, "plan")
+            .after(untouched),
+        case("restore: an IPSW with a flipped bit")
+            .before(ipsw(flipped_in_the_middle))
+            .run(ERASE_FILE)
+            .fails(7, Code::FirmwareDigest, "verify-firmware")
+            .after(untouched)
+            .after(can_be_resumed),
+        case("restore: the IPSW of another model")
+            .and_phone("model = 'iphone8'\nmode = 'off'")
+            .before(|rig| {
+                let other =
+                    rig.bench.firmware.iter().find(|f| f.product.as_str() != rig.phone().model.product.as_str());
+                std::fs::copy(&other.expect("an IPSW for the second phone").path, super::firmware::damaged(rig))
+                    .unwrap();
+            })
+            .run(ERASE_FILE)
+            .fails(2, Code::FirmwareWrongDevice, "verify-firmware")
+            .after(untouched),
+        case("restore: an update to something older")
+            .phone("version = '99.1'\nbuild = '99Z9'")
+            .run("restore --update")
+            .fails(1, Code::UpdateImpossible, "plan")
+            .after(untouched),
+        case("restore: the download has a flipped bit")
+            .apple("cdn_flip_bit_at = 4000000")
+            .run(ERASE)
+            .fails(7, Code::FirmwareDigest, "fetch")
+            .after(untouched)
+            .after(can_be_resumed),
+        case("restore: no catalogue answers")
+            .apple("catalogue_down = true")
+            .run(ERASE)
+            .fails(1, Code::CatalogueUnreachable, "catalogue")
+            .after(untouched),
+        case("restore: another process works on the phone")
+            .before(|rig| {
+                let locks = rig.path("state/herstel/locks");
+                std::fs::create_dir_all(&locks).unwrap();
+                let lock = std::fs::File::create(locks.join(format!("{}.lock", rig.phone().ecid))).unwrap();
+                lock.lock().unwrap();
+                // Held until the tests end.
+                std::mem::forget(lock);
+            })
+            .run(ERASE)
+            .fails(1, Code::Locked, "plan")
+            .after(untouched),
+        // -- the signing server --
+        signing(
+            "ticket: no longer signed",
+            "tss_status = [94, 'This device isn\\u0027t eligible']",
+            Code::TssNotSigned,
+        )
+        .after(number(94)),
+        signing("ticket: refused", "tss_status = [128, 'An internal error occurred.']", Code::TssRefused)
+            .after(number(128)),
+        signing("ticket: a sign-in page", "tss_html = true", Code::TssInvalid),
+        signing("ticket: nobody answers", "tss_down = true", Code::TssUnreachable).waits_shortened(10),
+        signing("ticket: for another nonce", "tss_wrong_nonce = true", Code::TssInvalid),
+        boot("ticket: not signed, from normal mode", "", Code::TssNotSigned, "ticket")
+            .apple("tss_status = [94, 'no']")
+            .after(|rig, ran| assert_eq!(rig.phone().stage(), Stage::Recovery, "{ran}")),
+        // -- the boot chain --
+        case("boot: the node may not be opened")
+            .phone("mode = 'recovery'\nfaults.usb.no_access = true")
+            .run(ERASE)
+            .fails(6, Code::UsbNoAccess, "find"),
+        boot(
+            "boot: another program holds the device",
+            "mode = 'recovery'\nfaults.usb.busy = true",
+            Code::UsbBusy,
+            "find",
+        ),
+        boot(
+            "boot: the nonce string is garbage",
+            "mode = 'recovery'\nfaults.usb.nonce_string_garbage = true",
+            Code::NonceUnread,
+            "ticket",
+        ),
+        boot(
+            "boot: setenv stalls",
+            "mode = 'recovery'\nfaults.usb.stall_command = 'setenv'",
+            Code::UsbStall,
+            "boot-ramdisk",
+        ),
+        // An iBoot that goes stalls its own request, too: only that it stays tells.
+        boot("boot: go stalls", "mode = 'recovery'\nfaults.usb.stall_command = 'go'", Code::BootRefused, "boot-ibec")
+            .waits_shortened(20),
+        boot(
+            "boot: the cable slips during an upload",
+            "mode = 'recovery'\nfaults.usb.vanish_at_upload_byte = 3000",
+            Code::UsbGone,
+            "boot-ibec",
+        )
+        .after(resumes)
+        .data_may_go(),
+        boot(
+            "boot: uploads are never taken",
+            "mode = 'recovery'\nfaults.usb.silent_upload = true",
+            Code::UsbTimeout,
+            "boot-ibec",
+        )
+        .waits(),
+        boot(
+            "boot: iBEC is refused",
+            "mode = 'recovery'\nfaults.usb.ibec_refused = true",
+            Code::BootRefused,
+            "boot-ibec",
+        )
+        .waits_shortened(20),
+        boot("boot: iBSS is refused", "mode = 'dfu'\nfaults.usb.ibss_refused = true", Code::BootRefused, "boot-ibss")
+            .waits(),
+        boot(
+            "boot: another phone comes back",
+            "mode = 'dfu'\nfaults.usb.wrong_ecid_after_reboot = true",
+            Code::StrangerDevice,
+            "boot-ibss",
+        )
+        .waits(),
+        boot(
+            "boot: the phone never comes back",
+            "mode = 'dfu'\nfaults.usb.never_returns_from = 'dfu'",
+            Code::NeverCameBack,
+            "boot-ibss",
+        )
+        .waits_shortened(10),
+        boot(
+            "boot: the phone comes back in its system",
+            "mode = 'dfu'\nfaults.usb.returns_as = 'normal'",
+            Code::CameBackElsewhere,
+            "boot-ibss",
+        )
+        .waits(),
+        case("boot: DFU begins in its error state")
+            .phone("mode = 'dfu'\nfaults.usb.dfu_error_state = true")
+            .run(ERASE)
+            .data_may_go(),
+        case("boot: the serial string is none")
+            .phone("mode = 'recovery'\nfaults.usb.serial_garbage = true")
+            .run("restore --erase --yes-erase 0x1")
+            .fails(1, Code::UnknownModel, "plan"),
+    ]
+}
+
+/// A fault of restored at a checkpoint, from recovery, so that the way there is short.
+fn ramdisk(name: &'static str, faults: &str, code: Code) -> Case {
+    let phone: String = faults.split('\n').map(|f| format!("faults.restore.{f}\n")).collect();
+    boot(name, &format!("mode = 'recovery'\n{phone}"), code, "restore").data_may_go()
+}
+
+fn image_went_across(rig: &Rig, ran: &Ran) {
+    let phone = rig.phone();
+    assert_eq!(phone.stage(), Stage::Normal, "{ran}");
+    assert_eq!(phone.state().build.to_string(), rig.bench.firmware[0].build.to_string(), "{ran}");
+}
+
+fn survives(name: &'static str, faults: &str) -> Case {
+    case(name).phone(&format!("mode = 'recovery'\n{faults}")).run(ERASE).data_may_go().after(image_went_across)
+}
+
+pub fn in_the_ramdisk() -> Vec<Case> {
+    vec![
+        ramdisk("ramdisk: AMR error 53 from FDR", "fdr_refused = true", Code::FdrFailed).after(number(53)),
+        ramdisk("ramdisk: AMR error 9 at a checkpoint", "amr_error = 9\nat_checkpoint = 1551", Code::RestoreFailed)
+            .after(number(9))
+            .after(detail("60F")),
+        ramdisk("ramdisk: all is well but the last status", "status_error = 14", Code::RestoreFailed).after(number(14)),
+        ramdisk("ramdisk: noise instead of a message", "garbage_at_checkpoint = 1551", Code::LinkGarbage),
+        ramdisk("ramdisk: a message of 4 GiB", "absurd_length_at_checkpoint = 1551", Code::LinkAbsurd),
+        ramdisk("ramdisk: the cable comes out", "unplug_at_checkpoint = 1551", Code::LinkLost).after(|rig, ran| {
+            let last = ran.fault().map(|f| f.detail).unwrap_or_default();
+            assert!(last.contains("the last checkpoint was"), "{last}");
+            assert_eq!(rig.phone().remembered("restore.finished"), 0);
+        }),
+        ramdisk("ramdisk: the image is cut", "asr_cut_at = 3000000", Code::RestoreFailed).after(detail("ASR")),
+        ramdisk("ramdisk: the host is too old for it", "host_incompatible = true", Code::HostUnsupported),
+        ramdisk("ramdisk: restored falls silent", "silent_at_checkpoint = 1551", Code::LinkSilent).waits_shortened(60),
+        boot(
+            "ramdisk: the image is no longer taken",
+            "mode = 'recovery'\nfaults.restore.asr_silent_at = 3000000",
+            Code::AsrFailed,
+            "send-image",
+        )
+        .waits()
+        .data_may_go(),
+        boot(
+            "ramdisk: restored never listens",
+            "mode = 'recovery'\nfaults.restore.restored_not_listening = true",
+            Code::NeverCameBack,
+            "await-restore",
+        )
+        .waits_shortened(60),
+        case("ramdisk: the phone does not start afterwards")
+            .phone("mode = 'recovery'\nfaults.usb.never_returns_from = 'restore'")
+            .run(ERASE)
+            .waits_shortened(60)
+            .data_may_go()
+            .fails(1, Code::NeverCameBack, "await-normal"),
+        survives("ramdisk: data ports refuse at first", "faults.restore.data_port_refusals = 3"),
+        survives("ramdisk: ASR begins twice", "faults.restore.asr_second_initiate = true"),
+        survives("ramdisk: a data type that no host knows", "faults.restore.unknown_data_type = 'TeapotData'")
+            .after(|_, ran| assert!(ran.err.contains("TeapotData"), "{ran}")),
+        survives("ramdisk: no FDR", "faults.restore.fdr_absent = true"),
+        ramdisk("ramdisk: FDR wants to a stranger", "fdr_proxy_port = 9\nfdr_proxy_host = '10.0.0.1'", Code::FdrFailed),
+        survives("ramdisk: progress is always -1", "faults.restore.progress_minus_one = true"),
+        survives("ramdisk: the modem's update fails and is forgiven", "faults.restore.sticky_error = 'baseband'"),
+        survives("ramdisk: boot stages keep their nonce", "faults.usb.nonce_kept = true"),
+    ]
+}
+
+/// The values of a journal's records, for what a case wants to say about them.
+pub fn records(rig: &Rig, record: &str) -> Vec<Value> {
+    rig.journal().into_iter().filter(|r| r["record"] == record).collect()
+}
