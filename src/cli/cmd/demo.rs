@@ -22,7 +22,7 @@ pub async fn run(common: &Common, lang: Lang, model: &str, image: u64, keep: Opt
     // `demo --device iphone5s` reads naturally: here a device is a model.
     let model = common.device.as_deref().unwrap_or(model).to_owned();
     let temporary = match &keep {
-        None => Some(tempfile::Builder::new().prefix("herstel-demo-").tempdir().map_err(|e| Fault::disk(&e))?),
+        None => Some(temporary_folder().map_err(|e| Fault::disk(&e))?),
         Some(_) => None,
     };
     let folder = match (&keep, &temporary) {
@@ -68,6 +68,13 @@ pub async fn run(common: &Common, lang: Lang, model: &str, image: u64, keep: Opt
         print_out(&folder.display().to_string());
     }
     Ok(Outcome::Ok)
+}
+
+/// Sockets need short paths, and some machines have long temporary ones.
+fn temporary_folder() -> std::io::Result<tempfile::TempDir> {
+    let usual = std::env::temp_dir();
+    let root = if usual.as_os_str().len() <= 40 { usual } else { PathBuf::from("/tmp") };
+    tempfile::Builder::new().prefix("herstel-demo-").tempdir_in(root)
 }
 
 /// This program again, with `recover`; its exit code.
