@@ -63,6 +63,15 @@ pub fn cases() -> Vec<Case> {
             .phone("mode = 'recovery'\nfaults.usb.serial_garbage = true")
             .run("list")
             .after(|_, ran| assert!(ran.out.contains("\"mode\":\"recovery\""), "{ran}")),
+        case("list: nothing is connected, which is an answer")
+            .phone(OFF)
+            .run("list")
+            .after(|_, ran| assert!(ran.out.contains("\"devices\":[]"), "{ran}")),
+        case("list: usbmuxd is not there").phone(OFF).run("list").around(other_usbmuxd).fails(
+            6,
+            Code::MuxUnreachable,
+            "find",
+        ),
         case("list: usbmuxd answers with an absurd length")
             .phone(OFF)
             .run("list")

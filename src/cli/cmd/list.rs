@@ -44,8 +44,11 @@ fn once(context: &Context, seen: Look) -> Done {
         if let Some(fault) = seen.mux.or(seen.usb) {
             return Err(fault);
         }
-        say_line(&say::text(context.lang, &Text::NoDevices));
-        return Err(Fault::new(Code::NoDevice, "nothing on USB or usbmuxd"));
+        // For a program an empty list is an answer like any other.
+        if !context.common.json {
+            say_line(&say::text(context.lang, &Text::NoDevices));
+            return Err(Fault::new(Code::NoDevice, "nothing on USB or usbmuxd"));
+        }
     }
     if context.common.json {
         return Ok(Outcome::Ok);
