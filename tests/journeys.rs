@@ -285,7 +285,7 @@ fn which_device_is_never_guessed() {
     let empty = one("iphone13", "mode = \"off\"");
     assert_eq!(exits(&empty, &["info", "--json"], 5).code_of_fault(), Some(Code::NoDevice));
     exits(&empty, &["list"], 5);
-    let none = exits(&empty, &["list", "--json"], 5);
+    let none = exits(&empty, &["list", "--json"], 0);
     assert_eq!(line_with(&none, "devices"), json!({ "schema": 1, "devices": [] }));
     assert_eq!(exits(&empty, &["recover", "--json"], 5).code_of_fault(), Some(Code::NoDevice));
 }
