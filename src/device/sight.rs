@@ -191,7 +191,7 @@ async fn question(mux: &Mux, device: &MuxDevice, mut who: Identity) -> Result<St
         None => None,
     };
     if let Some(record) = record {
-        match lockdown.start_session(&record).await {
+        match lockdown.start_session(&record, device.usb).await {
             Ok(mut session) => {
                 normal.trust = Trust::Trusted;
                 if let Ok(values) = session.all(None).await {

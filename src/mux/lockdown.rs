@@ -141,8 +141,9 @@ impl Lockdown {
         }
     }
 
-    /// Opens a trusted session: from here on everything is inside TLS.
-    pub async fn start_session(mut self, record: &PairRecord) -> Result<Self> {
+    /// Opens a trusted session: from here on everything is inside TLS. `usb` is false for Wi-Fi, where the
+    /// device's certificate is compared with the record.
+    pub async fn start_session(mut self, record: &PairRecord, usb: bool) -> Result<Self> {
         let request = Request::StartSession {
             host_id: Some(record.host_id().to_owned()),
             system_buid: Some(record.system_buid().to_owned()),
@@ -151,7 +152,7 @@ impl Lockdown {
         if answer.get("EnableSessionSSL").and_then(Value::as_boolean) != Some(true) {
             return Ok(self);
         }
-        Ok(Lockdown { stream: tls(self.stream, record).await? })
+        Ok(Lockdown { stream: tls(self.stream, record, usb).await? })
     }
 
     /// Starts a service; gives its port and whether it wants TLS.
@@ -169,18 +170,12 @@ impl Lockdown {
     }
 }
 
-async fn tls(stream: BoxDuplex, record: &PairRecord) -> Result<BoxDuplex> {
-    let keys = record.for_tls()?;
-    let mut device = idevice::Idevice::new(Box::new(stream), LABEL);
-    let handshake = device.start_session(&keys, false);
-    match tokio::time::timeout(PATIENCE, handshake).await {
-        Ok(Ok(())) => {}
-        Ok(Err(err)) => return Err(LockdownError::Tls(err.to_string())),
-        Err(_) => return Err(LockdownError::Silent),
-    }
-    match device.get_socket() {
-        Some(socket) => Ok(Box::new(socket)),
-        None => Err(LockdownError::Tls("no stream after the handshake".into())),
+async fn tls(stream: BoxDuplex, record: &PairRecord, usb: bool) -> Result<BoxDuplex> {
+    let config = record.tls(usb)?;
+    match tokio::time::timeout(PATIENCE, super::tls::connect(stream, config)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(err)) => Err(LockdownError::Tls(err.to_string())),
+        Err(_) => Err(LockdownError::Silent),
     }
 }
 
@@ -195,7 +190,7 @@ pub struct Session {
 
 impl Session {
     pub async fn open(mux: &Mux, device: &MuxDevice, record: PairRecord) -> Result<Self> {
-        let lockdown = Lockdown::open(mux, device.id).await?.start_session(&record).await?;
+        let lockdown = Lockdown::open(mux, device.id).await?.start_session(&record, device.usb).await?;
         Ok(Session { mux: mux.clone(), device: device.clone(), record, lockdown })
     }
 
@@ -205,6 +200,6 @@ impl Session {
         let bag = if escrow { self.record.escrow_bag() } else { None };
         let (port, secure) = self.lockdown.start_service(name, bag).await?;
         let stream = self.mux.connect(self.device.id, port).await?;
-        if secure { tls(stream, &self.record).await } else { Ok(stream) }
+        if secure { tls(stream, &self.record, self.device.usb).await } else { Ok(stream) }
     }
 }

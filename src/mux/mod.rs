@@ -2,8 +2,7 @@
 //!
 //! The sockets and the plist framing are ours: both usbmuxd and a device are "outside" (law 7), so lengths
 //! are capped, every wait ends, and refusals arrive as typed words. From `idevice` come the parts that are
-//! sound and hard: the pairing certificates, TLS with a pair record, AFC and the small services. Its types
-//! do not leave this room.
+//! sound and hard: the pairing certificates, AFC and the small services. Its types do not leave this room.
 
 mod address;
 mod blocking;
@@ -13,6 +12,7 @@ mod lockdown;
 mod pairing;
 mod record;
 mod socket;
+mod tls;
 
 pub use address::MuxAddress;
 pub use blocking::Blocking;

@@ -61,7 +61,7 @@ pub async fn unpair(mux: &Mux, device: &MuxDevice, udid: &Udid) -> Result<(), Fa
         return Err(Fault::new(Code::NotTrusted, "this host has no pair record of the device"));
     };
     let lockdown = Lockdown::open(mux, device.id).await.map_err(Fault::from)?;
-    let mut lockdown = lockdown.start_session(&record).await.map_err(Fault::from)?;
+    let mut lockdown = lockdown.start_session(&record, device.usb).await.map_err(Fault::from)?;
     let fields = plist::from_bytes::<plist::Dictionary>(&record.to_bytes()?)
         .map_err(|e| Fault::from(WireError::malformed("pair record", e.to_string())))?;
     let mut shown = plist::Dictionary::new();

@@ -5,6 +5,8 @@
 
 use crate::wire::WireError;
 use plist::{Dictionary, Value};
+use rustls::ClientConfig;
+use std::sync::{Arc, OnceLock};
 use zeroize::Zeroize;
 
 /// Most bytes a pair record may have; real ones are about 10 KB.
@@ -13,6 +15,7 @@ const CAP: usize = 1 << 20;
 #[derive(Clone)]
 pub struct PairRecord {
     fields: Dictionary,
+    tls: [OnceLock<Arc<ClientConfig>>; 2],
 }
 
 impl std::fmt::Debug for PairRecord {
@@ -49,7 +52,7 @@ impl PairRecord {
                 return Err(wrong(&format!("no {key}")));
             }
         }
-        Ok(PairRecord { fields })
+        Ok(PairRecord { fields, tls: Default::default() })
     }
 
     pub fn to_bytes(&self) -> Result<Vec<u8>, WireError> {
@@ -72,14 +75,21 @@ impl PairRecord {
         self.fields.get("EscrowBag").and_then(Value::as_data).map(<[u8]>::to_vec)
     }
 
-    pub(super) fn for_tls(&self) -> Result<idevice::pairing_file::PairingFile, WireError> {
+    /// The TLS configuration for a cable or for Wi-Fi, made at the first use and kept.
+    pub(super) fn tls(&self, usb: bool) -> Result<Arc<ClientConfig>, WireError> {
+        let kept = &self.tls[usize::from(usb)];
+        if let Some(config) = kept.get() {
+            return Ok(Arc::clone(config));
+        }
         let mut fields = self.fields.clone();
         for (key, fallback) in [("WiFiMACAddress", Value::from("")), ("RootPrivateKey", Value::Data(Vec::new()))] {
             if !fields.contains_key(key) {
                 fields.insert(key.into(), fallback);
             }
         }
-        idevice::pairing_file::PairingFile::from_value(&Value::Dictionary(fields))
-            .map_err(|e| WireError::malformed("pair record", e.to_string()))
+        let keys = idevice::pairing_file::PairingFile::from_value(&Value::Dictionary(fields))
+            .map_err(|e| WireError::malformed("pair record", e.to_string()))?;
+        let config = super::tls::config(&keys, usb)?;
+        Ok(Arc::clone(kept.get_or_init(|| config)))
     }
 }
