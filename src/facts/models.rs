@@ -17,7 +17,9 @@ pub enum Buttons {
     ThreeStep,
     /// iPad without Home: nearest volume key, farthest, hold Top.
     ThreeStepTop,
-    /// No keys (Apple TV, HomePod).
+    /// Apple TVs that have a USB port: the keys are on the remote.
+    Remote,
+    /// No keys (HomePod).
     None,
     Unknown,
 }
@@ -59,6 +61,7 @@ fn row(line: &'static str) -> Option<Model> {
             "voldown" => Buttons::VolumeDown,
             "3step-home" | "3step-faceid" => Buttons::ThreeStep,
             "3step-topid" => Buttons::ThreeStepTop,
+            "remote" => Buttons::Remote,
             "none" => Buttons::None,
             _ => Buttons::Unknown,
         },

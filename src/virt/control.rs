@@ -6,7 +6,7 @@
 use super::keys;
 use super::phone::{Phone, Stage};
 use super::spec::{PasscodeSpec, TrustSpec};
-use super::usb::buttons;
+use super::usb::hands;
 use super::usb::preload::Emulation;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ fn obey(order: &Order, phones: &[Arc<Phone>]) -> Result<Value, String> {
         Order::Press { phone, script } => {
             let phone = at(*phone)?;
             let presses = keys::parse(script)?;
-            let result = buttons::apply(phone, &presses);
+            let result = hands::apply(phone, &presses);
             json!({ "ok": true, "result": result, "stage": phone.stage() })
         }
         Order::Unplug { phone } => {

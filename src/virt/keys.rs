@@ -6,13 +6,18 @@
 use super::usb::buttons::{Action, Key, KeyEvent};
 use std::time::Duration;
 
-fn key(word: &str) -> Result<Key, String> {
+/// A key by any of its names.
+pub fn key(word: &str) -> Result<Key, String> {
     Ok(match word {
         "side" | "top" | "power" => Key::Power,
         "home" => Key::Home,
         "up" | "volume-up" | "near" | "volume-near" => Key::VolumeUp,
         "down" | "volume-down" | "far" | "volume-far" => Key::VolumeDown,
-        other => return Err(format!("{other:?} is no key; there are side, top, home, up, down, near, far")),
+        "menu" => Key::Menu,
+        "play" => Key::Play,
+        other => {
+            return Err(format!("{other:?} is no key; there are side, top, home, up, down, near, far, menu, play"));
+        }
     })
 }
 

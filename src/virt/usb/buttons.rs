@@ -7,18 +7,14 @@
 //! boots. Where exactly the windows end is not published; the figures are those within which all guides
 //! work (8-10 s, 5 s, 8-10 s) and outside of which people report misses.
 //!
-//! [`Keys`] does the same live, at the pace of the phone, and notices a reset that a host commands while
-//! keys are held: that is how assisted DFU works. Volume keys of an iPad are named by their distance from
-//! the top key: nearest is [`Key::VolumeUp`], farthest [`Key::VolumeDown`].
+//! Volume keys of an iPad are named by their distance from the top key: nearest is [`Key::VolumeUp`],
+//! farthest [`Key::VolumeDown`]. An Apple TV's keys are on its remote: Home is the one with the screen on
+//! it, Volume Down the lower edge of the ring of older remotes.
 
-use super::model::lock;
 use crate::facts::models::Buttons;
-use crate::virt::phone::{Phone, Stage, StageChange};
+use crate::virt::phone::Stage;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -30,6 +26,8 @@ pub enum Key {
     VolumeUp,
     /// On iPads without Home: the farthest.
     VolumeDown,
+    Menu,
+    Play,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +39,8 @@ pub enum Action {
     Reset,
     /// The cable went in.
     Plug,
+    /// A finger over the power slider.
+    Slide,
     /// Nothing; it is so late now. Keys that are down stay down.
     Look,
 }
@@ -66,12 +66,14 @@ pub enum Outcome {
     /// The power key alone, in iOS.
     Siri,
     PowerSlider,
-    /// Side and a volume key together, in iOS: the countdown, with siren.
+    /// The slider was slid.
+    Off,
+    /// Side and a volume key together, in iOS, past the slider: the countdown, with siren.
     Sos,
     Screenshot,
 }
 
-const fn ms(ms: u64) -> Duration {
+pub(super) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
@@ -96,11 +98,21 @@ const IBOOT_KEY_SIDE: Duration = ms(5_000);
 const NEVER_RELEASED: Duration = ms(12_000);
 /// A tap is shorter, and the next key follows within this.
 const TAP: Duration = ms(1_000);
-const TAP_GAP: Duration = ms(2_000);
+pub(super) const TAP_GAP: Duration = ms(2_000);
 /// From the cable until iBoot has seen its key.
 const PLUG_HOLD: Duration = ms(3_000);
 /// A phone that is off starts after so long.
 const POWER_ON: Duration = ms(2_000);
+/// The power key alone, or Side with a volume key, until the slider shows.
+const SLIDER: Duration = ms(2_000);
+const SLIDER_ALONE: Duration = ms(3_000);
+/// Side with a volume key until the countdown starts. A guess: guides only say "keep holding".
+const COUNTDOWN: Duration = ms(5_000);
+/// Menu with Home (or Down) until the box restarts.
+const REMOTE_RESET: Duration = ms(6_000);
+/// After it, Menu and Play have to be down so soon, for so long. Guesses: guides say "before the logo".
+pub(super) const REMOTE_WINDOW: Duration = ms(8_000);
+const REMOTE_HOLD: Duration = ms(3_000);
 
 /// A key's time down; an open end is "still down".
 #[derive(Clone, Copy)]
@@ -176,8 +188,15 @@ pub fn outcome(class: Buttons, stage: Stage, events: &[KeyEvent]) -> Outcome {
     events.sort_by_key(|e| e.at);
     let now = events.last().map_or(Duration::ZERO, |e| e.at);
     let time = Timeline { events, now };
+    if let Some(slid) = time.first(Action::Slide) {
+        let before: Vec<KeyEvent> =
+            time.events.into_iter().filter(|e| e.at <= slid && e.action != Action::Slide).collect();
+        let shown = stage == Stage::Normal && outcome(class, stage, &before) == Outcome::PowerSlider;
+        return if shown { Outcome::Off } else { Outcome::Nothing };
+    }
     match class {
         Buttons::None => Outcome::Nothing,
+        Buttons::Remote => remote(&time),
         Buttons::Home => two_keys(&time, stage, Key::Home, Key::Home),
         Buttons::VolumeDown => two_keys(&time, stage, Key::VolumeDown, Key::VolumeDown),
         Buttons::ThreeStep | Buttons::ThreeStepTop | Buttons::Unknown => three_step(&time, stage),
@@ -198,7 +217,7 @@ fn two_keys(time: &Timeline, stage: Stage, second: Key, boot_key: Key) -> Outcom
     match (stage, both) {
         (Stage::Normal, Some((_, length))) if length < TAP => Outcome::Screenshot,
         (Stage::Normal, Some(_)) => Outcome::Nothing,
-        (Stage::Normal, None) if power >= ms(3_000) => Outcome::PowerSlider,
+        (Stage::Normal, None) if power >= SLIDER_ALONE => Outcome::PowerSlider,
         (Stage::Normal, None) if second == Key::Home && longest(time, Key::Home) >= TAP => Outcome::Siri,
         _ => Outcome::Nothing,
     }
@@ -289,7 +308,8 @@ fn three_step(time: &Timeline, stage: Stage) -> Outcome {
     }
     let with_volume = [Key::VolumeUp, Key::VolumeDown].into_iter().filter_map(|v| time.both(Key::Power, v));
     match with_volume.map(|(_, length)| length).max() {
-        Some(length) if length >= ms(2_000) => Outcome::Sos,
+        Some(length) if length >= COUNTDOWN => Outcome::Sos,
+        Some(length) if length >= SLIDER => Outcome::PowerSlider,
         Some(_) => Outcome::Screenshot,
         None if longest(time, Key::Power) >= TAP => Outcome::Siri,
         None => Outcome::Nothing,
@@ -319,152 +339,40 @@ fn after_side_reset(time: &Timeline, reset: Duration) -> Outcome {
     }
 }
 
-/// Does to the phone what these keys do, with the delays of a real one.
-pub fn apply(phone: &Arc<Phone>, events: &[KeyEvent]) -> Outcome {
-    let outcome = outcome(phone.model.buttons, phone.stage(), events);
-    carry_out(phone, outcome);
-    outcome
-}
-
-fn carry_out(phone: &Arc<Phone>, outcome: Outcome) {
-    phone.remember("keys.outcome", json!({ "outcome": outcome }));
-    match outcome {
-        Outcome::Dfu => phone.reenumerate(Stage::Dfu, ms(500)),
-        Outcome::Recovery => phone.reenumerate(Stage::Recovery, ms(1_000)),
-        Outcome::Black => phone.enter(Stage::Away),
-        Outcome::Restart => {
-            let auto = phone.state().nvram.get("auto-boot").is_none_or(|v| v == "true");
-            match auto {
-                true => phone.reenumerate(Stage::Normal, ms(20_000)),
-                false => phone.reenumerate(Stage::Recovery, ms(5_000)),
-            }
-        }
-        Outcome::Nothing | Outcome::Siri | Outcome::PowerSlider | Outcome::Sos | Outcome::Screenshot => {}
-    }
-}
-
-struct Live {
-    events: Vec<KeyEvent>,
-    started: Instant,
-    /// The stage when the first key went down.
-    stage: Stage,
-    down: Vec<Key>,
-    last: Outcome,
-}
-
-/// The keys of one phone, live. Times are taken at the pace of the phone.
-pub struct Keys {
-    phone: Arc<Phone>,
-    live: Mutex<Option<Live>>,
-    changes: Mutex<Receiver<StageChange>>,
-}
-
-/// How often keys that are down are looked at, in the phone's time.
-const TICK: Duration = ms(100);
-
-impl Keys {
-    pub fn new(phone: &Arc<Phone>) -> Arc<Keys> {
-        let changes = Mutex::new(phone.watch());
-        Arc::new(Keys { phone: Arc::clone(phone), live: Mutex::new(None), changes })
-    }
-
-    /// The first press after all keys were up begins anew.
-    pub fn press(self: &Arc<Self>, key: Key) {
-        let mut guard = lock(&self.live);
-        let idle = guard.as_ref().is_none_or(|l| l.down.is_empty() && self.is_over(l));
-        if idle {
-            while lock(&self.changes).try_recv().is_ok() {}
-            let stage = self.phone.stage();
-            *guard = Some(Live {
-                events: Vec::new(),
-                started: Instant::now(),
-                stage,
-                down: Vec::new(),
-                last: Outcome::Nothing,
-            });
-            let weak = Arc::downgrade(self);
-            let tick = self.phone.scaled(TICK).max(Duration::from_millis(1));
-            std::thread::spawn(move || watch(&weak, tick));
-        }
-        if let Some(live) = guard.as_mut()
-            && !live.down.contains(&key)
-        {
-            live.down.push(key);
-            self.note(live, Action::Press(key));
-        }
-    }
-
-    pub fn release(&self, key: Key) {
-        if let Some(live) = lock(&self.live).as_mut() {
-            live.down.retain(|k| *k != key);
-            self.note(live, Action::Release(key));
-        }
-    }
-
-    fn since(&self, live: &Live) -> Duration {
-        let second = self.phone.scaled(Duration::from_secs(1)).as_secs_f64();
-        live.started.elapsed().div_f64(second.max(1e-9))
-    }
-
-    fn note(&self, live: &mut Live, action: Action) {
-        let at = self.since(live);
-        live.events.push(KeyEvent { at, action });
-        self.look(live);
-    }
-
-    /// All keys have been up for longer than any sequence pauses.
-    fn is_over(&self, live: &Live) -> bool {
-        live.events.last().is_none_or(|last| self.since(live) > last.at + TAP_GAP)
-    }
-
-    fn look(&self, live: &mut Live) {
-        while let Ok(change) = lock(&self.changes).try_recv() {
-            let resets = live.events.iter().any(|e| e.action == Action::Reset);
-            if change.to == Stage::Away && live.last == Outcome::Nothing && !live.down.is_empty() && !resets {
-                live.events.push(KeyEvent { at: self.since(live), action: Action::Reset });
-            }
-        }
-        let mut events = live.events.clone();
-        events.push(KeyEvent { at: self.since(live), action: Action::Look });
-        let now = outcome(self.phone.model.buttons, live.stage, &events);
-        if now != live.last {
-            live.last = now;
-            carry_out(&self.phone, now);
-        }
-    }
-}
-
-fn watch(keys: &Weak<Keys>, tick: Duration) {
-    loop {
-        std::thread::sleep(tick);
-        let Some(keys) = keys.upgrade() else { return };
-        let mut guard = lock(&keys.live);
-        let Some(live) = guard.as_mut() else { return };
-        if live.down.is_empty() && keys.is_over(live) {
-            return;
-        }
-        keys.look(live);
+/// Apple TVs with a USB port. The light on the box blinks fast when the reset comes.
+fn remote(time: &Timeline) -> Outcome {
+    let both = [Key::Home, Key::VolumeDown].into_iter().filter_map(|k| time.both(Key::Menu, k));
+    let Some((from, _)) = both.filter(|(_, length)| *length >= REMOTE_RESET).max_by_key(|(_, length)| *length) else {
+        return Outcome::Nothing;
+    };
+    let (reset, seen) = (from + REMOTE_RESET, from + REMOTE_RESET + REMOTE_WINDOW);
+    match time.both(Key::Menu, Key::Play) {
+        Some((from, length)) if from <= seen && length >= REMOTE_HOLD => Outcome::Dfu,
+        Some((from, _)) if from <= seen && time.at(Key::Play, time.now).is_some() => Outcome::Black,
+        _ if time.now < seen.max(reset) => Outcome::Black,
+        _ => Outcome::Restart,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::virt::spec::PhoneSpec;
-    use Key::{Home, Power, VolumeDown, VolumeUp};
+    use Key::{Home, Menu, Play, Power, VolumeDown, VolumeUp};
 
-    /// `+p` presses, `-p` releases, `!` resets, `c` plugs, `?` looks; each behind its second.
+    /// `+p` presses, `-p` releases, `!` resets, `c` plugs, `s` slides, `?` looks; each behind its second.
     fn events(script: &str) -> Vec<KeyEvent> {
         script
             .split_whitespace()
             .map(|word| {
-                let at = word.find(['+', '-', '!', 'c', '?']).unwrap();
+                let at = word.find(['+', '-', '!', 'c', '?', 's']).unwrap();
                 let seconds: f64 = word[..at].parse().unwrap();
                 let key = || match &word[at + 1..] {
                     "p" => Power,
                     "h" => Home,
                     "u" => VolumeUp,
                     "d" => VolumeDown,
+                    "m" => Menu,
+                    "y" => Play,
                     other => panic!("{other}"),
                 };
                 let action = match &word[at..=at] {
@@ -472,6 +380,7 @@ mod tests {
                     "-" => Action::Release(key()),
                     "!" => Action::Reset,
                     "c" => Action::Plug,
+                    "s" => Action::Slide,
                     _ => Action::Look,
                 };
                 KeyEvent { at: Duration::from_secs_f64(seconds), action }
@@ -481,7 +390,7 @@ mod tests {
 
     #[test]
     fn keys_with_their_times_do_what_a_real_phone_does() {
-        use Buttons::{Home as H, ThreeStep as U, ThreeStepTop as T, VolumeDown as V};
+        use Buttons::{Home as H, Remote as R, ThreeStep as U, ThreeStepTop as T, VolumeDown as V};
         use Outcome::*;
         use Stage::{Away, Normal};
         let taps = "0+u 0.3-u 0.8+d 1.1-d 1.5+p";
@@ -533,6 +442,16 @@ mod tests {
             (U, Stage::Recovery, "0+p 0+d 2! 4-p 14-d", Dfu),
             (U, Stage::Recovery, "0+p 0+d 9-p 18-d", Dfu),
             (U, Stage::Recovery, "0+p 3-p", Nothing),
+            (U, Normal, "0+p 0+u 3-p 3-u", PowerSlider),
+            (U, Normal, "0+p 0+u 3-p 3-u 5s", Off),
+            (U, Normal, "5s", Nothing),
+            (H, Normal, "0+p 3.5-p 9s", Off),
+            // the remote of an Apple TV
+            (R, Normal, "0+m 0+h 7-m 7-h 9?", Black),
+            (R, Normal, "0+m 0+h 7-m 7-h 20?", Restart),
+            (R, Normal, "0+m 0+d 7-m 7-d 9+m 9+y 14-m 14-y 30?", Dfu),
+            (R, Normal, "0+m 0+h 4-m 4-h 9+m 9+y 14-m 14-y", Nothing),
+            (R, Normal, "0+m 0+h 7-m 7-h 9+m 9+y 10-m 10-y 30?", Restart),
             (T, Normal, "TAPS 12+d 17-p 26-d", Dfu),
             (Buttons::None, Normal, "0+p 20-p", Nothing),
         ];
@@ -540,40 +459,5 @@ mod tests {
             let script = script.replace("TAPS", taps);
             assert_eq!(outcome(class, stage, &events(&script)), wanted, "{class:?} {stage:?} {script}");
         }
-    }
-
-    #[test]
-    fn keys_that_are_held_live_bring_the_phone_into_dfu() {
-        let spec = PhoneSpec { model: "iphone6".into(), ..PhoneSpec::default() };
-        let phone = Phone::new(spec, 0, 100.0).unwrap();
-        let changes = phone.watch();
-        let keys = Keys::new(&phone);
-        keys.press(Power);
-        keys.press(Home);
-        assert_eq!(changes.recv_timeout(Duration::from_secs(5)).unwrap().to, Stage::Away);
-        keys.release(Power);
-        assert_eq!(changes.recv_timeout(Duration::from_secs(5)).unwrap().to, Stage::Dfu);
-        keys.release(Home);
-        assert!(phone.memory().iter().any(|m| m.detail["outcome"] == "dfu"));
-    }
-
-    #[test]
-    fn a_reset_that_a_host_commands_while_keys_are_held_counts() {
-        let spec = PhoneSpec { mode: crate::virt::spec::ModeSpec::Recovery, ..PhoneSpec::default() };
-        let phone = Phone::new(spec, 0, 50.0).unwrap();
-        let changes = phone.watch();
-        let keys = Keys::new(&phone);
-        keys.press(Power);
-        keys.press(VolumeDown);
-        phone.reenumerate(Stage::Normal, Duration::from_secs(20));
-        assert_eq!(changes.recv_timeout(Duration::from_secs(5)).unwrap().to, Stage::Away);
-        let until = Instant::now() + Duration::from_secs(5);
-        while !phone.memory().iter().any(|m| m.detail["outcome"] == "black") && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        // The time that a person holds on: what is tested, not what is waited for.
-        std::thread::sleep(phone.scaled(Duration::from_secs(2)));
-        keys.release(Power);
-        assert_eq!(changes.recv_timeout(Duration::from_secs(5)).unwrap().to, Stage::Dfu);
     }
 }

@@ -8,13 +8,14 @@
 //! - [`preload`], any libusb program, through umockdev's preload library.
 //!
 //! [`board`] is where phones plug in: it gives each enumeration a new device number and tells the doors.
-//! [`buttons`] turns key presses with their times into what a real phone would do.
+//! [`buttons`] knows what key presses with their times do to a real phone; [`hands`] does it.
 
 pub mod board;
 mod bus;
 pub mod buttons;
 mod console;
 mod descriptors;
+pub mod hands;
 mod identity;
 mod image;
 pub mod model;
