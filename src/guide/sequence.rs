@@ -64,7 +64,7 @@ pub fn sequence(buttons: Buttons, goal: Goal) -> Option<Vec<Press>> {
         Buttons::VolumeDown => (VolumeDown, &[]),
         Buttons::ThreeStep => (VolumeDown, &[VolumeUp, VolumeDown]),
         Buttons::ThreeStepTop => (VolumeFar, &[VolumeNear, VolumeFar]),
-        Buttons::None | Buttons::Unknown => return None,
+        Buttons::Remote | Buttons::None | Buttons::Unknown => return None,
     };
     let mut steps: Vec<Press> = taps.iter().map(|key| press(Tap, &[*key], 1)).collect();
     let three_step = !taps.is_empty();
@@ -91,7 +91,7 @@ mod tests {
         for model in models::all() {
             for goal in [Goal::Restart, Goal::Recovery, Goal::Dfu] {
                 let steps = sequence(model.buttons, goal);
-                let has_keys = !matches!(model.buttons, Buttons::None | Buttons::Unknown);
+                let has_keys = !matches!(model.buttons, Buttons::Remote | Buttons::None | Buttons::Unknown);
                 assert_eq!(steps.is_some(), has_keys, "{} {goal:?}", model.name);
                 for step in steps.into_iter().flatten() {
                     assert!(!step.keys.is_empty() && step.seconds > 0 && step.seconds <= 25, "{}", model.name);

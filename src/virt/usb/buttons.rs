@@ -177,7 +177,7 @@ pub fn outcome(class: Buttons, stage: Stage, events: &[KeyEvent]) -> Outcome {
     let now = events.last().map_or(Duration::ZERO, |e| e.at);
     let time = Timeline { events, now };
     match class {
-        Buttons::None => Outcome::Nothing,
+        Buttons::None | Buttons::Remote => Outcome::Nothing,
         Buttons::Home => two_keys(&time, stage, Key::Home, Key::Home),
         Buttons::VolumeDown => two_keys(&time, stage, Key::VolumeDown, Key::VolumeDown),
         Buttons::ThreeStep | Buttons::ThreeStepTop | Buttons::Unknown => three_step(&time, stage),
