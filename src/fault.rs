@@ -148,6 +148,8 @@ codes! {
     NoJob = "no-such-job", User, AfterRemedy, 2;
     JournalDamaged = "journal-damaged", Host, Never, 7;
     Usage = "usage", User, AfterRemedy, 2;
+    /// A file of the person's own configuration that cannot be read.
+    ConfigInvalid = "config-invalid", User, AfterRemedy, 2;
     NotATerminal = "not-a-terminal", User, AfterRemedy, 2;
     NotYet = "not-built-yet", Bug, Never, 1;
     Cancelled = "cancelled", User, Now, 130;

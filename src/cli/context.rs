@@ -9,6 +9,7 @@ use super::show::Show;
 use crate::device::{self, Device, Eyes, look};
 use crate::disk::Folders;
 use crate::event::{Step, Teller};
+use crate::facts::{models, table};
 use crate::fault::{Code, Fault};
 use crate::mux::{Mux, MuxAddress};
 use crate::net::{Endpoints, Http, Limits};
@@ -16,6 +17,7 @@ use crate::say::Lang;
 use crate::usb::{Bus, LibUsb};
 use crate::virt::usb::remote::RemoteBus;
 use etcetera::base_strategy::Xdg;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +33,23 @@ pub struct Context {
 
 pub fn env(key: &str) -> Option<String> {
     std::env::var(key).ok().filter(|v| !v.is_empty())
+}
+
+/// Takes the person's own device table in, if there is one. Once, before anything is looked up.
+pub fn own_device_table() -> Result<(), Fault> {
+    let Ok(base) = Xdg::new() else { return Ok(()) };
+    let path = Folders::of(&base).device_table();
+    let file = match fs_err::File::open(&path) {
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(|e| Fault::disk(&e))?,
+    };
+    let mut bytes = Vec::new();
+    file.take(table::FILE_CAP as u64 + 1).read_to_end(&mut bytes).map_err(|e| Fault::disk(&e))?;
+    let name = path.display().to_string();
+    let text = String::from_utf8(bytes).map_err(|_| Fault::new(Code::ConfigInvalid, format!("{name}: not UTF-8")))?;
+    let rows = models::extend(&name, &text)?;
+    tracing::info!(rows, file = name, "own device table");
+    Ok(())
 }
 
 impl Context {

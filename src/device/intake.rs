@@ -1,6 +1,6 @@
 //! The intake sheet: what can be read of one device before anything is done to it.
 
-use super::state::{Device, Normal, State, Trust};
+use super::state::{Device, Likeness, Normal, State, Trust};
 use crate::fault::Fault;
 use crate::mux::{Lockdown, Mux, Session};
 use plist::{Dictionary, Value};
@@ -53,11 +53,21 @@ pub async fn intake(mux: &Mux, device: &Device) -> Result<Intake, Fault> {
     if let serde_json::Value::Object(row) = row {
         sheet.facts = row;
     }
-    if let Some(model) = device.who().model() {
-        sheet.facts.insert("model".into(), json!(model.name));
-        sheet.facts.insert("board".into(), json!(model.board));
-        sheet.facts.insert("chip".into(), json!(model.cpid));
-        sheet.facts.insert("connector".into(), json!(model.connector));
+    match device.who().likeness() {
+        Likeness::Known(model) => {
+            sheet.facts.insert("model".into(), json!(model.name));
+            sheet.facts.insert("board".into(), json!(model.board));
+            sheet.facts.insert("chip".into(), json!(model.cpid));
+            sheet.facts.insert("connector".into(), json!(model.connector));
+        }
+        Likeness::Guessed(guess) => {
+            sheet.facts.insert("guessed".into(), json!(true));
+            sheet.facts.insert("guessed_from".into(), json!(guess.basis));
+            sheet.facts.insert("family".into(), json!(guess.family.map(|f| f.name())));
+            sheet.facts.insert("buttons".into(), json!(guess.buttons));
+            sheet.facts.insert("chip".into(), json!(device.who().cpid));
+        }
+        Likeness::Unknown => {}
     }
     if let State::Normal(normal) = &device.state {
         read_normal(mux, normal, &mut sheet).await?;

@@ -15,4 +15,4 @@ pub use consent::{Consent, Deed, Given};
 pub use fleet::{Change, Fleet};
 pub use intake::{Intake, intake};
 pub use sight::{Eyes, Look, look};
-pub use state::{Access, Device, Iboot, Identity, Normal, Restoring, Row, State, Trust};
+pub use state::{Access, Device, Iboot, Identity, Likeness, Normal, Restoring, Row, State, Trust};

@@ -233,7 +233,7 @@ fn fill_from_model(who: &mut Identity) {
         who.product.get_or_insert_with(|| model.product.clone());
         who.board.get_or_insert_with(|| model.board.to_owned());
         who.cpid.get_or_insert(model.cpid);
-        who.bdid.get_or_insert(model.bdid);
+        who.bdid = who.bdid.or(model.bdid);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A device's state, typed: functions take the state they need.
 
-use crate::facts::models::{self, Model};
+use crate::facts::guess::{self, Guess};
+use crate::facts::models::{self, Buttons, ImageFormat, Model};
 use crate::ids::{Bdid, BuildId, Cpid, Ecid, Mode, PortPath, ProductType, Udid, Version};
 use crate::mux::MuxDevice;
 use crate::usb::Address;
@@ -30,6 +31,14 @@ impl Identity {
             .or_else(|| self.product.as_ref().and_then(models::by_product))
     }
 
+    /// Which model it is, or which one it is probably like.
+    pub fn likeness(&self) -> Likeness {
+        match self.model() {
+            Some(model) => Likeness::Known(model),
+            None => guess::guess(self.product.as_ref(), self.cpid).map_or(Likeness::Unknown, Likeness::Guessed),
+        }
+    }
+
     /// What a person calls it: its name, else its model, else its ECID.
     pub fn title(&self) -> String {
         self.name
@@ -56,6 +65,37 @@ impl Identity {
         fill(&mut self.serial, &other.serial);
         fill(&mut self.name, &other.name);
         fill(&mut self.port, &other.port);
+    }
+}
+
+/// How well a device's model is known. Whoever shows a guess says that it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    Known(&'static Model),
+    Guessed(Guess),
+    Unknown,
+}
+
+impl Likeness {
+    pub fn is_guessed(&self) -> bool {
+        matches!(self, Likeness::Guessed(_))
+    }
+
+    pub fn buttons(&self) -> Buttons {
+        match self {
+            Likeness::Known(model) => model.buttons,
+            Likeness::Guessed(guess) => guess.buttons,
+            Likeness::Unknown => Buttons::Unknown,
+        }
+    }
+
+    /// None: nothing is known of it.
+    pub fn image(&self) -> Option<ImageFormat> {
+        match self {
+            Likeness::Known(model) => Some(model.image),
+            Likeness::Guessed(guess) => Some(guess.image),
+            Likeness::Unknown => None,
+        }
     }
 }
 

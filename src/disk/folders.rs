@@ -45,6 +45,11 @@ impl Folders {
         self.config.join("config.toml")
     }
 
+    /// A person's own rows of the device table.
+    pub fn device_table(&self) -> PathBuf {
+        self.config.join("devices.tsv")
+    }
+
     /// Generations of backups, a folder per device.
     pub fn vault(&self) -> PathBuf {
         self.data.join("vault")
@@ -80,6 +85,7 @@ mod tests {
         let folders = Folders::under(root);
         for path in [
             folders.config_file(),
+            folders.device_table(),
             folders.vault(),
             folders.firmware(),
             folders.catalogue(),

@@ -1,4 +1,8 @@
 //! Tables: facts as data files, looked up by pure functions.
 
+pub mod guess;
 pub mod models;
+#[cfg(test)]
+mod models_tests;
 pub mod modes;
+pub mod table;

@@ -73,7 +73,7 @@ fn firmware(phone: &Phone) -> (BuildIdentity, Files) {
     }
     let identity = dict([
         ("ApChipID", Value::String(format!("{:#X}", phone.model.cpid.0))),
-        ("ApBoardID", Value::String(format!("{:#X}", phone.model.bdid.0))),
+        ("ApBoardID", Value::String(format!("{:#X}", phone.bdid.0))),
         ("ApSecurityDomain", Value::String("0x01".into())),
         ("UniqueBuildID", Value::Data(vec![9; 20])),
         (
@@ -157,7 +157,7 @@ impl Rig {
     /// The same, reached over another bus.
     pub fn on(bus: Arc<dyn Bus>, phone: Arc<Phone>) -> Rig {
         let (identity, files) = firmware(&phone);
-        let target = Target { ecid: phone.ecid, cpid: phone.model.cpid, bdid: phone.model.bdid };
+        let target = Target { ecid: phone.ecid, cpid: phone.model.cpid, bdid: phone.bdid };
         let (signer, recorder, cancel) = Default::default();
         let patience = Duration::from_secs(2);
         Rig { phone, bus, identity, files, signer, recorder, cancel, target, patience }

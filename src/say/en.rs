@@ -16,6 +16,7 @@ pub fn text(text: &Text) -> String {
         T::NoDevices => "No iPhone or iPad found. Connect one with a data cable and unlock it.".into(),
         T::ListHeader => "MODE|NAME|MODEL|VERSION|TRUST|ECID|PORT".into(),
         T::NoAccess => "found, no permission".into(),
+        T::Guessed { like } => format!("{like} (a guess)"),
         T::UnknownValue => "-".into(),
         T::Trusted => "trusted".into(),
         T::Untrusted => "not trusted".into(),

@@ -239,6 +239,10 @@ pub fn fault(code: Code) -> Advice {
             "Start a new job; the backups and downloads of the old one are still there.",
         ),
         Code::Usage => ("The command cannot be understood", "See `herstel --help`."),
+        Code::ConfigInvalid => (
+            "One of your configuration files has a mistake in it",
+            "Correct the line that is named, or move the file away.",
+        ),
         Code::NotATerminal => {
             ("This question needs a terminal", "Run it in a terminal, or give the answer as an option.")
         }

@@ -258,6 +258,10 @@ pub fn fault(code: Code) -> Advice {
             "Begin een nieuwe klus; reservekopieën en downloads van de oude zijn er nog.",
         ),
         Code::Usage => ("De opdracht is niet te begrijpen", "Zie `herstel --help`."),
+        Code::ConfigInvalid => (
+            "Er staat een fout in een van je instellingenbestanden",
+            "Verbeter de genoemde regel, of zet het bestand weg.",
+        ),
         Code::NotATerminal => {
             ("Deze vraag heeft een terminal nodig", "Doe het in een terminal, of geef het antwoord als optie.")
         }

@@ -16,6 +16,7 @@ pub fn text(text: &Text) -> String {
         T::NoDevices => "Geen iPhone of iPad gevonden. Sluit er een aan met een datakabel en ontgrendel hem.".into(),
         T::ListHeader => "STAND|NAAM|MODEL|VERSIE|VERTROUWEN|ECID|POORT".into(),
         T::NoAccess => "gevonden, geen rechten".into(),
+        T::Guessed { like } => format!("{like} (gok)"),
         T::UnknownValue => "-".into(),
         T::Trusted => "vertrouwd".into(),
         T::Untrusted => "niet vertrouwd".into(),

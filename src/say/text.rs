@@ -29,6 +29,10 @@ pub enum Text {
     NoDevices,
     ListHeader,
     NoAccess,
+    /// A model that no table has.
+    Guessed {
+        like: String,
+    },
     UnknownValue,
     Trusted,
     Untrusted,

@@ -6,7 +6,7 @@
 
 use super::spec::{ModeSpec, PasscodeSpec, PhoneSpec, TrustSpec};
 use crate::facts::models::{self, Model};
-use crate::ids::{BuildId, Ecid, Udid, Version};
+use crate::ids::{Bdid, BuildId, Ecid, Udid, Version};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -81,6 +81,7 @@ pub struct State {
 pub struct Phone {
     pub spec: PhoneSpec,
     pub model: &'static Model,
+    pub bdid: Bdid,
     pub ecid: Ecid,
     pub udid: Udid,
     pub serial: String,
@@ -106,11 +107,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub enum SpecError {
     #[error("no model is called {0:?}")]
     Model(String),
+    #[error("nobody knows the board number of a {0} yet")]
+    Board(&'static str),
 }
 
 impl Phone {
     pub fn new(spec: PhoneSpec, place: usize, pace: f64) -> Result<Arc<Self>, SpecError> {
         let model = models::by_nickname(&spec.model).ok_or_else(|| SpecError::Model(spec.model.clone()))?;
+        let bdid = model.bdid.ok_or(SpecError::Board(model.name))?;
         let ecid =
             spec.ecid.unwrap_or(Ecid(0x0012_6D0E_0000_0000 | u64::from(model.cpid.0) << 16 | (place as u64 + 1)));
         let new_form = (0x8020..0x8700).contains(&model.cpid.0);
@@ -153,6 +157,7 @@ impl Phone {
             files: super::backup::PhoneFiles::new(&spec, ecid),
             spec,
             model,
+            bdid,
             ecid,
             udid,
             place,

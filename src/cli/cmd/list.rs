@@ -3,7 +3,7 @@
 use crate::cli::context::Context;
 use crate::cli::show::{self, table::table};
 use crate::cli::{Done, show::print_line};
-use crate::device::{Access, Change, Device, Fleet, Look, Trust, look};
+use crate::device::{Access, Change, Device, Fleet, Likeness, Look, Trust, look};
 use crate::event::Outcome;
 use crate::fault::{Code, Fault};
 use crate::say::{self, Text};
@@ -71,7 +71,16 @@ fn row(context: &Context, device: &Device) -> Vec<String> {
         (_, Some(trust)) => say::text(context.lang, &trust_text(trust)),
         (_, None) => unknown(),
     };
-    let model = who.model().map(|m| m.name.to_owned()).or_else(|| who.product.as_ref().map(ToString::to_string));
+    let named = who.product.as_ref().map(ToString::to_string);
+    let model = match who.likeness() {
+        Likeness::Known(model) => Some(model.name.to_owned()),
+        Likeness::Guessed(guess) => {
+            let like = named.or_else(|| guess.family.map(|f| f.name().to_owned()));
+            let like = like.or_else(|| who.cpid.map(|c| c.to_string())).unwrap_or_else(unknown);
+            Some(say::text(context.lang, &Text::Guessed { like }))
+        }
+        Likeness::Unknown => named,
+    };
     vec![
         device.mode().to_string(),
         who.name.clone().unwrap_or_else(unknown),

@@ -22,6 +22,9 @@ use crate::say::Lang;
 
 pub async fn run(cli: Cli, lang: Lang) -> Done {
     let common = cli.common.clone();
+    if !matches!(cli.verb, Verb::Generate { .. }) {
+        super::context::own_device_table()?;
+    }
     match cli.verb {
         Verb::Generate { what, folder } => generate::run(what, &folder),
         Verb::Bench { verb, dir } => bench::run(verb, dir, lang, common.json).await,

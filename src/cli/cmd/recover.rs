@@ -68,7 +68,7 @@ pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish)
         product,
         board: model.board.to_owned(),
         cpid: model.cpid,
-        bdid: model.bdid,
+        bdid: model.bdid.or(who.bdid).ok_or_else(|| Fault::new(Code::UnknownModel, model.name).on(ecid))?,
         version: normal.and_then(|n| n.version.clone()),
         way: wish.way,
         put_back: backup == BackupPlan::Make && wish.way == Way::Erase,

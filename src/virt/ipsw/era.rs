@@ -4,7 +4,7 @@
 //! from manifests and logs of real devices where one was at hand, and are plausible elsewhere; clients copy
 //! them from the manifest into requests and nobody interprets them, but for the secure element's.
 
-use crate::facts::models::{Buttons, Model};
+use crate::facts::models::{Biometrics, Model};
 use crate::ids::{BuildId, Version};
 use crate::wire::img4::Algorithm;
 
@@ -15,9 +15,6 @@ pub(super) struct Era<'a> {
     pub version: &'a Version,
     pub build: &'a BuildId,
 }
-
-/// Boards with the keys of a phone with Face ID, and Touch ID in a Home button.
-const THREE_STEP_WITH_HOME: [&str; 6] = ["d20ap", "d201ap", "d21ap", "d211ap", "d79ap", "d49ap"];
 
 /// A number of the A series; chips of the M series count as their siblings.
 fn generation(cpid: u32) -> u32 {
@@ -125,8 +122,13 @@ impl Era<'_> {
         format!("iBoot-{number}.{}.{}", self.version.0.get(1).unwrap_or(&0) * 10, self.build.number % 100)
     }
 
+    /// Nobody has a bench phone whose board number is not known.
+    pub fn board_number(&self) -> u32 {
+        self.model.bdid.map_or(0, |b| b.0)
+    }
+
     pub fn has_face_id(&self) -> bool {
-        self.model.buttons == Buttons::ThreeStep && !THREE_STEP_WITH_HOME.contains(&self.model.board)
+        self.model.biometrics == Biometrics::Face
     }
 
     /// The ultra-wideband chip.

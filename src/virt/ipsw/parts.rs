@@ -7,6 +7,7 @@
 use super::content::{self, disk_image, ftab, noise};
 use super::era::Era;
 use super::modem;
+use crate::facts::models::Connector;
 use crate::wire::img4::Im4p;
 use plist::{Dictionary, Value};
 use std::collections::BTreeMap;
@@ -195,7 +196,7 @@ impl Parts<'_> {
     /// What a phone shows before there is a system.
     fn pictures(&mut self) {
         let kind = if self.era.is_phone() { "iphone" } else { "ipad" };
-        let port = if self.era.model.connector == "USB-C" { "usbc" } else { "lightning" };
+        let port = if self.era.model.connector == Connector::UsbC { "usbc" } else { "lightning" };
         let mut all = vec![
             ("AppleLogo", "logo", format!("applelogo@2x~{kind}")),
             ("BatteryCharging0", "chg0", format!("batterycharging0@2x~{kind}")),

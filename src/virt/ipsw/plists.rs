@@ -171,7 +171,7 @@ impl<'a> Author<'a> {
         let model = era.model;
         let unique = Sha1::digest(format!("{} {} {variant} {}", model.board, era.build, self.root.size));
         let mut identity = dict([
-            ("ApBoardID", format!("0x{:02X}", model.bdid.0).into()),
+            ("ApBoardID", format!("0x{:02X}", era.board_number()).into()),
             ("ApChipID", format!("0x{:04X}", model.cpid.0).into()),
             ("ApSecurityDomain", "0x01".into()),
             ("UniqueBuildID", Value::Data(unique.to_vec())),
@@ -299,14 +299,14 @@ impl<'a> Author<'a> {
         for era in &self.eras {
             let (model, kernel) = (era.model, format!("kernelcache.release.{}", era.family()));
             map.push(Value::Dictionary(dict([
-                ("BDID", Value::from(model.bdid.0)),
+                ("BDID", Value::from(era.board_number())),
                 ("BoardConfig", model.board.into()),
                 ("CPID", Value::from(model.cpid.0)),
                 ("Platform", era.platform().into()),
                 ("SCEP", Value::from(1u64)),
                 ("SDOM", Value::from(1u64)),
             ])));
-            ids.push(Value::from(u64::from(model.bdid.0) << 24 | u64::from(model.cpid.0)));
+            ids.push(Value::from(u64::from(era.board_number()) << 24 | u64::from(model.cpid.0)));
             kernels.insert(era.target().into(), dict([("Release", kernel.into())]).into());
             paddings.insert(era.target().into(), padding().into());
         }

@@ -27,9 +27,9 @@ fn every_component_has_the_digest_that_the_manifest_says() {
         let ipsw = Ipsw::open(&built.path).unwrap();
         let manifest = ipsw.build_manifest().unwrap();
         assert_eq!(manifest.supported_products, std::slice::from_ref(&model.product));
-        assert!(ipsw.restore_plist().unwrap().fits(model.cpid, model.bdid));
+        assert!(ipsw.restore_plist().unwrap().fits(model.cpid, model.bdid.unwrap()));
         for behaviour in [Behaviour::Erase, Behaviour::Update] {
-            let identity = manifest.choose(model.cpid, model.bdid, Some(model.board), behaviour).unwrap();
+            let identity = manifest.choose(model.cpid, model.bdid.unwrap(), Some(model.board), behaviour).unwrap();
             let checked = verify_components(&ipsw, identity, &|| true).unwrap();
             let mut sound = 0;
             for part in &checked {
@@ -51,7 +51,7 @@ fn what_boots_carries_its_fourcc_and_flags() {
     let (model, built) = built("iphone13", folder.path());
     let ipsw = Ipsw::open(&built.path).unwrap();
     let manifest = ipsw.build_manifest().unwrap();
-    let identity = manifest.choose(model.cpid, model.bdid, None, Behaviour::Erase).unwrap();
+    let identity = manifest.choose(model.cpid, model.bdid.unwrap(), None, Behaviour::Erase).unwrap();
     for (name, component) in &identity.components {
         let path = component.path.as_deref().unwrap();
         let bytes = if name == "OS" { continue } else { ipsw.component(path).unwrap() };
@@ -95,7 +95,7 @@ fn the_root_image_is_stored_and_comes_out_whole() {
         let (model, built) = built(name, folder.path());
         let ipsw = Ipsw::open(&built.path).unwrap();
         let manifest = ipsw.build_manifest().unwrap();
-        let identity = manifest.choose(model.cpid, model.bdid, None, Behaviour::Erase).unwrap();
+        let identity = manifest.choose(model.cpid, model.bdid.unwrap(), None, Behaviour::Erase).unwrap();
         let path = identity.system_image().unwrap();
         assert_eq!(path.ends_with(".dmg.aea"), encrypted);
         assert_eq!(ipsw.stored(path).unwrap().size, SIZE);
@@ -134,7 +134,7 @@ fn one_file_serves_several_boards() {
     assert_eq!(manifest.identities.len(), 6);
     let mut boards = BTreeMap::new();
     for model in models {
-        let identity = manifest.choose(model.cpid, model.bdid, Some(model.board), Behaviour::Update).unwrap();
+        let identity = manifest.choose(model.cpid, model.bdid.unwrap(), Some(model.board), Behaviour::Update).unwrap();
         boards.insert(identity.device_class.clone(), identity.unique_build_id.clone());
     }
     assert_eq!(boards.len(), 2);

@@ -263,7 +263,7 @@ fn default_domain(phone: &Phone) -> Dictionary {
         ("WirelessBoardSerialNumber", "330000000001D"),
     ]);
     fill.number(&[
-        ("BoardId", model.bdid.0.into()),
+        ("BoardId", phone.bdid.0.into()),
         ("ChipID", model.cpid.0.into()),
         ("DieID", phone.ecid.0),
         ("FusingStatus", 3),

@@ -231,7 +231,7 @@ impl Run {
         let answer =
             self.ask(DataRequest::new(data::BUILD_IDENTITY_DICT).argument("Variant", variant), false, false)?;
         let model = self.phone.model;
-        let identity = check::identity(&answer, u64::from(model.cpid.0), u64::from(model.bdid.0), self.erases());
+        let identity = check::identity(&answer, u64::from(model.cpid.0), u64::from(self.phone.bdid.0), self.erases());
         let judged = identity.map(|(identity, erase)| {
             self.erase.store(erase, Ordering::SeqCst);
             lock(&self.known).identity = Some(identity);

@@ -144,7 +144,7 @@ impl Restored {
         let mut value = Dictionary::new();
         match key {
             "HardwareInfo" => {
-                value.insert("BoardID".into(), Value::from(u64::from(phone.model.bdid.0)));
+                value.insert("BoardID".into(), Value::from(u64::from(phone.bdid.0)));
                 value.insert("ChipID".into(), Value::from(u64::from(phone.model.cpid.0)));
                 for key in ["EffectiveProductionMode", "EffectiveSecurityMode", "ProductionMode"] {
                     value.insert(key.into(), true.into());

@@ -126,7 +126,7 @@ pub fn serial(phone: &Phone, stage: Stage, ecid: Ecid, build_version: &str) -> I
         }),
         cpfm: Some(3),
         scep: Some(1),
-        bdid: Some(model.bdid),
+        bdid: Some(phone.bdid),
         ecid: Some(ecid),
         ibfl: Some(if rom { base } else { base | IBFL_IBOOT }),
         sika: (img4 && (since(phone, 0x8120) && model.cpid.0 != 0x8122)).then_some(0),
@@ -258,7 +258,7 @@ mod tests {
             text(&sixteen, Stage::Dfu),
             format!(
                 "SDOM:01 CPID:8120 CPRV:11 CPFM:03 SCEP:01 BDID:{:02X} ECID:00001A2B3C4D5E6F IBFL:3C SIKA:00 SRTG:[iBoot-7195.0.0.300.25]",
-                sixteen.model.bdid.0
+                sixteen.bdid.0
             )
         );
         assert!(text(&phone("iPhone7,2", "12.4"), Stage::Ibss).contains("IBFL:1D"));

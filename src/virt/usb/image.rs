@@ -52,7 +52,7 @@ fn img4(phone: &Phone, image: &[u8]) -> Result<Accepted, String> {
     if ticket.ecid != Some(phone.ecid.0) {
         return Err(format!("the ticket of {fourcc} is for another ECID"));
     }
-    if ticket.chip != Some(u64::from(phone.model.cpid.0)) || ticket.board != Some(u64::from(phone.model.bdid.0)) {
+    if ticket.chip != Some(u64::from(phone.model.cpid.0)) || ticket.board != Some(u64::from(phone.bdid.0)) {
         return Err(format!("the ticket of {fourcc} is for another board"));
     }
     if ticket.ap_nonce.as_ref() != Some(&phone.state().ap_nonce) {
@@ -118,7 +118,7 @@ pub mod tests {
         let fields = Im4mFields {
             ecid: phone.ecid.0,
             chip: phone.model.cpid.0.into(),
-            board: phone.model.bdid.0.into(),
+            board: phone.bdid.0.into(),
             security_domain: 1,
             production: true,
             security_mode: true,

@@ -117,7 +117,7 @@ impl Host {
         let mut fields = Im4mFields {
             ecid: phone.ecid.0,
             chip: u64::from(model.cpid.0),
-            board: u64::from(model.bdid.0),
+            board: u64::from(model.bdid.unwrap().0),
             security_domain: 1,
             production: true,
             security_mode: true,
@@ -157,7 +157,7 @@ impl Host {
         }
         let mut identity = Dictionary::new();
         identity.insert("ApChipID".into(), format!("0x{:X}", model.cpid.0).into());
-        identity.insert("ApBoardID".into(), format!("0x{:X}", model.bdid.0).into());
+        identity.insert("ApBoardID".into(), format!("0x{:X}", model.bdid.unwrap().0).into());
         identity.insert("Ap,ProductMarketingVersion".into(), "99.1".into());
         identity.insert("Cryptex1,ChipID".into(), "0x8".into());
         let behaviour = if erase { "Erase" } else { "Update" };
