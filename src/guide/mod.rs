@@ -13,16 +13,19 @@
 mod coach;
 mod keys;
 mod miss;
-//pub mod outline;
+pub mod outline;
+mod paper;
 mod recipe;
 mod run;
 #[cfg(test)]
 mod tests;
 mod view;
+pub mod words;
 
 pub use coach::{Coach, Ending, Input, Order, Sighting, Subject};
 pub use keys::{Key, Layout, Look};
 pub use miss::{Miss, Next};
+pub use paper::svg;
 pub use recipe::{Aim, Deed, Proof, Recipe, Start, Step, Until, recipe};
 pub use run::{Live, Nudge, prepare, run};
 pub use view::{View, What};

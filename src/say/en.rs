@@ -158,10 +158,15 @@ pub fn key(word: &str) -> &'static str {
     match word {
         "home" => "Home",
         "power" => "the side (top) button",
+        "side" => "Side",
+        "top" => "Top",
         "volume-up" => "Volume Up",
         "volume-down" => "Volume Down",
-        "volume-near" => "the volume button closest to the top button",
-        "volume-far" => "the volume button farthest from the top button",
+        "volume-near" => "the volume key closest to Top",
+        "volume-far" => "the volume key farthest from Top",
+        "menu" => "Menu",
+        "play" => "Play",
+        "remote-down" => "Down",
         _ => "?",
     }
 }

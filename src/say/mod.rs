@@ -4,12 +4,14 @@
 //! logs stay English; only what a person reads on a terminal or a sheet comes from here. The Dutch is
 //! written, not translated word by word: "je", and the words that Dutch phones show on their screens.
 
+mod coach;
 mod en;
 mod faults_en;
 mod faults_nl;
 mod nl;
 mod text;
 
+pub use coach::{Coach, coach, keys};
 pub use text::{Advice, Text};
 
 use crate::event::{Request, Step};

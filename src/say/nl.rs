@@ -162,10 +162,15 @@ pub fn key(word: &str) -> &'static str {
     match word {
         "home" => "de thuisknop",
         "power" => "de zijknop (bovenste knop)",
+        "side" => "de zijknop",
+        "top" => "de bovenste knop",
         "volume-up" => "volume omhoog",
         "volume-down" => "volume omlaag",
         "volume-near" => "de volumeknop het dichtst bij de bovenste knop",
         "volume-far" => "de volumeknop het verst van de bovenste knop",
+        "menu" => "Menu",
+        "play" => "Afspelen",
+        "remote-down" => "Omlaag",
         _ => "?",
     }
 }
