@@ -98,9 +98,10 @@ pub fn fault(code: Code) -> Advice {
         ),
         Code::DeviceLocked => ("The device is locked", "Unlock it with its passcode and leave the screen on."),
         Code::NotTrusted => ("The device does not trust this computer", "Run `herstel pair` with the device unlocked."),
-        Code::PairingStale => {
-            ("The device no longer knows this computer", "It was erased or its trust was reset: run `herstel pair --reset`.")
-        }
+        Code::PairingStale => (
+            "The device no longer knows this computer",
+            "It was erased or its trust was reset: run `herstel pair --reset`.",
+        ),
         Code::PairingForbidden => (
             "The device may not trust new computers",
             "An organisation manages it: ask them to pair it or to allow pairing. Only a computer that it trusts already can go on.",
