@@ -30,7 +30,7 @@ pub fn text(text: &Text) -> String {
             format!("{name} had forgotten this computer already; now its record is gone here too.")
         }
         T::PairNeeds { seconds } => {
-            format!("Have the device at hand, unlocked, its screen on. I wait {seconds} s for the tap on Trust.")
+            format!("Keep the device at hand and unlocked. I wait {seconds} s for the tap on Trust.")
         }
         T::PairReset => "The old trust is forgotten.".into(),
         T::PlanTitle { name } => format!("Plan for {name}"),
