@@ -94,6 +94,29 @@ pub enum Request {
     Replug,
 }
 
+/// What stands between this host and the trust of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hurdle {
+    /// The dialog is open on the device.
+    Pending,
+    /// Don't Trust was tapped.
+    Denied,
+    /// The passcode has to be entered first.
+    Locked,
+    /// The pair record of this host is of a trust that the device no longer knows.
+    Stale,
+    /// A profile of the owner's organisation forbids new hosts.
+    Forbidden,
+    /// On USB, and not on usbmuxd: the device has closed its data lines.
+    Restricted,
+}
+
+impl Hurdle {
+    pub const ALL: &'static [Hurdle] =
+        &[Hurdle::Pending, Hurdle::Denied, Hurdle::Locked, Hurdle::Stale, Hurdle::Forbidden, Hurdle::Restricted];
+}
+
 /// How a verb or job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -156,6 +179,10 @@ pub enum Event {
     Answered {
         #[serde(flatten)]
         request: Request,
+    },
+    /// What trust waits for has changed; what a person can do about it comes as [`Event::Ask`].
+    Trust {
+        hurdle: Hurdle,
     },
     Seen {
         mode: Mode,

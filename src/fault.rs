@@ -93,12 +93,20 @@ codes! {
     LinkAbsurd = "link-absurd", Device, Never, 1;
     NeverCameBack = "never-came-back", Device, AfterRemedy, 1;
     CameBackElsewhere = "came-back-in-another-mode", Device, AfterRemedy, 1;
+    /// Told to start its own system, it comes back in recovery.
+    RecoveryLoop = "recovery-loop", Device, AfterRemedy, 1;
     // -- trust --
     TrustPending = "trust-pending", User, AfterRemedy, 4;
     TrustDenied = "trust-denied", User, AfterRemedy, 4;
     DeviceLocked = "device-locked", User, AfterRemedy, 4;
     NotTrusted = "not-trusted", User, AfterRemedy, 4;
     PairingStale = "pairing-stale", User, AfterRemedy, 4;
+    /// A profile (MDM, supervision) lets no new host in.
+    PairingForbidden = "pairing-forbidden", User, AfterRemedy, 4;
+    PairingNeedsCable = "pairing-needs-cable", User, AfterRemedy, 4;
+    /// The device trusts this host, and usbmuxd did not keep the record of it.
+    PairingUnsaved = "pairing-unsaved", Host, AfterRemedy, 6;
+    UsbRestricted = "usb-restricted", User, AfterRemedy, 4;
     LockdownRefused = "lockdown-refused", Device, AfterRemedy, 1;
     ServiceRefused = "service-refused", Device, AfterRemedy, 1;
     // -- backup --

@@ -6,7 +6,7 @@
 //! it to the examples: the matches and counts below see to that.
 
 use herstel::device::{Access, Device, Iboot, Identity, Normal, State, Trust};
-use herstel::event::{Event, Outcome, Request, Step, Unit};
+use herstel::event::{Event, Hurdle, Outcome, Request, Step, Unit};
 use herstel::fault::{Class, Code, Fault, Retry};
 use herstel::ids::{Mode, PortPath, ProductType};
 use herstel::job::{Entry, Fact, Plan, Record, Story, Way, report};
@@ -60,13 +60,14 @@ fn events() {
         Event::Checkpoint { .. } => "checkpoint",
         Event::Ask { .. } => "ask",
         Event::Answered { .. } => "answered",
+        Event::Trust { .. } => "trust",
         Event::Seen { .. } => "seen",
         Event::Lost { .. } => "lost",
         Event::Note { .. } => "note",
         Event::Warning { .. } => "warning",
     };
     assert_eq!(set(events.iter().map(name)), field(&examples, "event"));
-    assert_eq!(field(&examples, "event").len(), 13, "one example of each event at least");
+    assert_eq!(field(&examples, "event").len(), 14, "one example of each event at least");
     let request = |event: &Event| match event {
         Event::Ask { request } | Event::Answered { request } => Some(match request {
             Request::UnlockDevice => "unlock-device",
@@ -109,6 +110,7 @@ fn words_of_every_kind() {
     words::<Class>("class", Class::Bug as usize);
     words::<Retry>("retry", Retry::Never as usize);
     words::<Unit>("unit", Unit::Seconds as usize);
+    words::<Hurdle>("hurdle", Hurdle::Restricted as usize);
     words::<Way>("way", Way::Update as usize);
     let words = example("words.json");
     for (step, word) in there_and_back::<Step>(&words["step"]).iter().zip(items(&words["step"])) {

@@ -47,11 +47,14 @@ pub enum Verb {
     Info,
     /// Ask a device to trust this computer
     Pair {
-        /// Seconds to wait for the tap on Trust
+        /// Seconds to wait for the person: unlock, tap Trust, passcode
         #[arg(long, default_value_t = 120, value_name = "SECONDS")]
         wait: u64,
+        /// Forget the old trust first, and ask anew
+        #[arg(long)]
+        reset: bool,
     },
-    /// Give up the trust of a device
+    /// Give up the trust of a device; a stale one is forgotten here
     Unpair,
     /// Which keys to press, and watch that it worked
     Guide {

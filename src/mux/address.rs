@@ -3,6 +3,7 @@
 use super::BoxDuplex;
 use std::fmt;
 use std::io;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use tokio::net::{TcpStream, UnixStream};
@@ -23,7 +24,8 @@ impl Default for MuxAddress {
 impl FromStr for MuxAddress {
     type Err = String;
 
-    /// Takes `UNIX:/path` as libimobiledevice does, a bare absolute path as pymobiledevice3 does, and `host:port`.
+    /// Takes `UNIX:/path` as libimobiledevice does, a bare absolute path as pymobiledevice3 does, and `host:port`
+    /// with an IPv6 address in brackets.
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("UNIX:") {
             return Ok(MuxAddress::Unix(path.into()));
@@ -31,11 +33,18 @@ impl FromStr for MuxAddress {
         if text.starts_with('/') {
             return Ok(MuxAddress::Unix(text.into()));
         }
-        match text.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-                Ok(MuxAddress::Tcp(text.to_owned()))
-            }
-            _ => Err(format!("{text:?} is neither UNIX:/path nor host:port")),
+        let wrong = || format!("{text:?} is neither UNIX:/path nor host:port nor [IPv6]:port");
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        let is_host = match bracketed {
+            Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+            // `::1:27015` could be meant in two ways.
+            None => !host.is_empty() && !host.contains([':', '/', '[', ']']),
+        };
+        if is_host && port.parse::<u16>().is_ok_and(|p| p != 0) {
+            Ok(MuxAddress::Tcp(text.to_owned()))
+        } else {
+            Err(wrong())
         }
     }
 }
@@ -83,6 +92,13 @@ mod tests {
         assert_eq!("UNIX:/run/x".parse(), Ok(path.clone()));
         assert_eq!("/run/x".parse(), Ok(path));
         assert_eq!("127.0.0.1:27015".parse(), Ok(MuxAddress::Tcp("127.0.0.1:27015".into())));
-        assert!("nowhere".parse::<MuxAddress>().is_err());
+        for host in ["localhost:1", "[::1]:27015", "phones.example:65535"] {
+            assert_eq!(host.parse(), Ok(MuxAddress::Tcp(host.into())));
+        }
+        for wrong in
+            ["nowhere", "", ":27015", "host:0", "host:65536", "host:", "::1:27015", "[::1]", "[x]:1", "unix:/x:1"]
+        {
+            assert!(wrong.parse::<MuxAddress>().is_err(), "{wrong}");
+        }
     }
 }

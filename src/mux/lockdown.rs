@@ -55,6 +55,8 @@ impl From<LockdownError> for Fault {
                     "UserDeniedPairing" => Code::TrustDenied,
                     "PasswordProtected" | "EscrowLocked" | "DeviceLocked" => Code::DeviceLocked,
                     "InvalidHostID" | "InvalidPairRecord" => Code::PairingStale,
+                    // MC is ManagedConfiguration: a profile allows no host but those it names.
+                    "MCProtected" | "MCChallengeRequired" => Code::PairingForbidden,
                     "SessionInactive" | "GetProhibited" => Code::NotTrusted,
                     "InvalidService" | "ServiceProhibited" | "ServiceLimit" => Code::ServiceRefused,
                     "FMiPProtected" => Code::FindMyOn,
@@ -79,8 +81,9 @@ impl Lockdown {
         Ok(Lockdown { stream: mux.connect(device, wire::PORT).await? })
     }
 
-    pub(super) fn into_stream(self) -> BoxDuplex {
-        self.stream
+    /// The same framing on the stream of a service.
+    pub(super) fn over(stream: BoxDuplex) -> Self {
+        Lockdown { stream }
     }
 
     /// Sends one request and gives the whole answer; a device error is an `Err`.

@@ -6,19 +6,25 @@
 
 mod address;
 mod blocking;
+mod certificates;
 mod duties;
 mod guard;
 mod lockdown;
 mod pairing;
+mod power;
 mod record;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod tls;
+mod trust;
 
 pub use address::MuxAddress;
 pub use blocking::Blocking;
 pub use duties::{AppInfo, Notices, SyncLock, apps, post_notice, put_restore_applications};
 pub use lockdown::{Lockdown, LockdownError, Session};
-pub use pairing::{pair, unpair};
+pub use pairing::{Unpaired, forget, pair, pair_by_udid, unpair};
+pub use power::{enter_recovery, restart, shut_down};
 pub use record::PairRecord;
 pub use socket::{Mux, MuxDevice, MuxError, MuxEvent};
 

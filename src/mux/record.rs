@@ -41,7 +41,11 @@ impl PairRecord {
         if bytes.len() > CAP {
             return Err(WireError::TooLong { what: "pair record", length: bytes.len() as u64, cap: CAP as u64 });
         }
-        let fields = plist::from_bytes::<Dictionary>(bytes).map_err(|e| wrong(&e.to_string()))?;
+        PairRecord::of(plist::from_bytes::<Dictionary>(bytes).map_err(|e| wrong(&e.to_string()))?)
+    }
+
+    pub(super) fn of(fields: Dictionary) -> Result<Self, WireError> {
+        let wrong = |why: &str| WireError::malformed("pair record", why);
         let text = |key: &str| fields.get(key).and_then(Value::as_string).is_some();
         let data = |key: &str| fields.get(key).and_then(Value::as_data).is_some();
         if !(text("HostID") && text("SystemBUID")) {
@@ -68,6 +72,23 @@ impl PairRecord {
 
     pub fn system_buid(&self) -> &str {
         self.fields.get("SystemBUID").and_then(Value::as_string).unwrap_or_default()
+    }
+
+    /// The part that a device may see: in Pair and Unpair. No private key is in it.
+    pub(super) fn shown(&self) -> Dictionary {
+        let keys = ["DeviceCertificate", "HostCertificate", "RootCertificate", "HostID", "SystemBUID"];
+        keys.iter().filter_map(|key| Some(((*key).to_owned(), self.fields.get(key)?.clone()))).collect()
+    }
+
+    /// What the device added when it said yes: the escrow bag, and its address if it has one. Phones with a
+    /// dead Wi-Fi chip have none, and watches give no bag.
+    pub(super) fn accepted(&mut self, escrow_bag: Option<Vec<u8>>, wifi_address: Option<String>) {
+        if let Some(bag) = escrow_bag {
+            self.fields.insert("EscrowBag".into(), Value::Data(bag));
+        }
+        if let Some(address) = wifi_address {
+            self.fields.insert("WiFiMACAddress".into(), address.into());
+        }
     }
 
     /// Lets a service open protected files while the screen is locked.

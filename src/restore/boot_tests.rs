@@ -2,9 +2,9 @@
 
 use super::rescue::out_of_recovery;
 use super::rig::Rig;
-use crate::event::{Event, Quiet, Step, Unit};
+use crate::event::{Event, Quiet, Recorder, Step, Unit};
 use crate::fault::Code;
-use crate::ids::Ecid;
+use crate::ids::{Ecid, Mode};
 use crate::usb::LibUsb;
 use crate::virt::phone::{Phone, Stage};
 use crate::virt::spec::{ModeSpec, PhoneSpec};
@@ -201,14 +201,32 @@ async fn a_cancelled_chain_sends_nothing_more() {
 
 #[tokio::test]
 async fn the_rescue_leads_out_of_recovery() {
-    let rig = Rig::new(spec("iphone13", ModeSpec::Recovery));
-    rig.phone.state().nvram.insert("auto-boot".into(), "false".into());
-    out_of_recovery(&Arc::clone(&rig.bus), rig.phone.ecid, &Quiet).await.unwrap();
-    assert!(rig.until(|p| p.stage() == Stage::Normal).await);
-    assert_eq!(rig.phone.state().nvram.get("auto-boot").map(String::as_str), Some("true"));
+    // The one shows its ECID in normal mode, the other is known by its port.
+    for model in ["iphone13", "iphone8"] {
+        let rig = Rig::new(spec(model, ModeSpec::Recovery));
+        rig.phone.state().nvram.insert("auto-boot".into(), "false".into());
+        let heard = Recorder::default();
+        out_of_recovery(&Arc::clone(&rig.bus), rig.phone.ecid, &heard).await.unwrap();
+        assert_eq!(rig.phone.stage(), Stage::Normal, "{model}: it is back when the call is");
+        assert_eq!(rig.phone.state().nvram.get("auto-boot").map(String::as_str), Some("true"));
+        assert!(heard.events().iter().any(|e| matches!(e, Event::Seen { mode: Mode::Normal, .. })));
+    }
     let rig = Rig::new(spec("iphone13", ModeSpec::Dfu));
     let fault = out_of_recovery(&Arc::clone(&rig.bus), rig.phone.ecid, &Quiet).await.unwrap_err();
     assert_eq!(fault.code, Code::WrongMode);
+}
+
+#[tokio::test]
+async fn a_phone_that_comes_back_to_recovery_is_in_a_loop() {
+    let rig = faulty(ModeSpec::Recovery, Faults { returns_as: Some(Stage::Recovery), ..Faults::default() });
+    let heard = Recorder::default();
+    let fault = out_of_recovery(&Arc::clone(&rig.bus), rig.phone.ecid, &heard).await.unwrap_err();
+    assert_eq!((fault.code, fault.device), (Code::RecoveryLoop, Some(rig.phone.ecid)), "{fault}");
+    // The bench's phones have auto-boot=true from the beginning, and nobody sent this one.
+    assert!(heard.events().iter().any(|e| matches!(e, Event::Note { text } if text.contains("auto-boot"))));
+    let rig = faulty(ModeSpec::Recovery, Faults { returns_as: Some(Stage::Dfu), ..Faults::default() });
+    let fault = out_of_recovery(&Arc::clone(&rig.bus), rig.phone.ecid, &Quiet).await.unwrap_err();
+    assert_eq!(fault.code, Code::CameBackElsewhere, "{fault}");
 }
 
 /// Set for a child of [`real_libusb_walks_the_same_chain`]: the mode that its phone is in.

@@ -14,7 +14,7 @@ use crate::event::{Event, Step, Tell, Teller};
 use crate::fault::{Code, Fault};
 use crate::firmware::RootImage;
 use crate::ids::{Bdid, BuildId, Cpid, Ecid, Mode};
-use crate::mux::{LABEL, Lockdown, LockdownError, Session as Trusted};
+use crate::mux::{self, LABEL, Lockdown};
 use crate::wire::manifest::BuildIdentity;
 use crate::wire::restored::{RestoreOptions, ToDevice};
 use plist::Value;
@@ -163,26 +163,10 @@ fn never(step: Step, what: &str, limit: Duration) -> Fault {
 /// Sends a device from normal mode into recovery by command, and waits until it is there.
 pub async fn enter_recovery(eyes: &Eyes, normal: &Normal, ecid: Ecid, tell: &dyn Tell) -> Result<Device, Fault> {
     tell.tell(Event::StepBegan { step: Step::EnterRecovery, what: String::new() });
-    let asked = ask_for_recovery(eyes, normal).await;
-    if let Err(err) = asked {
-        // The link often breaks off before the answer arrives; refusals do not.
-        if err.word().is_some() || matches!(err, LockdownError::Mux(_)) {
-            return Err(Fault::from(err).during(Step::EnterRecovery).on(ecid));
-        }
-    }
+    let asked = mux::enter_recovery(&eyes.mux, &normal.mux, normal.who.udid.as_ref()).await;
+    asked.map_err(|fault| fault.during(Step::EnterRecovery).on(ecid))?;
     let back = eyes.wait_for_ecid(ecid, &[Mode::Recovery, Mode::Dfu], RECOVERY).await;
     let back = back.ok_or_else(|| never(Step::EnterRecovery, "recovery mode", RECOVERY).on(ecid))?;
     tell.tell(Event::StepDone { step: Step::EnterRecovery, what: String::new() });
     Ok(back)
-}
-
-async fn ask_for_recovery(eyes: &Eyes, normal: &Normal) -> Result<(), LockdownError> {
-    let record = match &normal.who.udid {
-        Some(udid) => eyes.mux.pair_record(udid).await?,
-        None => None,
-    };
-    match record {
-        Some(record) => Trusted::open(&eyes.mux, &normal.mux, record).await?.lockdown.enter_recovery().await,
-        None => Lockdown::open(&eyes.mux, normal.mux.id).await?.enter_recovery().await,
-    }
 }

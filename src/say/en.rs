@@ -1,7 +1,7 @@
 //! English.
 
 use super::Text;
-use crate::event::{Request, Step};
+use crate::event::{Hurdle, Request, Step};
 use crate::fault::{Class, Retry};
 
 pub fn text(text: &Text) -> String {
@@ -27,6 +27,13 @@ pub fn text(text: &Text) -> String {
         T::Paired { name } => format!("{name} trusts this computer now."),
         T::AlreadyPaired { name } => format!("{name} already trusts this computer."),
         T::Unpaired { name } => format!("{name} no longer trusts this computer."),
+        T::UnpairedHere { name } => {
+            format!("{name} had forgotten this computer already; now its record is gone here too.")
+        }
+        T::PairNeeds { seconds } => {
+            format!("Keep the device at hand and unlocked. I wait {seconds} s for the tap on Trust.")
+        }
+        T::PairReset => "The old trust is forgotten.".into(),
         T::PlanTitle { name } => format!("Plan for {name}"),
         T::PlanKeeps => "Kept".into(),
         T::PlanLoses => "Lost".into(),
@@ -125,12 +132,23 @@ pub fn step(step: Step) -> &'static str {
 
 pub fn request(request: &Request) -> String {
     match request {
-        Request::UnlockDevice => "Unlock the device with its passcode.".into(),
+        Request::UnlockDevice => "Unlock the device with its passcode; leave the cable in.".into(),
         Request::TapTrust => "On the device: tap Trust, then enter its passcode.".into(),
         Request::EnterPasscode => "Enter the passcode on the device.".into(),
         Request::Keys { text, seconds, .. } if *seconds > 0 => format!("{text} ({seconds} s)"),
         Request::Keys { text, .. } => text.clone(),
         Request::Replug => "Unplug the cable and plug it in again.".into(),
+    }
+}
+
+pub fn hurdle(hurdle: Hurdle) -> &'static str {
+    match hurdle {
+        Hurdle::Pending => "The device asks whether it may trust this computer.",
+        Hurdle::Denied => "Don't Trust was tapped.",
+        Hurdle::Locked => "The device is locked; it will not ask before it is unlocked.",
+        Hurdle::Stale => "It no longer knows this computer, so it is asked again.",
+        Hurdle::Forbidden => "A profile on the device forbids new computers.",
+        Hurdle::Restricted => "The device charges, but has closed its data connection.",
     }
 }
 

@@ -50,7 +50,7 @@ pub fn fault(code: Code) -> Advice {
         Code::Locked => ("Another Herstel is working on this", "Wait until it has finished, or stop it."),
         Code::UsbGone => (
             "The device left the bus",
-            "Use a short cable of good make, straight into the computer, and run `herstel resume`.",
+            "Use a short cable of good make, straight into the computer; give the command again, or `herstel resume`.",
         ),
         Code::UsbTimeout => (
             "The device did not answer over USB in time",
@@ -84,16 +84,40 @@ pub fn fault(code: Code) -> Advice {
         Code::CameBackElsewhere => {
             ("The device came back in another mode", "Nothing is lost yet: run `herstel list`, then `herstel resume`.")
         }
+        Code::RecoveryLoop => (
+            "The device keeps coming back to recovery mode",
+            "Its system is damaged. Try `herstel restore --update` first: it keeps the data. Only if that fails, erase.",
+        ),
         Code::TrustPending => (
             "The device is asking whether to trust this computer",
             "Tap Trust on the device and enter its passcode, then run the command again.",
         ),
-        Code::TrustDenied => ("Don't Trust was tapped on the device", "Replug the cable and tap Trust this time."),
+        Code::TrustDenied => (
+            "Don't Trust was tapped on the device",
+            "Unplug the cable and plug it in again: it then asks once more. Tap Trust this time.",
+        ),
         Code::DeviceLocked => ("The device is locked", "Unlock it with its passcode and leave the screen on."),
         Code::NotTrusted => ("The device does not trust this computer", "Run `herstel pair` with the device unlocked."),
-        Code::PairingStale => {
-            ("The device no longer knows this computer", "It was erased or its trust was reset: run `herstel pair`.")
-        }
+        Code::PairingStale => (
+            "The device no longer knows this computer",
+            "It was erased or its trust was reset: run `herstel pair --reset`.",
+        ),
+        Code::PairingForbidden => (
+            "The device may not trust new computers",
+            "An organisation manages it: ask them to pair it or to allow pairing. Only a computer that it trusts already can go on.",
+        ),
+        Code::PairingNeedsCable => (
+            "Trust cannot be given over Wi-Fi",
+            "Connect the device with a cable, unlock it, and run `herstel pair` again.",
+        ),
+        Code::PairingUnsaved => (
+            "The device said yes, but usbmuxd did not keep its answer",
+            "Its folder must be writable to it (`/var/lib/lockdown`): look there and in its log, then run `herstel pair` again.",
+        ),
+        Code::UsbRestricted => (
+            "The device keeps its data connection closed",
+            "It was locked for more than an hour: unlock it once with the cable in. If it stays away, restart usbmuxd.",
+        ),
         Code::LockdownRefused => {
             ("The device refused the request", "Unlock it and try again; the device's own word is in the detail.")
         }

@@ -52,7 +52,7 @@ pub fn fault(code: Code) -> Advice {
         Code::Locked => ("Een andere Herstel is hiermee bezig", "Wacht tot die klaar is, of stop hem."),
         Code::UsbGone => (
             "Het toestel viel van de bus",
-            "Gebruik een korte, goede kabel, rechtstreeks in de computer, en draai `herstel resume`.",
+            "Gebruik een korte, goede kabel, rechtstreeks in de computer; geef de opdracht opnieuw, of `herstel resume`.",
         ),
         Code::UsbTimeout => (
             "Het toestel gaf via USB niet op tijd antwoord",
@@ -87,20 +87,41 @@ pub fn fault(code: Code) -> Advice {
             "Het toestel kwam terug in een andere stand",
             "Er is nog niets verloren: draai `herstel list`, en dan `herstel resume`.",
         ),
+        Code::RecoveryLoop => (
+            "Het toestel komt steeds terug in de herstelmodus",
+            "Het systeem is beschadigd. Probeer eerst `herstel restore --update`: dat houdt de gegevens. Wis pas als dat niet lukt.",
+        ),
         Code::TrustPending => (
             "Het toestel vraagt of het deze computer mag vertrouwen",
             "Tik op het toestel op Vertrouw en voer de code in, en geef de opdracht opnieuw.",
         ),
-        Code::TrustDenied => {
-            ("Op het toestel is Vertrouw niet gekozen", "Sluit de kabel opnieuw aan en tik nu op Vertrouw.")
-        }
+        Code::TrustDenied => (
+            "Op het toestel is op 'Vertrouw niet' getikt",
+            "Trek de kabel eruit en steek hem er weer in: dan komt de vraag opnieuw. Tik nu op Vertrouw.",
+        ),
         Code::DeviceLocked => ("Het toestel is vergrendeld", "Ontgrendel het met de code en laat het scherm aan."),
         Code::NotTrusted => {
             ("Het toestel vertrouwt deze computer niet", "Draai `herstel pair` terwijl het toestel ontgrendeld is.")
         }
         Code::PairingStale => (
             "Het toestel kent deze computer niet meer",
-            "Het is gewist of het vertrouwen is teruggezet: draai `herstel pair`.",
+            "Het is gewist of het vertrouwen is teruggezet: draai `herstel pair --reset`.",
+        ),
+        Code::PairingForbidden => (
+            "Het toestel mag geen nieuwe computers vertrouwen",
+            "Een organisatie beheert het: vraag die om te koppelen of het toe te staan. Alleen een computer die al vertrouwd is, kan verder.",
+        ),
+        Code::PairingNeedsCable => (
+            "Vertrouwen geven kan niet via wifi",
+            "Sluit het toestel aan met een kabel, ontgrendel het en draai `herstel pair` opnieuw.",
+        ),
+        Code::PairingUnsaved => (
+            "Het toestel zei ja, maar usbmuxd heeft dat niet bewaard",
+            "usbmuxd moet in zijn map kunnen schrijven (`/var/lib/lockdown`): kijk daar en in het logboek, en draai `herstel pair` opnieuw.",
+        ),
+        Code::UsbRestricted => (
+            "Het toestel houdt zijn dataverbinding dicht",
+            "Het was langer dan een uur vergrendeld: ontgrendel het één keer met de kabel erin. Blijft het weg, herstart dan usbmuxd.",
         ),
         Code::LockdownRefused => (
             "Het toestel weigerde het verzoek",

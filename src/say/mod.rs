@@ -14,7 +14,7 @@ mod text;
 pub use coach::{Coach, coach, keys};
 pub use text::{Advice, Text};
 
-use crate::event::{Request, Step};
+use crate::event::{Hurdle, Request, Step};
 use crate::fault::{Class, Code, Fault, Retry};
 use std::str::FromStr;
 
@@ -65,6 +65,14 @@ pub fn request(lang: Lang, request: &Request) -> String {
     match lang {
         Lang::En => en::request(request),
         Lang::Nl => nl::request(request),
+    }
+}
+
+/// What a hurdle on the way to trust means.
+pub fn hurdle(lang: Lang, hurdle: Hurdle) -> &'static str {
+    match lang {
+        Lang::En => en::hurdle(hurdle),
+        Lang::Nl => nl::hurdle(hurdle),
     }
 }
 
@@ -122,6 +130,18 @@ mod tests {
                 assert!(advice.next.ends_with('.'), "{code} {lang}: {}", advice.next);
             }
             assert_ne!(en.what, nl.what, "{code} is not in Dutch");
+        }
+    }
+
+    #[test]
+    fn every_hurdle_fits_a_line_in_both_languages() {
+        for &each in Hurdle::ALL {
+            let (en, nl) = (hurdle(Lang::En, each), hurdle(Lang::Nl, each));
+            assert_ne!(en, nl);
+            for text in [en, nl] {
+                // With the mark of the bench before it: 80 columns.
+                assert!(text.ends_with('.') && text.chars().count() <= 65, "{text}");
+            }
         }
     }
 

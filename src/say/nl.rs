@@ -1,7 +1,7 @@
 //! Nederlands.
 
 use super::Text;
-use crate::event::{Request, Step};
+use crate::event::{Hurdle, Request, Step};
 use crate::fault::{Class, Retry};
 
 pub fn text(text: &Text) -> String {
@@ -27,6 +27,13 @@ pub fn text(text: &Text) -> String {
         T::Paired { name } => format!("{name} vertrouwt deze computer nu."),
         T::AlreadyPaired { name } => format!("{name} vertrouwt deze computer al."),
         T::Unpaired { name } => format!("{name} vertrouwt deze computer niet meer."),
+        T::UnpairedHere { name } => {
+            format!("{name} was deze computer al vergeten; nu is het ook hier opgeruimd.")
+        }
+        T::PairNeeds { seconds } => {
+            format!("Houd het toestel ontgrendeld bij de hand. Ik wacht {seconds} s op de tik op Vertrouw.")
+        }
+        T::PairReset => "Het oude vertrouwen is vergeten.".into(),
         T::PlanTitle { name } => format!("Plan voor {name}"),
         T::PlanKeeps => "Blijft".into(),
         T::PlanLoses => "Kwijt".into(),
@@ -129,12 +136,23 @@ pub fn step(step: Step) -> &'static str {
 
 pub fn request(request: &Request) -> String {
     match request {
-        Request::UnlockDevice => "Ontgrendel het toestel met de toegangscode.".into(),
+        Request::UnlockDevice => "Ontgrendel het toestel met de toegangscode; laat de kabel erin.".into(),
         Request::TapTrust => "Op het toestel: tik op Vertrouw en voer de toegangscode in.".into(),
         Request::EnterPasscode => "Voer op het toestel de toegangscode in.".into(),
         Request::Keys { text, seconds, .. } if *seconds > 0 => format!("{text} ({seconds} s)"),
         Request::Keys { text, .. } => text.clone(),
         Request::Replug => "Trek de kabel eruit en steek hem er weer in.".into(),
+    }
+}
+
+pub fn hurdle(hurdle: Hurdle) -> &'static str {
+    match hurdle {
+        Hurdle::Pending => "Het toestel vraagt of het deze computer mag vertrouwen.",
+        Hurdle::Denied => "Er is op 'Vertrouw niet' getikt.",
+        Hurdle::Locked => "Het toestel is vergrendeld en vraagt nu nog niets.",
+        Hurdle::Stale => "Het kent deze computer niet meer en krijgt de vraag opnieuw.",
+        Hurdle::Forbidden => "Een profiel op het toestel laat geen nieuwe computers toe.",
+        Hurdle::Restricted => "Het toestel laadt wel, maar de dataverbinding is dicht.",
     }
 }
 

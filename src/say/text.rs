@@ -49,6 +49,16 @@ pub enum Text {
     Unpaired {
         name: String,
     },
+    /// The device had forgotten already; only the record here was left.
+    UnpairedHere {
+        name: String,
+    },
+    /// What `pair` is about to need from a person, and for how long it waits.
+    PairNeeds {
+        seconds: u64,
+    },
+    /// The record of the old trust is gone.
+    PairReset,
     PlanTitle {
         name: String,
     },

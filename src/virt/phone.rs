@@ -78,6 +78,13 @@ pub struct State {
     epoch: u64,
 }
 
+impl State {
+    /// Does the screen ask for a passcode now?
+    pub fn is_locked(&self) -> bool {
+        matches!(self.passcode, PasscodeSpec::Locked | PasscodeSpec::BeforeFirstUnlock)
+    }
+}
+
 pub struct Phone {
     pub spec: PhoneSpec,
     pub model: &'static Model,

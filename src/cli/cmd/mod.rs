@@ -35,7 +35,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
             let done = match verb {
                 Verb::List { watch } => list::run(&context, watch).await,
                 Verb::Info => info::run(&context).await,
-                Verb::Pair { wait } => pair::pair(&context, wait).await,
+                Verb::Pair { wait, reset } => pair::pair(&context, wait, reset).await,
                 Verb::Unpair => pair::unpair(&context).await,
                 Verb::Guide { way, wait } => guide::run(&context, way, wait).await,
                 Verb::Backup(args) => backup::make_backup(&context, args).await,

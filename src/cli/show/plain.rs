@@ -1,7 +1,7 @@
 //! Lines for a log or a pipe: one a step, and one each ten seconds of a long transfer.
 
 use super::size;
-use crate::event::{Event, Step, Tell, Unit};
+use crate::event::{Event, Hurdle, Step, Tell, Unit};
 use crate::say::{self, Lang, Text};
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -64,6 +64,9 @@ impl Tell for Plain {
                 let of = total.filter(|_| unit != Unit::Percent).map(|t| format!(" / {}", amount(t)));
                 self.line(&format!("  ... {} {}{}", name(step), amount(done), of.unwrap_or_default()));
             }
+            // Those two end the walk, and then the fault says the same.
+            Event::Trust { hurdle: Hurdle::Denied | Hurdle::Forbidden } => {}
+            Event::Trust { hurdle } => self.line(&format!("  ... {}", say::hurdle(self.lang, hurdle))),
             Event::Ask { request } => self.line(&format!("  >>  {}", say::request(self.lang, &request))),
             Event::Warning { text } => self.line(&format!("  !   {text}")),
             Event::Checkpoint { id, name, result, error } if result != 0 => {

@@ -151,6 +151,9 @@ impl Inside {
     /// Answers Pair: the escrow bag, or why not (yet).
     pub fn pair(self: &Arc<Self>, phone: &Arc<Phone>, record: &Dictionary) -> Result<Vec<u8>, Refusal> {
         self.reconcile(phone);
+        if phone.spec.faults.mux.mdm_forbids {
+            return Err(Refusal::MCProtected);
+        }
         let (trust, passcode) = {
             let state = phone.state();
             (state.trust, state.passcode)

@@ -51,6 +51,17 @@ pub fn boot(phone: &Arc<Phone>, records: &Arc<HostRecords>) {
         }
     });
     phone.remember("lockdown.booted", json!({}));
+    let is_locked = phone.state().is_locked();
+    if let (true, Some(after)) = (is_locked, phone.spec.faults.mux.unlocked_after_ms) {
+        let (weak, wait) = (Arc::downgrade(phone), phone.scaled(Duration::from_millis(after)));
+        std::thread::spawn(move || {
+            std::thread::sleep(wait);
+            if let Some(phone) = weak.upgrade().filter(|p| p.stage() == Stage::Normal) {
+                phone.state().passcode = PasscodeSpec::Unlocked;
+                phone.remember("person.unlocked", json!({}));
+            }
+        });
+    }
 }
 
 fn furnish_trust(phone: &Arc<Phone>, inside: &Inside, records: &HostRecords) -> io::Result<()> {
@@ -64,7 +75,7 @@ fn furnish_trust(phone: &Arc<Phone>, inside: &Inside, records: &HostRecords) -> 
     if !wanted {
         return Ok(());
     }
-    let mut record = records.make(inside.key()?.public(), &values::wifi_address(phone))?;
+    let mut record = records.make(inside.key()?.public(), values::wifi_address(phone))?;
     let escrow_bag = if trust == TrustSpec::Trusted {
         inside.admit(&record).map_err(|refusal| io::Error::other(refusal.as_str()))?
     } else {
@@ -231,6 +242,9 @@ impl Connection {
             }
             Request::Pair { record } => {
                 let record = record.as_ref().ok_or(no(Refusal::MissingPairRecord))?;
+                if let Some(error) = &self.phone.spec.faults.mux.pair_error {
+                    return Err(error.clone());
+                }
                 put("EscrowBag", Value::Data(self.inside.pair(&self.phone, record).map_err(no)?));
                 Then::GoOn
             }

@@ -19,6 +19,7 @@ mod muxd;
 mod notices;
 mod records;
 mod services;
+mod tcp;
 mod tls;
 mod values;
 mod x509;
@@ -31,6 +32,7 @@ pub use lockdownd::boot;
 pub use muxd::Muxd;
 pub use notices::{observe, post};
 pub use records::HostRecords;
+pub use tcp::TcpDoor;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +62,18 @@ pub struct Faults {
     pub start_service_error: Option<String>,
     /// StartSession answers with this error.
     pub session_error: Option<String>,
+    /// Pair answers with this error, whatever the person would do.
+    pub pair_error: Option<String>,
+    /// A profile forbids new hosts: Pair answers MCProtected.
+    pub mdm_forbids: bool,
+    /// The device has no Wi-Fi address to tell, as with a dead chip.
+    pub no_wifi_address: bool,
+    /// USB restricted mode: while it is locked, usbmuxd does not see the phone, though USB does.
+    pub restricted_usb: bool,
+    /// A person unlocks the phone this many of its milliseconds after it came up.
+    pub unlocked_after_ms: Option<u64>,
+    /// usbmuxd answers SavePairRecord for this phone with this number.
+    pub record_unsaved: Option<u32>,
     /// Milliseconds before each piece that lockdownd or a service sends.
     pub slow_ms: u64,
 }

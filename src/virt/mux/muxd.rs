@@ -89,7 +89,7 @@ impl Muxd {
                 while !shared.stopped.load(Ordering::Relaxed) {
                     match changes.recv_timeout(TICK) {
                         Ok(change) => shared.change(&phone, change.to),
-                        Err(RecvTimeoutError::Timeout) => {}
+                        Err(RecvTimeoutError::Timeout) => shared.reconsider(&phone),
                         Err(RecvTimeoutError::Disconnected) => return,
                     }
                 }
@@ -138,6 +138,15 @@ impl Shared {
         }
     }
 
+    /// A phone in restricted mode shows up when it is unlocked, and stays for as long as it is connected.
+    fn reconsider(&self, phone: &Arc<Phone>) {
+        let restricted = phone.spec.faults.mux.restricted_usb && phone.stage() == Stage::Normal;
+        if restricted && !is_closed(phone) && !lock(&self.board).devices.values().any(|d| Arc::ptr_eq(&d.phone, phone))
+        {
+            self.change(phone, Stage::Normal);
+        }
+    }
+
     /// A phone is now in `stage`.
     fn change(&self, phone: &Arc<Phone>, stage: Stage) {
         let mut board = lock(&self.board);
@@ -147,7 +156,8 @@ impl Shared {
             board.devices.remove(&id);
             board.tell(&Answer::Detached(id));
         }
-        if !matches!(stage, Stage::Normal | Stage::Restore) || self.stopped.load(Ordering::SeqCst) {
+        let closed = stage == Stage::Normal && is_closed(phone);
+        if closed || !matches!(stage, Stage::Normal | Stage::Restore) || self.stopped.load(Ordering::SeqCst) {
             return;
         }
         board.last += 1;
@@ -209,7 +219,15 @@ impl Shared {
                     None => Answer::Result(result::NO_RECORD),
                 },
                 Request::SavePairRecord { id, record, device } => {
-                    let saved = self.records.save(&id, &record);
+                    let refused = lock(&self.board)
+                        .devices
+                        .values()
+                        .find(|d| d.shown.serial == id)
+                        .and_then(|d| d.phone.spec.faults.mux.record_unsaved);
+                    let saved = match refused {
+                        Some(number) => Err(number),
+                        None => self.records.save(&id, &record),
+                    };
                     if let (Ok(()), Some(device)) = (saved, device) {
                         let mut board = lock(&self.board);
                         if board.devices.get(&device).is_some_and(|d| d.shown.serial == id) {
@@ -306,6 +324,11 @@ impl Shared {
     }
 }
 
+/// Does USB restricted mode keep it from usbmuxd?
+fn is_closed(phone: &Phone) -> bool {
+    phone.spec.faults.mux.restricted_usb && phone.state().is_locked()
+}
+
 /// Who may speak first on a port.
 #[derive(Clone, Copy)]
 enum FirstWord {
@@ -313,23 +336,44 @@ enum FirstWord {
     Anyone,
 }
 
+/// One end of a stream that is copied.
+pub(super) trait End: Read + Write + Send + Sized + 'static {
+    fn twin(&self) -> io::Result<Self>;
+    fn close(&self, how: Shutdown);
+}
+
+macro_rules! ends {
+    ($($stream:ty),*) => {$(
+        impl End for $stream {
+            fn twin(&self) -> io::Result<Self> {
+                self.try_clone()
+            }
+            fn close(&self, how: Shutdown) {
+                let _ = self.shutdown(how);
+            }
+        }
+    )*};
+}
+
+ends!(UnixStream, std::net::TcpStream);
+
 /// Copies both ways until either side is done, each on its own thread.
-fn relay(host: UnixStream, phone: UnixStream) {
-    if let (Ok(host_read), Ok(phone_read)) = (host.try_clone(), phone.try_clone()) {
+pub(super) fn relay<A: End, B: End>(host: A, phone: B) {
+    if let (Ok(host_read), Ok(phone_read)) = (host.twin(), phone.twin()) {
         std::thread::spawn(move || copy(host_read, phone));
         copy(phone_read, host);
     }
 }
 
-fn copy(mut from: UnixStream, mut to: UnixStream) {
+fn copy<A: End, B: End>(mut from: A, mut to: B) {
     let mut buffer = vec![0; RELAY];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         if to.write_all(buffer.get(..count).unwrap_or_default()).is_err() {
             break;
         }
     }
-    let _ = to.shutdown(Shutdown::Write);
-    let _ = from.shutdown(Shutdown::Read);
+    to.close(Shutdown::Write);
+    from.close(Shutdown::Read);
 }
 
 impl Board {

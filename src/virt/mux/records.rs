@@ -129,7 +129,7 @@ impl HostRecords {
     }
 
     /// A whole new record for a phone with this public key (PKCS#1), not saved yet and without escrow bag.
-    pub(super) fn make(&self, device_key: &[u8], wifi_address: &str) -> io::Result<Dictionary> {
+    pub(super) fn make(&self, device_key: &[u8], wifi_address: Option<String>) -> io::Result<Dictionary> {
         let make = || Some(Identity { root: Key::generate().ok()?, host: Key::generate().ok()? });
         let identity = self.identity.get_or_init(make).as_ref();
         let Identity { root, host } = identity.ok_or_else(|| io::Error::other("no host key could be made"))?;
@@ -149,7 +149,9 @@ impl HostRecords {
         put("RootPrivateKey", Value::Data(pem("PRIVATE KEY", &root.private()?)));
         put("HostID", uuid::Uuid::new_v4().to_string().to_uppercase().into());
         put("SystemBUID", self.buid.as_str().into());
-        put("WiFiMACAddress", wifi_address.into());
+        if let Some(address) = wifi_address {
+            put("WiFiMACAddress", address.into());
+        }
         Ok(record)
     }
 }

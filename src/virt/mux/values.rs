@@ -75,6 +75,9 @@ pub(super) fn get(
         Some(domain) if is_session => other_domain(phone, domain),
         Some(_) => return Err(Refusal::GetProhibited),
     };
+    if wifi_address(phone).is_none() {
+        all.remove("WiFiAddress");
+    }
     let place = domain.unwrap_or_default();
     for ((of, name), value) in &phone.state().set_values {
         if of == place {
@@ -145,9 +148,9 @@ fn address(phone: &Phone, last: u8) -> String {
     format!("02:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{last:02x}")
 }
 
-/// The Wi-Fi address that pair records carry, e.g. `02:0e:81:10:01:2b`.
-pub(super) fn wifi_address(phone: &Phone) -> String {
-    address(phone, 0x2B)
+/// The Wi-Fi address that pair records carry, e.g. `02:0e:81:10:01:2b`; none when the chip is dead.
+pub(super) fn wifi_address(phone: &Phone) -> Option<String> {
+    (!phone.spec.faults.mux.no_wifi_address).then(|| address(phone, 0x2B))
 }
 
 /// `length` decimal digits, the last of which makes the whole pass Luhn's check.
@@ -259,7 +262,7 @@ fn default_domain(phone: &Phone) -> Dictionary {
         ("SoftwareBundleVersion", ""),
         ("TimeZone", "Europe/Amsterdam"),
         ("UniqueDeviceID", phone.udid.as_str()),
-        ("WiFiAddress", &wifi_address(phone)),
+        ("WiFiAddress", &wifi_address(phone).unwrap_or_default()),
         ("WirelessBoardSerialNumber", "330000000001D"),
     ]);
     fill.number(&[

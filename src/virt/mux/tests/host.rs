@@ -280,5 +280,5 @@ impl Stream for Tls {
 /// A certificate chain of a host that was never paired: made with keys of its own.
 pub fn stranger(place: &Place) -> Dictionary {
     let key = super::super::inside::of(&place.phones[0]).key().unwrap();
-    HostRecords::new().make(key.public(), "02:00:00:00:00:01").unwrap()
+    HostRecords::new().make(key.public(), Some("02:00:00:00:00:01".into())).unwrap()
 }

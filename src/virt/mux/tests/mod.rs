@@ -126,7 +126,7 @@ fn each_trust_and_lock_has_its_own_word() {
 fn a_certificate_of_another_key_is_no_pair_record() {
     let place = place(vec![PhoneSpec::default()]);
     let other = super::x509::Key::generate().unwrap();
-    let record = super::HostRecords::new().make(other.public(), "02:00:00:00:00:01").unwrap();
+    let record = super::HostRecords::new().make(other.public(), Some("02:00:00:00:00:01".into())).unwrap();
     let mut lockdown = Lockdown::open(&place);
     let pair = Request::Pair { record: Some(record) };
     let _ = lockdown.ask(&pair);
