@@ -1,8 +1,8 @@
 //! The port of one phone: what it answers to control and bulk requests in its present stage.
 //!
-//! The model never blocks and knows no transport. Each request gets an [`Answer`] at once: data, a count,
-//! a stall, silence (the device NAKs for ever), or gone; a door turns silence into its time-out and the
-//! delay into waiting. Every request names the *generation* of the enumeration that it was opened on, so a
+//! The model knows no transport. Each request gets an [`Answer`] at once: data, a count, a stall, silence
+//! (the device NAKs for ever), or gone; a door turns silence into its time-out and the delay into waiting.
+//! Only a bulk IN may wait, as long as its door says, since what it is for may be still to come. Every request names the *generation* of the enumeration that it was opened on, so a
 //! handle that outlives a re-enumeration hears that the device is gone, as from a kernel.
 //!
 //! A session lasts from one enumeration to the next. Each boot stage has new nonces, made while the phone is
@@ -199,11 +199,20 @@ impl Model {
         self.answer(reply)
     }
 
-    /// Nothing here ever sends in bulk: iBoot's console is mute in release builds, and the multiplexor of
-    /// normal mode is reached through the bench's own usbmuxd socket.
-    pub fn bulk_in(&self, generation: u32, _endpoint: u8) -> Answer {
-        let here = self.session().as_ref().is_some_and(|s| s.generation == generation);
-        self.at_once(if here { Reply::Silent } else { Reply::Gone })
+    /// A bulk transfer of at most `length` bytes from the device, waiting up to `limit` (zero only looks).
+    /// Ends at the device's short packet, so an empty answer is a zero-length packet; `Silent` when nothing
+    /// came in time, `Gone` as soon as this enumeration is over. A door that must be able to withdraw a
+    /// request waits with [`Model::wait_in`] first and then takes with a `limit` of zero.
+    pub fn bulk_in(&self, generation: u32, endpoint: u8, _length: usize, limit: Duration) -> Answer {
+        let gone = self.wait_in(generation, endpoint, limit);
+        self.at_once(if gone { Reply::Gone } else { Reply::Silent })
+    }
+
+    /// Waits until [`Model::bulk_in`] on this endpoint would be answered (with data or `Gone`); false when
+    /// `limit` passed first. Only the multiplexor of normal and restore mode ever sends in bulk: iBoot's
+    /// console is mute in release builds.
+    pub fn wait_in(&self, generation: u32, _endpoint: u8, limit: Duration) -> bool {
+        self.wait_gone(generation, limit)
     }
 
     pub fn set_configuration(&self, generation: u32, value: u8) -> Reply {

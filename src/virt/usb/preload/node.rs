@@ -17,6 +17,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 const IOCTL: u64 = 1;
 const DONE: u64 = 3;
@@ -336,7 +337,7 @@ impl OpenFile {
                 let Some((setup, length, data)) = self.setup(urb)? else { return Ok(Err(EINVAL)) };
                 model.control(generation, setup, length, &data)
             }
-            BULK if urb.endpoint & 0x80 != 0 => model.bulk_in(generation, urb.endpoint),
+            BULK if urb.endpoint & 0x80 != 0 => model.bulk_in(generation, urb.endpoint, urb.length, Duration::ZERO),
             BULK => {
                 let mut data = vec![0; urb.length];
                 if !data.is_empty() {
@@ -350,7 +351,7 @@ impl OpenFile {
                 answer
             }
             // Interrupt endpoints of normal mode: nothing ever comes.
-            _ => model.bulk_in(generation, urb.endpoint),
+            _ => model.bulk_in(generation, urb.endpoint, urb.length, Duration::ZERO),
         };
         let finished = finish(urb, answer.reply);
         let mut queue = lock(&self.queue);
