@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod muxd;
 pub mod restored;
 pub mod tss;
+pub mod usbmux;
 pub mod x509;
 
 /// Bytes that are not what the protocol says.
