@@ -92,6 +92,12 @@ pub enum Request {
         text: String,
     },
     Replug,
+    /// Pull the cable; the device is off, or is switched off now.
+    CableOut,
+    /// Plug it in, with the keys of the last request held.
+    CableIn,
+    /// Slide the power slider on the screen.
+    Slide,
 }
 
 /// What stands between this host and the trust of a device.
@@ -193,6 +199,13 @@ pub enum Event {
         mode: Mode,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ecid: Option<Ecid>,
+    },
+    /// The coach's own log: what happened so many milliseconds after it began (`begin`, `step`, `left`, `seen`,
+    /// `reset`, `miss`, `reached`, `stranger`, `pause`). True windows of keys can be learned from it.
+    Coach {
+        at_ms: u64,
+        what: String,
+        detail: String,
     },
     /// A remark worth a line; `text` is English and technical.
     Note {

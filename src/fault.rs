@@ -95,6 +95,10 @@ codes! {
     CameBackElsewhere = "came-back-in-another-mode", Device, AfterRemedy, 1;
     /// Told to start its own system, it comes back in recovery.
     RecoveryLoop = "recovery-loop", Device, AfterRemedy, 1;
+    /// This device has no keys for that.
+    NoSuchKeys = "no-such-keys", User, Never, 4;
+    /// The coach's tries are used up.
+    KeysMissed = "keys-missed", User, Now, 4;
     // -- trust --
     TrustPending = "trust-pending", User, AfterRemedy, 4;
     TrustDenied = "trust-denied", User, AfterRemedy, 4;

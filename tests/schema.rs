@@ -63,11 +63,12 @@ fn events() {
         Event::Trust { .. } => "trust",
         Event::Seen { .. } => "seen",
         Event::Lost { .. } => "lost",
+        Event::Coach { .. } => "coach",
         Event::Note { .. } => "note",
         Event::Warning { .. } => "warning",
     };
     assert_eq!(set(events.iter().map(name)), field(&examples, "event"));
-    assert_eq!(field(&examples, "event").len(), 14, "one example of each event at least");
+    assert_eq!(field(&examples, "event").len(), 15, "one example of each event at least");
     let request = |event: &Event| match event {
         Event::Ask { request } | Event::Answered { request } => Some(match request {
             Request::UnlockDevice => "unlock-device",
@@ -75,11 +76,14 @@ fn events() {
             Request::EnterPasscode => "enter-passcode",
             Request::Keys { .. } => "keys",
             Request::Replug => "replug",
+            Request::CableOut => "cable-out",
+            Request::CableIn => "cable-in",
+            Request::Slide => "slide",
         }),
         _ => None,
     };
     assert_eq!(set(events.iter().filter_map(request)), field(&examples, "request"));
-    assert_eq!(field(&examples, "request").len(), 5);
+    assert_eq!(field(&examples, "request").len(), 8);
 }
 
 #[test]

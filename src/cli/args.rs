@@ -57,13 +57,7 @@ pub enum Verb {
     /// Give up the trust of a device; a stale one is forgotten here
     Unpair,
     /// Which keys to press, and watch that it worked
-    Guide {
-        #[arg(value_enum)]
-        way: Way,
-        /// Seconds to wait for the device to react
-        #[arg(long, default_value_t = 120, value_name = "SECONDS")]
-        wait: u64,
-    },
+    Guide(GuideArgs),
     /// Back up a trusted device, verified, beside the previous backup
     Backup(BackupArgs),
     /// The backups that were made
@@ -125,6 +119,46 @@ pub enum Verb {
         /// Folder to write into
         folder: PathBuf,
     },
+}
+
+#[derive(Args, Debug)]
+pub struct GuideArgs {
+    #[arg(value_enum)]
+    pub way: Way,
+    /// With keys, even where a command would do
+    #[arg(long)]
+    pub by_hand: bool,
+    /// The device is off (for recovery)
+    #[arg(long)]
+    pub off: bool,
+    /// A device that no bus shows: its model, e.g. iphone13
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<String>,
+    /// Print the steps and stop
+    #[arg(long)]
+    pub steps: bool,
+    /// Write the steps as a printable sheet (SVG) and stop
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Tries before giving up
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub tries: u32,
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+}
+
+/// How the coach shows itself.
+#[derive(Args, Debug, Clone, Default)]
+pub struct ScreenArgs {
+    /// Lines of text only, for screen readers
+    #[arg(long)]
+    pub plain: bool,
+    /// No colours (NO_COLOR does the same)
+    #[arg(long)]
+    pub no_color: bool,
+    /// No bell at each step
+    #[arg(long)]
+    pub no_bell: bool,
 }
 
 #[derive(Args, Debug)]
@@ -264,9 +298,9 @@ pub enum BenchVerb {
         #[arg(default_value_t = 0)]
         phone: usize,
     },
-    /// Press keys of a phone, e.g. `side+down:10 down:8`
+    /// Press keys of a phone, e.g. `side+down:10 down:8`; `-` does what `guide --json` on standard input asks
     Press {
-        /// Keys with seconds: key[+key]:seconds, in order
+        /// Keys with seconds: key[+key]:seconds, in order; or -
         #[arg(required = true)]
         keys: Vec<String>,
         /// Its place on the bench, from 0
@@ -284,8 +318,11 @@ pub enum BenchVerb {
 pub enum Way {
     Recovery,
     Dfu,
+    /// Restart; with keys it is a force restart
     Restart,
-    /// Out of recovery mode, by command
+    /// Power off
+    Off,
+    /// Out of recovery or DFU
     Exit,
 }
 

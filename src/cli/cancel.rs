@@ -50,5 +50,6 @@ pub fn watch(lang: Lang, leaving: Leaving) -> CancellationToken {
 
 #[allow(clippy::disallowed_methods)]
 fn leave() -> ! {
+    super::keyboard::restore();
     std::process::exit(130)
 }

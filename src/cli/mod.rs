@@ -8,7 +8,9 @@ pub mod args;
 mod ask;
 mod cancel;
 mod cmd;
+mod coached;
 mod context;
+mod keyboard;
 mod show;
 
 use crate::event::Outcome;

@@ -50,6 +50,11 @@ impl Folders {
         self.config.join("devices.tsv")
     }
 
+    /// What the button coach saw, in milliseconds: JSON lines.
+    pub fn coach_log(&self) -> PathBuf {
+        self.state.join("coach.jsonl")
+    }
+
     /// Generations of backups, a folder per device.
     pub fn vault(&self) -> PathBuf {
         self.data.join("vault")

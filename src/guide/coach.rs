@@ -403,7 +403,11 @@ impl Coach {
 
     fn reached(&mut self, ending: Ending) {
         self.phase = Phase::Over;
-        self.note("reached", format!("{ending:?}").to_lowercase());
+        let mode = match &ending {
+            Ending::Reached(mode) => mode.to_string(),
+            Ending::Off | Ending::Missed(_) => "off".to_owned(),
+        };
+        self.note("reached", mode);
         self.orders.push(Order::Bell);
         self.orders.push(Order::Done(ending));
     }
@@ -447,7 +451,8 @@ impl Coach {
                 let left = self.seconds(step).map(|s| s - (at - since));
                 let soon = left.is_some_and(|l| l <= 1.0) && step + 1 < self.recipe.steps.len();
                 let now = keys(step);
-                let before: Vec<Key> = if step > 0 { keys(step - 1) } else { Vec::new() };
+                let held = step > 0 && self.until(step - 1) != Some(Until::Tap);
+                let before: Vec<Key> = if held { keys(step - 1) } else { Vec::new() };
                 What::Step {
                     index: step,
                     let_go: before.into_iter().filter(|k| !now.contains(k)).collect(),

@@ -5,7 +5,7 @@ use super::outline::{Place, body, places};
 use super::recipe::Recipe;
 use super::words;
 use crate::facts::models::Model;
-use crate::say::{Coach, Lang, coach};
+use crate::say::{Coach, Lang, coach, wrapped};
 use std::fmt::Write;
 
 /// Millimetres of a portrait A4 page.
@@ -14,24 +14,6 @@ const MARGIN: f32 = 18.0;
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// Words in lines of at most `width` characters.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.last().map_or(0, |l| l.chars().count());
-        if last > 0 && last + 1 + word.chars().count() > width {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }
 
 /// The sheet as SVG, A4, black on white with one colour that prints grey.
@@ -127,11 +109,5 @@ mod tests {
                 assert_eq!(sheet.matches("<text").count(), sheet.matches("</text>").count());
             }
         }
-    }
-
-    #[test]
-    fn long_words_wrap() {
-        assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
-        assert_eq!(wrapped("", 5), [""]);
     }
 }

@@ -3,6 +3,7 @@
 //! A thread looks at the bus at every event and at least each 80 ms, and hands over what it saw with the
 //! time at which it saw it; the coach runs here, and a reset that it orders goes to iBoot.
 
+use super::Recipe;
 use super::coach::{Coach, Ending, Input, Order, Sighting};
 use crate::facts::modes;
 use crate::fault::{Code, Fault};
@@ -76,14 +77,15 @@ fn watch(bus: &dyn Bus, out: &UnboundedSender<Seen>) {
     }
 }
 
-/// Coaches to the end: `heard` gets every order but the reset, with the milliseconds since the beginning.
+/// Coaches to the end: `heard` gets every order, with the milliseconds since the beginning and the way it
+/// belongs to.
 ///
 /// # Errors
 /// `cancelled`; what the bus says when it cannot be read for 5 s.
 pub async fn run(
     coach: &mut Coach,
     mut live: Live,
-    heard: &mut (dyn FnMut(u64, &Order) + Send),
+    heard: &mut (dyn FnMut(u64, &Recipe, &Order) + Send),
 ) -> Result<Ending, Fault> {
     let (sender, mut seen) = unbounded_channel();
     let bus = Arc::clone(&live.bus);
@@ -134,7 +136,7 @@ pub async fn run(
                 Order::Done(done) => ending = Some(done.clone()),
                 _ => {}
             }
-            heard(at, order);
+            heard(at, coach.recipe(), order);
         }
         if let Some(ending) = ending {
             return Ok(ending);

@@ -96,10 +96,6 @@ pub fn text(text: &Text) -> String {
         T::BenchStops => "Ctrl-C or `herstel bench down` stops it.".into(),
         T::BenchDown => "The bench is down.".into(),
         T::Waiting { seconds } => format!("waiting, {seconds} s left"),
-        T::KeyTap { keys } => format!("Press {keys} briefly and let go"),
-        T::KeyHold { keys } => format!("Hold {keys}"),
-        T::KeyHoldUntil { keys } => format!("Hold {keys} alone until I say stop, at most"),
-        T::GuideDone => "Done: let go of everything.".into(),
         T::DoctorGood => "This host is ready.".into(),
         T::DoctorBad { count } => format!("{count} things need attention."),
     }
@@ -138,6 +134,9 @@ pub fn request(request: &Request) -> String {
         Request::Keys { text, seconds, .. } if *seconds > 0 => format!("{text} ({seconds} s)"),
         Request::Keys { text, .. } => text.clone(),
         Request::Replug => "Unplug the cable and plug it in again.".into(),
+        Request::CableOut => "Unplug the cable; the device has to be off.".into(),
+        Request::CableIn => "Plug the cable in, and keep holding.".into(),
+        Request::Slide => "Slide the power slider on the screen.".into(),
     }
 }
 

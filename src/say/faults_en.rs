@@ -84,6 +84,14 @@ pub fn fault(code: Code) -> Advice {
         Code::CameBackElsewhere => {
             ("The device came back in another mode", "Nothing is lost yet: run `herstel list`, then `herstel resume`.")
         }
+        Code::NoSuchKeys => (
+            "There is no sequence of keys for that on this device",
+            "Look at `herstel guide --help` for other ways; devices without keys are led by command only.",
+        ),
+        Code::KeysMissed => (
+            "The keys did not bring the device where it should be",
+            "Read what was seen above, rest your hands, and run the same command again; another cable often helps.",
+        ),
         Code::RecoveryLoop => (
             "The device keeps coming back to recovery mode",
             "Its system is damaged. Try `herstel restore --update` first: it keeps the data. Only if that fails, erase.",

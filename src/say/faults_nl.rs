@@ -87,6 +87,14 @@ pub fn fault(code: Code) -> Advice {
             "Het toestel kwam terug in een andere stand",
             "Er is nog niets verloren: draai `herstel list`, en dan `herstel resume`.",
         ),
+        Code::NoSuchKeys => (
+            "Voor dit toestel bestaat daar geen knoppenvolgorde voor",
+            "Zie `herstel guide --help` voor andere wegen; een toestel zonder knoppen gaat alleen met opdrachten.",
+        ),
+        Code::KeysMissed => (
+            "Met de knoppen kwam het toestel niet waar het moest zijn",
+            "Lees hierboven wat er gezien is, laat je handen rusten en geef dezelfde opdracht nog eens; een andere kabel helpt vaak.",
+        ),
         Code::RecoveryLoop => (
             "Het toestel komt steeds terug in de herstelmodus",
             "Het systeem is beschadigd. Probeer eerst `herstel restore --update`: dat houdt de gegevens. Wis pas als dat niet lukt.",

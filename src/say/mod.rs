@@ -117,6 +117,24 @@ pub fn whole_fault(lang: Lang, fault: &Fault) -> Vec<String> {
     lines
 }
 
+/// Words in lines of at most `width` characters.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last().map_or(0, |l| l.chars().count());
+        if last > 0 && last + 1 + word.chars().count() > width {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,5 +168,11 @@ mod tests {
         assert_eq!("nl_NL.UTF-8".parse(), Ok(Lang::Nl));
         assert_eq!("C".parse(), Ok(Lang::En));
         assert!("de_DE".parse::<Lang>().is_err());
+    }
+
+    #[test]
+    fn long_words_wrap() {
+        assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
+        assert_eq!(wrapped("", 5), [""]);
     }
 }

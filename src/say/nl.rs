@@ -100,10 +100,6 @@ pub fn text(text: &Text) -> String {
         T::BenchStops => "Ctrl-C of `herstel bench down` zet hem uit.".into(),
         T::BenchDown => "De proefbank is uit.".into(),
         T::Waiting { seconds } => format!("wachten, nog {seconds} s"),
-        T::KeyTap { keys } => format!("Druk kort op {keys} en laat los"),
-        T::KeyHold { keys } => format!("Houd {keys} ingedrukt"),
-        T::KeyHoldUntil { keys } => format!("Houd alleen {keys} ingedrukt tot ik stop zeg, hoogstens"),
-        T::GuideDone => "Klaar: laat alles los.".into(),
         T::DoctorGood => "Deze computer is er klaar voor.".into(),
         T::DoctorBad { count } => format!("{count} dingen vragen aandacht."),
     }
@@ -142,6 +138,9 @@ pub fn request(request: &Request) -> String {
         Request::Keys { text, seconds, .. } if *seconds > 0 => format!("{text} ({seconds} s)"),
         Request::Keys { text, .. } => text.clone(),
         Request::Replug => "Trek de kabel eruit en steek hem er weer in.".into(),
+        Request::CableOut => "Trek de kabel eruit; het toestel moet uit staan.".into(),
+        Request::CableIn => "Steek de kabel erin en houd vast.".into(),
+        Request::Slide => "Veeg de schuif op het scherm opzij.".into(),
     }
 }
 

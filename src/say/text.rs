@@ -170,16 +170,6 @@ pub enum Text {
     Waiting {
         seconds: u64,
     },
-    GuideDone,
-    KeyTap {
-        keys: String,
-    },
-    KeyHold {
-        keys: String,
-    },
-    KeyHoldUntil {
-        keys: String,
-    },
     DoctorGood,
     DoctorBad {
         count: usize,

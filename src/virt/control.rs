@@ -7,14 +7,15 @@ use super::keys;
 use super::phone::{Phone, Stage};
 use super::spec::{PasscodeSpec, TrustSpec};
 use super::usb::hands;
+use super::usb::person::Person;
 use super::usb::preload::Emulation;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const LINE_CAP: u64 = 1 << 20;
@@ -34,6 +35,11 @@ pub enum Order {
     Press {
         phone: usize,
         script: String,
+    },
+    /// What the coach asks of a person; done at the phone's pace.
+    Person {
+        phone: usize,
+        request: crate::event::Request,
     },
     /// Pulls the cable; the phone goes on running.
     Unplug {
@@ -58,16 +64,22 @@ pub fn serve(
 ) -> io::Result<()> {
     let _ = std::fs::remove_file(socket);
     let listener = UnixListener::bind(socket)?;
+    let people: Arc<Vec<Mutex<Person>>> = Arc::new(phones.iter().map(|p| Mutex::new(Person::new(p))).collect());
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let (phones, emulation, down) = (phones.clone(), emulation.clone(), down.clone());
+            let (phones, emulation, down) = ((phones.clone(), Arc::clone(&people)), emulation.clone(), down.clone());
             std::thread::spawn(move || drop(talk(stream, &phones, emulation.as_deref(), &down)));
         }
     });
     Ok(())
 }
 
-fn talk(stream: UnixStream, phones: &[Arc<Phone>], emulation: Option<&Emulation>, down: &Sender<()>) -> io::Result<()> {
+fn talk(
+    stream: UnixStream,
+    (phones, people): &(Vec<Arc<Phone>>, Arc<Vec<Mutex<Person>>>),
+    emulation: Option<&Emulation>,
+    down: &Sender<()>,
+) -> io::Result<()> {
     let mut out = stream.try_clone()?;
     let mut lines = BufReader::new(stream.take(LINE_CAP));
     let mut line = String::new();
@@ -88,6 +100,13 @@ fn talk(stream: UnixStream, phones: &[Arc<Phone>], emulation: Option<&Emulation>
                 }
                 None => json!({ "error": "umockdev's preload library is not installed (Debian: umockdev)" }),
             },
+            Ok(Order::Person { phone, request }) => match people.get(phone) {
+                Some(person) => match super::usb::model::lock(person).hear(&request) {
+                    Ok(()) => json!({ "ok": true, "stage": phones.get(phone).map(|p| p.stage()) }),
+                    Err(err) => json!({ "error": err }),
+                },
+                None => json!({ "error": format!("no phone at place {phone}") }),
+            },
             Ok(order) => obey(&order, phones).unwrap_or_else(|e| json!({ "error": e })),
             Err(err) => json!({ "error": err.to_string() }),
         };
@@ -101,7 +120,7 @@ fn obey(order: &Order, phones: &[Arc<Phone>]) -> Result<Value, String> {
     let at = |place: usize| phones.get(place).ok_or_else(|| format!("no phone at place {place}"));
     Ok(match order {
         Order::Status => json!({ "phones": phones.iter().map(|p| status(p)).collect::<Vec<_>>() }),
-        Order::Down | Order::Environment => json!({ "ok": true }),
+        Order::Down | Order::Environment | Order::Person { .. } => json!({ "ok": true }),
         Order::Memory { phone } => json!({ "memory": at(*phone)?.memory() }),
         Order::Press { phone, script } => {
             let phone = at(*phone)?;

@@ -12,7 +12,7 @@ pub fn key(word: &str) -> Result<Key, String> {
         "side" | "top" | "power" => Key::Power,
         "home" => Key::Home,
         "up" | "volume-up" | "near" | "volume-near" => Key::VolumeUp,
-        "down" | "volume-down" | "far" | "volume-far" => Key::VolumeDown,
+        "down" | "volume-down" | "far" | "volume-far" | "remote-down" => Key::VolumeDown,
         "menu" => Key::Menu,
         "play" => Key::Play,
         other => {

@@ -5,7 +5,7 @@ use crate::cli::Done;
 use crate::cli::args::BenchVerb;
 use crate::cli::context::env;
 use crate::cli::show::print_line;
-use crate::event::Outcome;
+use crate::event::{Event, Outcome};
 use crate::fault::{Code, Fault};
 use crate::say::{self, Lang, Text};
 use crate::virt::bench::{Bench, BenchError, environment};
@@ -79,12 +79,25 @@ pub async fn run(verb: BenchVerb, dir: Option<PathBuf>, lang: Lang, json: bool) 
             }
             Ok(Outcome::Ok)
         }
+        BenchVerb::Press { keys, phone } if keys.iter().any(|k| k == "-") => follow(&socket, phone),
         BenchVerb::Press { keys, phone } => {
             let answer = ask(&socket, &Order::Press { phone, script: keys.join(" ") })?;
             print_line(&answer);
             Ok(Outcome::Ok)
         }
     }
+}
+
+/// Does what a coach prints with `--json`, line by line, as it comes.
+fn follow(socket: &Path, phone: usize) -> Done {
+    for line in std::io::stdin().lines() {
+        let line = line.map_err(|e| Fault::disk(&e))?;
+        if let Ok(Event::Ask { request }) = serde_json::from_str::<Event>(&line) {
+            ask(socket, &Order::Person { phone, request })?;
+        }
+        print_out(&line);
+    }
+    Ok(Outcome::Ok)
 }
 
 fn plain(value: &Value) -> String {

@@ -37,7 +37,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 Verb::Info => info::run(&context).await,
                 Verb::Pair { wait, reset } => pair::pair(&context, wait, reset).await,
                 Verb::Unpair => pair::unpair(&context).await,
-                Verb::Guide { way, wait } => guide::run(&context, way, wait).await,
+                Verb::Guide(args) => guide::run(&context, args).await,
                 Verb::Backup(args) => backup::make_backup(&context, args).await,
                 Verb::Backups { verb, vault } => backup::backups(&context, verb, vault).await,
                 Verb::Firmware { verb } => firmware::run(&context, verb).await,

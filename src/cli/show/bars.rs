@@ -1,7 +1,7 @@
 //! Bars on a terminal: a line for each finished step, a bar or a spinner for the running one.
 
 use super::size;
-use crate::event::{Event, Hurdle, Step, Tell, Unit};
+use crate::event::{Event, Hurdle, Request, Step, Tell, Unit};
 use crate::say::{self, Lang};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::{Mutex, PoisonError};
@@ -123,10 +123,12 @@ impl Tell for Bars {
             // Those two end the walk, and then the fault says the same.
             Event::Trust { hurdle: Hurdle::Denied | Hurdle::Forbidden } => {}
             Event::Trust { hurdle } => self.line(&format!("  · {}", say::hurdle(self.lang, hurdle))),
+            // The coach draws these itself.
+            Event::Ask { request: Request::Keys { .. } | Request::CableOut | Request::CableIn | Request::Slide } => {}
             Event::Ask { request } => self.line(&format!("  » {}", say::request(self.lang, &request))),
             Event::Warning { text } => self.line(&format!("  ! {text}")),
             Event::Note { text } => tracing::info!(text, "note"),
-            Event::Answered { .. } | Event::Seen { .. } | Event::Lost { .. } => {}
+            Event::Answered { .. } | Event::Coach { .. } | Event::Seen { .. } | Event::Lost { .. } => {}
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Lines for a log or a pipe: one a step, and one each ten seconds of a long transfer.
 
 use super::size;
-use crate::event::{Event, Hurdle, Step, Tell, Unit};
+use crate::event::{Event, Hurdle, Request, Step, Tell, Unit};
 use crate::say::{self, Lang, Text};
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -67,6 +67,8 @@ impl Tell for Plain {
             // Those two end the walk, and then the fault says the same.
             Event::Trust { hurdle: Hurdle::Denied | Hurdle::Forbidden } => {}
             Event::Trust { hurdle } => self.line(&format!("  ... {}", say::hurdle(self.lang, hurdle))),
+            // The coach draws these itself.
+            Event::Ask { request: Request::Keys { .. } | Request::CableOut | Request::CableIn | Request::Slide } => {}
             Event::Ask { request } => self.line(&format!("  >>  {}", say::request(self.lang, &request))),
             Event::Warning { text } => self.line(&format!("  !   {text}")),
             Event::Checkpoint { id, name, result, error } if result != 0 => {
@@ -75,6 +77,7 @@ impl Tell for Plain {
             }
             Event::Note { text } => tracing::info!(text, "note"),
             Event::Answered { .. }
+            | Event::Coach { .. }
             | Event::Operation { .. }
             | Event::Checkpoint { .. }
             | Event::Seen { .. }

@@ -21,6 +21,7 @@ mod image;
 pub mod model;
 mod mux2;
 mod muxer;
+pub mod person;
 pub mod preload;
 pub mod remote;
 mod rom;

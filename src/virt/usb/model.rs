@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// Largest upload that iBoot has room for.
 const UPLOAD_CAP: usize = 512 << 20;
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(in crate::virt) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

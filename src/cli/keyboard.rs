@@ -1,0 +1,63 @@
+//! Single keys from a terminal, without Enter; the terminal is put back as it was, whatever happens.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use std::io::{IsTerminal, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// How the terminal was, while keys are read.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// Puts the terminal back; does nothing when it was not changed.
+pub fn restore() {
+    if let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
+    }
+}
+
+/// Reads keys until dropped.
+pub struct Keyboard {
+    stop: Arc<AtomicBool>,
+}
+
+impl Keyboard {
+    /// None where standard input is no terminal. Ctrl-C stays what it is.
+    pub fn open() -> Option<(Keyboard, UnboundedReceiver<u8>)> {
+        if !std::io::stdin().is_terminal() {
+            return None;
+        }
+        let before = tcgetattr(std::io::stdin()).ok()?;
+        let mut raw = before.clone();
+        raw.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+        tcsetattr(std::io::stdin(), OptionalActions::Now, &raw).ok()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, receiver) = unbounded_channel();
+        let stopped = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            let stdin = std::io::stdin();
+            let slice = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+            while !stopped.load(Ordering::Relaxed) {
+                let mut waits = [PollFd::new(&stdin, PollFlags::IN)];
+                if poll(&mut waits, Some(&slice)).unwrap_or(0) == 0 || stopped.load(Ordering::Relaxed) {
+                    continue;
+                }
+                let mut byte = [0];
+                match stdin.lock().read(&mut byte) {
+                    Ok(1) if sender.send(byte[0]).is_ok() => {}
+                    _ => return,
+                }
+            }
+        });
+        Some((Keyboard { stop }, receiver))
+    }
+}
+
+impl Drop for Keyboard {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        restore();
+    }
+}
