@@ -40,7 +40,7 @@ pub async fn run(context: &Context, eyes: &Eyes, errand: Errand<'_>) -> Result<E
     let mut screen = CoachScreen::new(lang, context.is_virtual(), errand.tries, keyboard.is_some(), errand.screen);
     screen.line(&format!("{} - {}", words::title(lang, errand.recipe.aim), errand.title));
     for hint in words::hints(lang, &errand.recipe, errand.model) {
-        screen.line(&format!("  {hint}"));
+        screen.lines(&hint);
     }
     let (_keyboard, nudges) = match keyboard {
         Some((keyboard, mut pressed)) => {
@@ -81,17 +81,15 @@ pub async fn run(context: &Context, eyes: &Eyes, errand: Errand<'_>) -> Result<E
             Order::Bell => screen.ring(),
             Order::Missed { miss, next } => {
                 tell.tell(Event::Ask { request: let_go(lang) });
-                words::miss(lang, &recipe, *miss, Some(*next))
-                    .iter()
-                    .for_each(|line| screen.line(&format!("  {line}")));
+                words::miss(lang, &recipe, *miss, Some(*next)).iter().for_each(|line| screen.lines(line));
             }
             Order::Done(Ending::Missed(miss)) => {
                 tell.tell(Event::Ask { request: let_go(lang) });
-                words::miss(lang, &recipe, *miss, None).iter().for_each(|line| screen.line(&format!("  {line}")));
+                words::miss(lang, &recipe, *miss, None).iter().for_each(|line| screen.lines(line));
             }
             Order::Done(ending) => {
                 tell.tell(Event::Ask { request: let_go(lang) });
-                words::ending(lang, ending).iter().for_each(|line| screen.line(&format!("  {line}")));
+                words::ending(lang, ending).iter().for_each(|line| screen.lines(line));
             }
             Order::Note { what, detail } => {
                 tell.tell(Event::Coach { at_ms: at, what: (*what).to_owned(), detail: detail.clone() });

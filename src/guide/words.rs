@@ -110,7 +110,8 @@ pub fn lines(lang: Lang, recipe: &Recipe, view: &View, tries: u32, by_hand: bool
             let step = Step { keys: now.clone(), until: *until, deed: *deed };
             let number = coach(lang, &Coach::Step { number: index + 1, of: view.of });
             lines.head = format!("{title} - {attempt} - {number}");
-            lines.now = instruction(lang, recipe, &step, left.unwrap_or_else(|| nominal(*until)));
+            let over = if matches!(until, Until::Black { .. }) { 0 } else { nominal(*until) };
+            lines.now = instruction(lang, recipe, &step, left.unwrap_or(over));
             if !let_go.is_empty() && !now.is_empty() {
                 lines.also = Some(coach(lang, &Coach::LetGo { keys: name(let_go) }));
             }

@@ -198,6 +198,7 @@ fn en(text: &Coach) -> String {
         C::Ready { keys, left } => return format!("Ready on {keys} ... {left}"),
         C::Tap { keys } => return format!("Tap {keys}"),
         C::HoldFor { keys, seconds } => return format!("Hold {keys}: {seconds} s"),
+        C::HoldBlack { keys, seconds: 0 } => return format!("Hold {keys} until the screen goes black"),
         C::HoldBlack { keys, seconds } => return format!("Hold {keys} until the screen goes black, about {seconds} s"),
         C::HoldBlackBlind { keys, seconds } => return format!("Hold {keys}: {seconds} s"),
         C::HoldPicture { keys } => return format!("Hold {keys} past the Apple logo, until cable and computer show"),
@@ -275,6 +276,7 @@ fn nl(text: &Coach) -> String {
         C::Ready { keys, left } => return format!("Klaar op {keys} ... {left}"),
         C::Tap { keys } => return format!("Tik op {keys}"),
         C::HoldFor { keys, seconds } => return format!("Houd {keys} vast: {seconds} s"),
+        C::HoldBlack { keys, seconds: 0 } => return format!("Houd {keys} vast tot het scherm zwart wordt"),
         C::HoldBlack { keys, seconds } => {
             return format!("Houd {keys} vast tot het scherm zwart wordt, ongeveer {seconds} s");
         }

@@ -55,6 +55,12 @@ impl CoachScreen {
         }
     }
 
+    /// A remark that stays, in lines that fit.
+    pub fn lines(&self, text: &str) {
+        let room = if self.bar.is_some() { 76 - self.mark.len() } else { 200 };
+        say::wrapped(text, room).iter().for_each(|line| self.line(&format!("  {line}")));
+    }
+
     pub fn ring(&self) {
         if self.bell {
             let _ = std::io::stderr().lock().write_all(b"\x07");
