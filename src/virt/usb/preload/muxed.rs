@@ -7,9 +7,9 @@
 
 use super::judges::installed;
 use super::{Emulation, preload_library};
-use crate::device::{Device, Eyes, look};
+use crate::device::{Device, Eyes, Trust, look};
 use crate::ids::Mode;
-use crate::mux::{Mux, MuxAddress, MuxDevice, MuxEvent};
+use crate::mux::{Mux, MuxAddress, MuxDevice, MuxError, MuxEvent};
 use crate::virt::mux::{HostRecords, Muxd, boot};
 use crate::virt::phone::{Phone, Stage};
 use crate::virt::spec::{PhoneSpec, TrustSpec};
@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 const PACE: f64 = 50.0;
 const LIMIT: Duration = Duration::from_secs(20);
 
-const SCRIPT: &str = r#"mount --bind "$1" /run && mount --bind "$2" /var/lib && shift 2 && exec env "$@" usbmuxd -f -v"#;
+const SCRIPT: &str = r#"mount --bind "$1" /run && mount --bind "$2" /var/lib && shift 2 && exec env "$@""#;
 
 /// How to get a mount namespace here.
 fn namespace() -> Option<&'static [&'static str]> {
@@ -42,6 +42,14 @@ fn namespace() -> Option<&'static [&'static str]> {
         eprintln!("skipped: no mount namespace may be made here");
     }
     way
+}
+
+/// Does usbmuxd talk to lockdownd before it shows a phone? It then offers a phone whose record it has TLS 1.0
+/// and nothing later, which the bench's phones do not speak: it removes the record and pairs anew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Preflight {
+    Yes,
+    No,
 }
 
 struct Daemon {
@@ -84,7 +92,7 @@ fn keep_booted(phone: &Arc<Phone>, records: &Arc<HostRecords>) {
 }
 
 /// One phone, the bench's own usbmuxd and the real one, which has seen all that is there when this returns.
-fn bench(spec: PhoneSpec) -> Option<Bench> {
+fn bench(spec: PhoneSpec, preflight: Preflight) -> Option<Bench> {
     if !installed("usbmuxd") || !installed("idevice_id") || !installed("unshare") {
         return None;
     }
@@ -106,11 +114,11 @@ fn bench(spec: PhoneSpec) -> Option<Bench> {
     let own = Muxd::start(&folder.path().join("own"), vec![Arc::clone(&phone)], records).unwrap();
     let emulation = Emulation::start(&root, vec![Arc::clone(&phone)]).unwrap();
     let socket = run.join("usbmuxd");
-    let daemon = start(way, &emulation, &run, &lib);
+    let daemon = start(way, &emulation, preflight, &run, &lib);
     Some(Bench { daemon, phone, emulation, own, socket, folder })
 }
 
-fn start(way: &[&str], emulation: &Emulation, run: &Path, lib: &Path) -> Daemon {
+fn start(way: &[&str], emulation: &Emulation, preflight: Preflight, run: &Path, lib: &Path) -> Daemon {
     let mut command = Command::new("unshare");
     command.args(way).args(["sh", "-c", SCRIPT, "sh"]).args([run, lib]);
     for (key, value) in emulation.environment() {
@@ -118,6 +126,10 @@ fn start(way: &[&str], emulation: &Emulation, run: &Path, lib: &Path) -> Daemon 
         pair.push("=");
         pair.push(value);
         command.arg(pair);
+    }
+    command.args(["usbmuxd", "-f", "-v"]);
+    if preflight == Preflight::No {
+        command.arg("-p");
     }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let (sender, ready) = channel();
@@ -209,18 +221,18 @@ impl Bench {
     }
 }
 
-fn trusted() -> PhoneSpec {
-    PhoneSpec { model: "iphone13".into(), trust: TrustSpec::Trusted, name: "Anna's iPhone".into(), ..light() }
-}
-
-fn light() -> PhoneSpec {
-    PhoneSpec { photos: 0, ..PhoneSpec::default() }
+fn spec(model: &str, trust: TrustSpec) -> PhoneSpec {
+    PhoneSpec { model: model.into(), trust, name: "Anna's phone".into(), photos: 0, ..PhoneSpec::default() }
 }
 
 #[tokio::test]
-async fn a_phone_is_the_same_over_the_real_usbmuxd() {
-    for spec in [trusted(), light(), PhoneSpec { model: "iphone6".into(), ..light() }] {
-        let Some(bench) = bench(spec) else { return };
+async fn a_phone_reads_the_same_over_the_real_usbmuxd() {
+    for (model, trust, preflight) in [
+        ("iphone13", TrustSpec::Trusted, Preflight::No),
+        ("iphone13", TrustSpec::Pending, Preflight::Yes),
+        ("iphone6", TrustSpec::Trusted, Preflight::No),
+    ] {
+        let Some(bench) = bench(spec(model, trust), preflight) else { return };
         let mut events = bench.daemon.events().await;
         let device = bench.attached(&mut events).await;
         assert_eq!(device.udid().as_ref(), Some(&bench.phone.udid));
@@ -233,7 +245,152 @@ async fn a_phone_is_the_same_over_the_real_usbmuxd() {
         let who = seen.who();
         assert_eq!(who.udid.as_ref(), Some(&bench.phone.udid));
         assert_eq!(who.product.as_ref(), Some(&bench.phone.model.product));
-        assert_eq!(who.name.as_deref(), Some(bench.phone.state().name.as_str()));
+        assert_eq!(who.name.as_deref(), Some("Anna's phone"));
         assert_eq!(seen.normal().unwrap().version, Some(bench.phone.state().version.clone()));
+        let wanted = if trust == TrustSpec::Trusted { Trust::Trusted } else { Trust::Untrusted };
+        assert_eq!(seen.normal().unwrap().trust, wanted);
+        assert_eq!(bench.phone.remembered("usbmux.garbage"), 0);
     }
+}
+
+#[tokio::test]
+async fn usbmuxd_pairs_when_somebody_taps_trust() {
+    let Some(bench) = bench(spec("iphone13", TrustSpec::Untrusted), Preflight::Yes) else { return };
+    let mut events = bench.daemon.events().await;
+    bench.attached(&mut events).await;
+    loop {
+        match tokio::time::timeout(LIMIT, events.recv()).await {
+            Ok(Some(MuxEvent::Paired(_))) => break,
+            Ok(Some(_)) => {}
+            _ => panic!("never paired: {}", bench.daemon.log()),
+        }
+    }
+    assert_eq!(bench.phone.remembered("trust.tapped"), 1);
+    let (ok, said) = bench.tool("idevicepair", &["validate"]);
+    assert!(ok && said.contains("SUCCESS"), "{said}");
+    // What only a session over TLS tells.
+    let (ok, all) = bench.tool("ideviceinfo", &[]);
+    assert!(ok && all.contains("ActivationState: Activated"), "{all}");
+    assert!(all.contains(&format!("UniqueChipID: {}", bench.phone.ecid.0)), "{all}");
+    let seen = bench.seen(&bench.daemon.mux).await;
+    assert_eq!(seen.normal().unwrap().trust, Trust::Trusted);
+}
+
+#[tokio::test]
+async fn usbmuxd_sees_phones_come_and_go_and_change_their_mode() {
+    // One whose system still lets this client send it into recovery.
+    let Some(bench) = bench(spec("iphone6", TrustSpec::Trusted), Preflight::No) else { return };
+    let mut events = bench.daemon.events().await;
+    let mut last = bench.attached(&mut events).await.id;
+    for _ in 0..3 {
+        bench.phone.enter(Stage::Away);
+        assert_eq!(bench.detached(&mut events).await, last);
+        bench.phone.enter(Stage::Normal);
+        let again = bench.attached(&mut events).await;
+        assert!(again.id != last && again.udid().as_ref() == Some(&bench.phone.udid));
+        last = again.id;
+    }
+    bench.agrees(Mode::Normal).await;
+    if installed("irecovery") && installed("ideviceenterrecovery") {
+        let changes = bench.phone.watch();
+        let (ok, said) = bench.tool("ideviceenterrecovery", &[bench.phone.udid.as_str()]);
+        assert!(ok, "{said}\n{}", bench.daemon.log());
+        assert_eq!(bench.detached(&mut events).await, last);
+        while changes.recv_timeout(LIMIT).unwrap().to != Stage::Recovery {}
+        assert_eq!(bench.tool("idevice_id", &["-l"]).1.trim(), "");
+        let text = bench.on_bus("irecovery", &["-q"]).to_ascii_lowercase();
+        assert!(text.contains("mode: recovery"), "{text}");
+        assert!(text.contains(&format!("ecid: 0x{:016x}", bench.phone.ecid.0)), "{text}");
+        bench.agrees(Mode::Recovery).await;
+        bench.on_bus("irecovery", &["-n"]);
+        last = bench.attached(&mut events).await.id;
+        bench.agrees(Mode::Normal).await;
+    }
+    bench.phone.enter(Stage::Away);
+    assert_eq!(bench.detached(&mut events).await, last);
+    bench.phone.enter(Stage::Restore);
+    assert!(bench.attached(&mut events).await.udid().is_none());
+    bench.agrees(Mode::Restore).await;
+}
+
+const BULK: usize = (24 << 20) + 12_345;
+
+/// Bytes that do not repeat soon, told apart by `seed`.
+fn noise(seed: u32) -> Vec<u8> {
+    let mut x = seed;
+    let step = |x: &mut u32| {
+        *x ^= *x << 13;
+        *x ^= *x >> 17;
+        *x ^= *x << 5;
+        *x
+    };
+    let mut bytes: Vec<u8> = (0..BULK.div_ceil(4)).flat_map(|_| step(&mut x).to_le_bytes()).collect();
+    bytes.truncate(BULK);
+    bytes
+}
+
+/// Reads all that comes while it sends all it has; then it hangs up, as a service does that is done.
+fn exchange_on(port: u16, phone: &Phone) -> Receiver<[u8; 32]> {
+    let links = phone.listen(port);
+    let (sender, told) = channel();
+    std::thread::spawn(move || {
+        let mut link = links.recv().unwrap();
+        let mut sending = link.try_clone().unwrap();
+        let speaker = std::thread::spawn(move || sending.write_all(&noise(7)).unwrap());
+        let mut heard = vec![0; BULK];
+        link.read_exact(&mut heard).unwrap();
+        speaker.join().unwrap();
+        link.shutdown(std::net::Shutdown::Both).unwrap();
+        sender.send(Sha256::digest(&heard).into()).unwrap();
+    });
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_megabytes_go_both_ways_unchanged() {
+    let Some(bench) = bench(spec("iphone13", TrustSpec::Trusted), Preflight::No) else { return };
+    let mut events = bench.daemon.events().await;
+    let id = bench.attached(&mut events).await.id;
+    let mux = &bench.daemon.mux;
+    assert!(matches!(mux.connect(id, 5001).await, Err(MuxError::Refused(5001))), "nobody listens there");
+    let told = [5000, 5002].map(|port| (port, exchange_on(port, &bench.phone)));
+    let work = told.iter().map(async |(port, told)| {
+        let (mut reading, mut writing) = tokio::io::split(mux.connect(id, *port).await.unwrap());
+        let sent = noise(u32::from(*port));
+        let send = async {
+            writing.write_all(&sent).await.unwrap();
+        };
+        let read = async {
+            let mut heard = Vec::new();
+            reading.read_to_end(&mut heard).await.unwrap();
+            heard
+        };
+        let ((), heard) = tokio::join!(send, read);
+        assert_eq!(heard.len(), BULK);
+        assert_eq!(Sha256::digest(&heard), Sha256::digest(noise(7)));
+        assert_eq!(told.recv_timeout(LIMIT).unwrap(), <[u8; 32]>::from(Sha256::digest(&sent)));
+    });
+    tokio::time::timeout(LIMIT * 3, futures_util::future::join_all(work)).await.unwrap();
+    assert_eq!(bench.phone.remembered("usbmux.garbage"), 0);
+    assert!(!bench.daemon.log().contains("mismatch"), "{}", bench.daemon.log());
+}
+
+#[tokio::test]
+async fn sigterm_ends_usbmuxd() {
+    let Some(mut bench) = bench(spec("iphone13", TrustSpec::Trusted), Preflight::No) else { return };
+    let mut events = bench.daemon.events().await;
+    bench.attached(&mut events).await;
+    let ended = Command::new("kill").args(["-TERM", &bench.daemon.child.id().to_string()]).status().unwrap();
+    assert!(ended.success());
+    let mut until = Instant::now() + LIMIT;
+    while tokio::time::timeout_at(until.into(), events.recv()).await.expect("its socket closes").is_some() {}
+    until += LIMIT;
+    let status = loop {
+        match bench.daemon.child.try_wait().unwrap() {
+            Some(status) => break status,
+            None => assert!(Instant::now() < until, "{}", bench.daemon.log()),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert!(status.success(), "{status}\n{}", bench.daemon.log());
 }
