@@ -73,6 +73,8 @@ codes! {
     StrangerDevice = "stranger-device", User, AfterRemedy, 1;
     // -- the host --
     MuxUnreachable = "mux-unreachable", Host, AfterRemedy, 6;
+    /// Something answers in usbmuxd's place that is not usbmuxd.
+    MuxGarbage = "mux-garbage", Host, AfterRemedy, 6;
     UsbUnavailable = "usb-unavailable", Host, AfterRemedy, 6;
     UsbNoAccess = "usb-no-access", Host, AfterRemedy, 6;
     UsbBusy = "usb-busy", Host, AfterRemedy, 6;

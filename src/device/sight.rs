@@ -8,7 +8,7 @@ use super::state::{Access, Device, Iboot, Identity, Normal, Restoring, State, Tr
 use crate::facts::modes;
 use crate::fault::Fault;
 use crate::ids::{Bdid, Cpid, Ecid, Mode, ProductType};
-use crate::mux::{Lockdown, LockdownError, Mux, MuxDevice};
+use crate::mux::{Lockdown, LockdownError, Mux, MuxDevice, MuxError};
 use crate::usb::{Bus, UsbDevice};
 use crate::wire::iboot::IbootSerial;
 use crate::wire::lockdown::Request;
@@ -187,7 +187,13 @@ async fn question(mux: &Mux, device: &MuxDevice, mut who: Identity) -> Result<St
         Normal { who, mux: device.clone(), trust: Trust::Untrusted, locked: None, version: None, build: None };
     read_values(&mut normal, &open);
     let record = match &normal.who.udid {
-        Some(udid) => mux.pair_record(udid).await.unwrap_or_default(),
+        Some(udid) => match mux.pair_record(udid).await {
+            Err(MuxError::Record(_)) => {
+                normal.trust = Trust::Stale;
+                None
+            }
+            told => told.unwrap_or_default(),
+        },
         None => None,
     };
     if let Some(record) = record {

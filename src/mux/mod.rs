@@ -8,6 +8,8 @@ mod address;
 mod blocking;
 mod certificates;
 mod duties;
+#[cfg(test)]
+mod garbage_tests;
 mod guard;
 mod lockdown;
 mod pairing;

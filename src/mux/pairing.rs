@@ -11,7 +11,6 @@ use super::{LABEL, Lockdown, LockdownError, Mux, MuxDevice, MuxError, PairRecord
 use crate::event::Tell;
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
-use crate::wire::WireError;
 use crate::wire::lockdown::Request as Ask;
 use plist::Value;
 use std::time::Duration;
@@ -76,7 +75,7 @@ pub async fn pair_by_udid(mux: &Mux, udid: &Udid, patience: Duration, tell: &dyn
 async fn kept(mux: &Mux, udid: &Udid) -> Result<Option<PairRecord>, Fault> {
     match mux.pair_record(udid).await {
         Ok(record) => Ok(record),
-        Err(MuxError::Wire(err)) => {
+        Err(MuxError::Record(err)) => {
             tracing::warn!(%err, "the pair record here cannot be read");
             Ok(None)
         }
@@ -210,7 +209,7 @@ pub async fn unpair(mux: &Mux, device: &MuxDevice, udid: &Udid) -> Result<Unpair
             Err(err) => return Err(err.into()),
         },
         // A record that cannot be read opens no session, whoever still knows it.
-        Err(MuxError::Wire(WireError::Malformed { .. })) => Unpaired::HereOnly,
+        Err(MuxError::Record(_)) => Unpaired::HereOnly,
         Err(err) => return Err(err.into()),
     };
     mux.delete_pair_record(udid).await?;
@@ -231,7 +230,7 @@ pub async fn forget(mux: &Mux, device: Option<&MuxDevice>, udid: &Udid) -> Resul
     let record = match mux.pair_record(udid).await {
         Ok(None) => return Ok(false),
         Ok(Some(record)) => Some(record),
-        Err(MuxError::Wire(WireError::Malformed { .. })) => None,
+        Err(MuxError::Record(_)) => None,
         Err(err) => return Err(err.into()),
     };
     if let (Some(record), Some(device)) = (record, device) {

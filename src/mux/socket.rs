@@ -16,6 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A connect may wait for a device that just came up.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(15);
 
+/// Most devices that are looked at: USB has 127 addresses a bus.
+const DEVICES: usize = 1024;
+
 #[derive(Debug, thiserror::Error)]
 pub enum MuxError {
     #[error("usbmuxd at {address}: {err}")]
@@ -26,6 +29,9 @@ pub enum MuxError {
     Silent,
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// The pair record that this host keeps cannot be read.
+    #[error("this host's record is no use: {0}")]
+    Record(WireError),
     #[error("the device is no longer there")]
     BadDevice,
     #[error("the device refuses connections to port {0}")]
@@ -38,8 +44,8 @@ impl From<MuxError> for Fault {
     fn from(err: MuxError) -> Fault {
         let code = match &err {
             MuxError::Unreachable { .. } | MuxError::Silent | MuxError::Lost(_) => Code::MuxUnreachable,
-            MuxError::Wire(WireError::TooLong { .. }) => Code::LinkAbsurd,
-            MuxError::Wire(_) => Code::LinkGarbage,
+            MuxError::Wire(_) => Code::MuxGarbage,
+            MuxError::Record(_) => Code::PairingStale,
             MuxError::BadDevice => Code::LinkLost,
             MuxError::Refused(_) => Code::ServiceRefused,
             MuxError::Number(_) => Code::MuxUnreachable,
@@ -120,7 +126,7 @@ impl Mux {
     /// Every device that is attached now, over USB and Wi-Fi.
     pub async fn devices(&self) -> Result<Vec<MuxDevice>, MuxError> {
         match self.ask(Request::ListDevices).await? {
-            Answer::Devices(devices) => Ok(devices.into_iter().map(MuxDevice::from_answer).collect()),
+            Answer::Devices(devices) => Ok(devices.into_iter().take(DEVICES).map(MuxDevice::from_answer).collect()),
             other => Err(unexpected(&other)),
         }
     }
@@ -171,8 +177,10 @@ impl Mux {
     /// The host's pair record of a device; none when it has none.
     pub async fn pair_record(&self, udid: &Udid) -> Result<Option<PairRecord>, MuxError> {
         match self.ask(Request::ReadPairRecord { id: udid.to_string() }).await? {
-            Answer::PairRecord(record) => Ok(Some(PairRecord::parse(&record)?)),
-            _ => Ok(None),
+            Answer::PairRecord(record) => PairRecord::parse(&record).map(Some).map_err(MuxError::Record),
+            // Which number says that there is none differs between the programs that play usbmuxd.
+            Answer::Result(_) => Ok(None),
+            other => Err(unexpected(&other)),
         }
     }
 

@@ -41,7 +41,7 @@ impl From<MuxError> for Heard {
             MuxError::BadDevice => Heard::Absent,
             MuxError::Unreachable { .. } | MuxError::Lost(_) | MuxError::Silent => Heard::MuxAway(err.into()),
             MuxError::Refused(_) => Heard::Broken(err.into()),
-            MuxError::Wire(_) | MuxError::Number(_) => Heard::Fatal(err.into()),
+            MuxError::Wire(_) | MuxError::Record(_) | MuxError::Number(_) => Heard::Fatal(err.into()),
         }
     }
 }

@@ -27,6 +27,10 @@ pub fn fault(code: Code) -> Advice {
             "usbmuxd does not answer",
             "Start it (`systemctl start usbmuxd`) or install the package usbmuxd, then run `herstel doctor`.",
         ),
+        Code::MuxGarbage => (
+            "What answers in usbmuxd's place is not usbmuxd",
+            "Look at USBMUXD_SOCKET_ADDRESS, or unset it; then restart usbmuxd (`systemctl restart usbmuxd`).",
+        ),
         Code::UsbUnavailable => (
             "USB cannot be used here",
             "Run `herstel doctor`: in containers and virtual machines USB has to be passed through.",

@@ -29,6 +29,10 @@ pub fn fault(code: Code) -> Advice {
             "usbmuxd antwoordt niet",
             "Start het (`systemctl start usbmuxd`) of installeer het pakket usbmuxd, en draai dan `herstel doctor`.",
         ),
+        Code::MuxGarbage => (
+            "Wat daar antwoordt, is usbmuxd niet",
+            "Kijk naar USBMUXD_SOCKET_ADDRESS of haal die weg, en herstart usbmuxd (`systemctl restart usbmuxd`).",
+        ),
         Code::UsbUnavailable => (
             "USB is hier niet te gebruiken",
             "Draai `herstel doctor`: in containers en virtuele machines moet USB worden doorgegeven.",

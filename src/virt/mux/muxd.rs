@@ -251,6 +251,10 @@ impl Shared {
         let number = {
             // Under the lock, so that no event comes twice or not at all.
             let mut board = lock(&self.board);
+            // `stop` has emptied the list already: nobody would close this one.
+            if self.stopped.load(Ordering::SeqCst) {
+                return Ok(());
+            }
             say(&mut stream, tag, &Answer::Result(result::OK))?;
             for device in board.devices.values() {
                 say(&mut stream, 0, &Answer::Attached(device.shown.clone()))?;
