@@ -163,12 +163,13 @@ impl Iboot {
                 Err(err) => return Err(Fault::from(err).on(ecid)),
             }
         };
-        let serial = text.parse::<IbootSerial>().map_err(|err| {
-            Fault::new(Code::StrangerDevice, format!("the device on {} does not say who it is: {err}", device.port))
-                .on(ecid)
-        })?;
-        if serial.ecid != Some(ecid) {
-            let who = serial.ecid.map_or_else(|| "a device without ECID".to_owned(), |e| e.to_string());
+        let (serial, flaws) = IbootSerial::read(&text);
+        for flaw in &flaws {
+            tracing::warn!(port = %device.port, %flaw, "serial string");
+        }
+        let told = serial.device_ecid();
+        if told != Some(ecid) {
+            let who = told.map_or_else(|| "a device without ECID".to_owned(), |e| e.to_string());
             return Err(Fault::new(Code::StrangerDevice, format!("{} holds {who}", device.port)).on(ecid));
         }
         Ok(Iboot { port, mode, serial })
