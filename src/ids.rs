@@ -23,10 +23,11 @@ impl NotA {
     }
 }
 
+/// Digits only: the standard library would take a plus sign too.
 fn hex_or_dec(text: &str) -> Option<u64> {
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
+        Some(hex) => u64::from_str_radix(hex, 16).ok().filter(|_| hex.bytes().all(|b| b.is_ascii_hexdigit())),
+        None => text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit())),
     }
 }
 
@@ -115,16 +116,27 @@ impl Udid {
         &self.0
     }
 
-    /// The ECID inside a new-form UDID; old ones are a digest and hold none.
+    /// The ECID inside a new-form UDID; old ones are a digest and hold none. Zero is nobody's.
     pub fn ecid(&self) -> Option<Ecid> {
         let (_, ecid) = self.0.split_once('-')?;
-        u64::from_str_radix(ecid, 16).ok().map(Ecid)
+        u64::from_str_radix(ecid, 16).ok().filter(|ecid| *ecid != 0).map(Ecid)
+    }
+
+    /// The chip inside a new-form UDID.
+    pub fn cpid(&self) -> Option<Cpid> {
+        let (chip, _) = self.0.split_once('-')?;
+        u32::from_str_radix(chip, 16).ok().map(Cpid)
     }
 
     /// The form that the USB serial string of normal mode carries: without the dash.
     pub fn usb_serial(&self) -> String {
         self.0.replace('-', "")
     }
+}
+
+fn is_stand_in(text: &str) -> bool {
+    let fill = text.bytes().take_while(|b| b.eq_ignore_ascii_case(&b'f')).count();
+    fill >= 32 || text.bytes().all(|b| b == b'0')
 }
 
 impl fmt::Display for Udid {
@@ -135,10 +147,12 @@ impl fmt::Display for Udid {
 
 impl FromStr for Udid {
     type Err = NotA;
-    /// Takes 40 hex digits, `XXXXXXXX-XXXXXXXXXXXXXXXX`, or the latter without its dash (USB serial).
+    /// Takes 40 hex digits, `XXXXXXXX-XXXXXXXXXXXXXXXX`, or the latter without its dash (USB serial). What the
+    /// restore ramdisk shows instead (32 times `f` and a counter) names nobody and is no UDID.
     fn from_str(text: &str) -> Result<Self, NotA> {
         let hex = |s: &str| s.bytes().all(|b| b.is_ascii_hexdigit());
         match text.len() {
+            40 if is_stand_in(text) => Err(NotA::new("a UDID but a stand-in for one", text)),
             40 if hex(text) => Ok(Udid(text.to_ascii_lowercase())),
             25 if text.as_bytes()[8] == b'-' && hex(&text[..8]) && hex(&text[9..]) => {
                 Ok(Udid(text.to_ascii_uppercase()))
@@ -308,7 +322,9 @@ mod tests {
         let ecid: Ecid = "0x1a2b3c4d5e6f".parse().unwrap();
         assert_eq!(ecid.to_string(), "0x1A2B3C4D5E6F");
         assert_eq!("28772997619311".parse::<Ecid>().unwrap(), ecid);
-        assert!("0x".parse::<Ecid>().is_err());
+        for bad in ["0x", "+5", "0x+5", "-1", " 5", "0x1FFFFFFFFFFFFFFFF"] {
+            assert!(bad.parse::<Ecid>().is_err(), "{bad:?}");
+        }
     }
 
     #[test]
@@ -322,6 +338,19 @@ mod tests {
         for bad in ["", "x", "../../../../../../../../../../../etc/pwd", "00008110+001A2B3C4D5E6F01"] {
             assert!(bad.parse::<Udid>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_udid_names_one_device_or_is_none() {
+        let mac: Udid = "00006030-001031811A281234".parse().unwrap();
+        assert_eq!((mac.cpid(), mac.ecid()), (Some(Cpid(0x6030)), Some(Ecid(0x10_3181_1A28_1234))));
+        for counter in ["00000007", "00000022", "00000001"] {
+            assert!(format!("{}{counter}", "f".repeat(32)).parse::<Udid>().is_err());
+            assert!(format!("{}{counter}", "F".repeat(32)).parse::<Udid>().is_err());
+        }
+        assert!("0".repeat(40).parse::<Udid>().is_err());
+        let nobody: Udid = "00008110-0000000000000000".parse().unwrap();
+        assert_eq!(nobody.ecid(), None);
     }
 
     #[test]

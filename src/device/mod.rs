@@ -8,6 +8,8 @@ mod consent;
 mod fleet;
 mod intake;
 mod sight;
+#[cfg(test)]
+mod sight_tests;
 mod state;
 
 pub use choose::choose;

@@ -97,7 +97,7 @@ fn identity_of(state: &mut State) -> &mut Identity {
 }
 
 /// The same phone on USB and on usbmuxd: by its serial, else by the bus and device number.
-fn is_twin(usb: &UsbDevice, state: &State) -> bool {
+pub(super) fn is_twin(usb: &UsbDevice, state: &State) -> bool {
     let muxed = match state {
         State::Normal(n) => &n.mux,
         State::Restore(r) => &r.mux,
@@ -106,24 +106,33 @@ fn is_twin(usb: &UsbDevice, state: &State) -> bool {
     if !muxed.usb || modes::of_product(usb.product) != Some(Mode::Normal) {
         return false;
     }
-    let by_serial = usb.serial.as_deref().is_some_and(|s| s.eq_ignore_ascii_case(&muxed.serial.replace('-', "")));
+    // The ramdisk's stand-ins for a UDID are no names: two devices may show the same one.
+    let by_serial = muxed.udid().is_some_and(|udid| usb.serial.as_deref().is_some_and(|s| s.parse() == Ok(udid)));
     let location = u32::from(usb.address.bus) << 16 | u32::from(usb.address.device);
     by_serial || muxed.location == location
 }
 
 /// A device that only USB shows.
-fn from_usb(seen: &UsbDevice) -> Option<State> {
+pub(super) fn from_usb(seen: &UsbDevice) -> Option<State> {
     let mode = modes::of_product(seen.product)?;
     let mut who = Identity { port: Some(seen.port.clone()), ..Identity::default() };
     let serial = seen.serial.as_deref().unwrap_or_default();
     if mode == Mode::Normal {
         who.udid = serial.parse().ok();
         who.ecid = who.udid.as_ref().and_then(crate::ids::Udid::ecid);
+        who.cpid = who.udid.as_ref().and_then(crate::ids::Udid::cpid);
         return Some(State::Other(Mode::Normal, who));
     }
-    let parsed: IbootSerial = serial.parse().unwrap_or_default();
+    let (parsed, flaws) = IbootSerial::read(serial);
+    if !flaws.is_empty() && !serial.is_empty() {
+        tracing::info!(port = %seen.port, ?flaws, "serial string");
+    }
     let rom = parsed.is_rom();
     who.learn(&iboot_identity(&parsed));
+    if mode == Mode::Wtf {
+        // Only the first chip has this mode, and it does not always say its name.
+        who.cpid = Some(parsed.chip());
+    }
     let iboot = Iboot { who: who.clone(), address: seen.address, rom };
     Some(match mode {
         Mode::Recovery => State::Recovery(iboot),
@@ -132,12 +141,13 @@ fn from_usb(seen: &UsbDevice) -> Option<State> {
     })
 }
 
-/// Who a recovery or DFU serial string says it is.
+/// Who a recovery or DFU serial string says it is; in Port DFU the phone behind the controller.
 pub(super) fn iboot_identity(serial: &IbootSerial) -> Identity {
+    let (cpid, bdid) = serial.application_processor();
     let mut who = Identity {
-        ecid: serial.ecid,
-        cpid: serial.cpid,
-        bdid: serial.bdid,
+        ecid: serial.device_ecid(),
+        cpid,
+        bdid,
         serial: serial.srnm.clone().filter(|s| !s.is_empty() && s != "N/A"),
         ..Identity::default()
     };

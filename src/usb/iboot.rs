@@ -13,6 +13,7 @@ use crate::facts::modes;
 use crate::fault::{Code, Fault};
 use crate::ids::{Ecid, Mode};
 use crate::wire::iboot::{self as wire, IbootSerial, Nonces};
+use crate::wire::usb::{self as descriptors, Configuration, DeviceDescriptor};
 use std::io::{Cursor, Read};
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,15 +88,26 @@ pub fn upload(handle: &mut dyn Handle, image: &mut dyn Read, length: u64, desk: 
     Ok(())
 }
 
+fn descriptor(handle: &mut dyn Handle, kind: u8, length: u16) -> Result<Vec<u8>, UsbError> {
+    let get = Setup::new(0x80, descriptors::GET_DESCRIPTOR, u16::from(kind) << 8, 0);
+    handle.control_in(get, length, LIMIT)
+}
+
 /// The serial string, read from the opened device itself.
 pub fn serial(handle: &mut dyn Handle) -> Result<String, UsbError> {
-    const DEVICE_DESCRIPTOR: u16 = 0x0100;
-    const I_SERIAL: usize = 16;
-    let descriptor = handle.control_in(Setup::new(0x80, 6, DEVICE_DESCRIPTOR, 0), 18, LIMIT)?;
-    match descriptor.get(I_SERIAL) {
-        Some(0) | None => Err(UsbError::Other("the device has no serial string".into())),
-        Some(index) => handle.string(*index, LIMIT),
+    let bytes = descriptor(handle, descriptors::DEVICE, descriptors::DEVICE_LENGTH as u16)?;
+    match DeviceDescriptor::parse(&bytes) {
+        Err(err) => Err(UsbError::Other(err.to_string())),
+        Ok(device) if device.serial == 0 => Err(UsbError::Other("the device has no serial string".into())),
+        Ok(device) => handle.string(device.serial, LIMIT),
     }
+}
+
+/// Is there a second interface to claim? A device that does not tell is taken at its product id.
+fn offers_console(handle: &mut dyn Handle) -> bool {
+    let told = descriptor(handle, descriptors::CONFIGURATION, 512).ok();
+    let read = told.and_then(|bytes| Configuration::parse(&bytes).ok());
+    read.is_none_or(|configuration| configuration.setting(1, 1).is_some())
 }
 
 /// Makes a freshly opened device ready for requests.
@@ -104,7 +116,7 @@ fn prepare(handle: &mut dyn Handle, product: u16) -> Result<(), UsbError> {
         handle.set_configuration(wire::CONFIGURATION)?;
     }
     handle.claim(0, 0)?;
-    if (modes::PID_RECOVERY + 1..=0x1283).contains(&product) {
+    if (modes::PID_RECOVERY + 1..=0x1283).contains(&product) && offers_console(handle) {
         handle.claim(1, 1)?;
     }
     Ok(())
@@ -151,12 +163,13 @@ impl Iboot {
                 Err(err) => return Err(Fault::from(err).on(ecid)),
             }
         };
-        let serial = text.parse::<IbootSerial>().map_err(|err| {
-            Fault::new(Code::StrangerDevice, format!("the device on {} does not say who it is: {err}", device.port))
-                .on(ecid)
-        })?;
-        if serial.ecid != Some(ecid) {
-            let who = serial.ecid.map_or_else(|| "a device without ECID".to_owned(), |e| e.to_string());
+        let (serial, flaws) = IbootSerial::read(&text);
+        for flaw in &flaws {
+            tracing::warn!(port = %device.port, %flaw, "serial string");
+        }
+        let told = serial.device_ecid();
+        if told != Some(ecid) {
+            let who = told.map_or_else(|| "a device without ECID".to_owned(), |e| e.to_string());
             return Err(Fault::new(Code::StrangerDevice, format!("{} holds {who}", device.port)).on(ecid));
         }
         Ok(Iboot { port, mode, serial })
@@ -393,6 +406,26 @@ mod tests {
         assert_eq!(fault.code, Code::StrangerDevice);
         let (bus, device) = bus_with(with_serial("gar:bage".into(), |_| Ok(vec![])), None);
         assert_eq!(Iboot::open(&bus, &device, Ecid(0x77)).await.err().unwrap().code, Code::StrangerDevice);
+    }
+
+    #[test]
+    fn the_console_is_claimed_where_there_is_one() {
+        const BARE: &[u8] = &[9, 2, 25, 0, 1, 1, 0, 0x80, 250, 9, 4, 0, 0, 1, 0xFE, 1, 2, 0, 7, 5, 4, 2, 0, 2, 0];
+        let with: Vec<u8> = [BARE, &[9, 4, 1, 1, 0, 0xFF, 0xFF, 0x51, 0]].concat();
+        let with = [&[9, 2, 34, 0, 2], &with[5..]].concat();
+        for (product, told, claimed) in [
+            (modes::PID_RECOVERY + 1, Ok(with.clone()), true),
+            (modes::PID_RECOVERY + 1, Ok(BARE.to_vec()), false),
+            (modes::PID_RECOVERY + 1, Err(UsbError::Stall), true),
+            (modes::PID_RECOVERY, Ok(with), false),
+        ] {
+            let mut script = Script::new(move |call| match call {
+                Call::In { .. } => told.clone(),
+                _ => Ok(vec![]),
+            });
+            prepare(&mut script, product).unwrap();
+            assert_eq!(script.calls().contains(&Call::Claim(1, 1)), claimed, "{product:04x}");
+        }
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@
 use super::bus::{Address, Bus, BusEvent, Direction, Handle, Setup, UsbDevice, UsbError};
 use crate::facts::modes;
 use crate::ids::PortPath;
+use crate::wire::usb as wire;
 use rusb::{Context, Device, DeviceHandle, HotplugBuilder, UsbContext};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -333,33 +334,25 @@ fn string(
     language: &mut Option<u16>,
     limit: Duration,
 ) -> Result<String, UsbError> {
-    const STRING: u16 = 0x0300;
-    const GET_DESCRIPTOR: u8 = 6;
+    const STRING: u16 = (wire::STRING as u16) << 8;
     let mut buffer = [0u8; 255];
     let wanted = match *language {
         Some(known) => known,
         None => {
-            let n = handle.read_control(0x80, GET_DESCRIPTOR, STRING, 0, &mut buffer, bounded(limit));
+            let n = handle.read_control(0x80, wire::GET_DESCRIPTOR, STRING, 0, &mut buffer, bounded(limit));
             let found = match n {
-                Ok(n) if n >= 4 => u16::from_le_bytes([buffer[2], buffer[3]]),
-                Ok(_) | Err(rusb::Error::Pipe) => ENGLISH,
+                Ok(n) => buffer.get(..n).and_then(wire::language).unwrap_or(ENGLISH),
+                Err(rusb::Error::Pipe) => ENGLISH,
                 Err(err) => return Err(error(err)),
             };
             *language.insert(found)
         }
     };
     let value = STRING | u16::from(index);
-    let n = handle.read_control(0x80, GET_DESCRIPTOR, value, wanted, &mut buffer, bounded(limit)).map_err(error)?;
-    text(buffer.get(..n).unwrap_or_default())
+    let n =
+        handle.read_control(0x80, wire::GET_DESCRIPTOR, value, wanted, &mut buffer, bounded(limit)).map_err(error)?;
+    wire::string(buffer.get(..n).unwrap_or_default())
         .ok_or_else(|| UsbError::Other(format!("string descriptor {index} is malformed")))
-}
-
-/// Length, type 3, UTF-16LE.
-fn text(descriptor: &[u8]) -> Option<String> {
-    let [length, 3, ..] = *descriptor else { return None };
-    let units = descriptor.get(2..usize::from(length).min(descriptor.len()))?;
-    let units: Vec<u16> = units.chunks_exact(2).map(|u| u16::from_le_bytes([u[0], u[1]])).collect();
-    Some(String::from_utf16_lossy(&units))
 }
 
 struct Open {
@@ -506,15 +499,5 @@ mod tests {
         drop(events);
         hub.update(vec![device(5, 0x1281, None, false)]);
         assert!(hub.listeners.is_empty());
-    }
-
-    #[test]
-    fn string_descriptors_are_read_with_care() {
-        assert_eq!(text(&[6, 3, b'A', 0, b'B', 0]).as_deref(), Some("AB"));
-        assert_eq!(text(&[200, 3, b'A', 0, b'B']).as_deref(), Some("A"));
-        assert_eq!(text(&[2, 3]).as_deref(), Some(""));
-        for bad in [&[][..], &[1], &[0, 3], &[1, 3], &[6, 2, 0, 0]] {
-            assert_eq!(text(bad), None, "{bad:?}");
-        }
     }
 }

@@ -153,7 +153,7 @@ pub fn with_serial(
     Script::new(move |call| match call {
         Call::In { setup, .. } if setup.request == 6 => {
             let mut descriptor = vec![0; 18];
-            descriptor[16] = 4;
+            (descriptor[1], descriptor[16]) = (1, 4);
             Ok(descriptor)
         }
         Call::Text(4) => Ok(serial.clone().into_bytes()),

@@ -51,7 +51,7 @@ pub fn ecid_of(device: &UsbDevice) -> Option<Ecid> {
     match modes::of_product(device.product)? {
         Mode::Normal | Mode::Restore => serial.parse::<Udid>().ok()?.ecid(),
         Mode::PortDfu => None,
-        _ => serial.parse::<IbootSerial>().ok()?.ecid,
+        _ => IbootSerial::read(serial).0.device_ecid(),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod muxd;
 pub mod restored;
 pub mod tss;
+pub mod usb;
 pub mod usbmux;
 pub mod x509;
 

@@ -5,12 +5,9 @@
 //! of normal mode is 149 bytes long, which fits a format descriptor with exactly nine sampling rates.
 
 use crate::facts::modes::{APPLE, PID_DFU, PID_RECOVERY};
+use crate::wire::usb::DeviceDescriptor;
 
-/// Standard descriptor types.
-pub const DEVICE: u8 = 1;
-pub const CONFIGURATION: u8 = 2;
-pub const STRING: u8 = 3;
-pub const QUALIFIER: u8 = 6;
+pub use crate::wire::usb::{CONFIGURATION, DEVICE, QUALIFIER, STRING, string_descriptor as string};
 
 /// All that a host reads before it talks.
 pub struct Set {
@@ -45,42 +42,13 @@ pub fn of(product: u16) -> Set {
 }
 
 fn device(product: u16, [maker, name, serial]: [u8; 3], configurations: u8) -> [u8; 18] {
-    let [vendor_low, vendor_high] = APPLE.to_le_bytes();
-    let [product_low, product_high] = product.to_le_bytes();
-    let [release_low, release_high] = release(product).to_le_bytes();
-    [
-        18,
-        DEVICE,
-        0x00,
-        0x02,
-        0,
-        0,
-        0,
-        64,
-        vendor_low,
-        vendor_high,
-        product_low,
-        product_high,
-        release_low,
-        release_high,
-        maker,
-        name,
-        serial,
-        configurations,
-    ]
+    let (usb, class, packet, vendor, release) = (0x0200, [0; 3], 64, APPLE, release(product));
+    DeviceDescriptor { usb, class, packet, vendor, product, release, maker, name, serial, configurations }.to_bytes()
 }
 
 /// A high-speed device says what it would be at full speed: the same, here.
 pub fn qualifier(configurations: u8) -> [u8; 10] {
     [10, QUALIFIER, 0x00, 0x02, 0, 0, 0, 64, configurations, 0]
-}
-
-/// String descriptor; 126 UTF-16 units at most.
-pub fn string(text: &str) -> Vec<u8> {
-    let units: Vec<u8> = text.encode_utf16().take(126).flat_map(u16::to_le_bytes).collect();
-    let mut bytes = vec![units.len() as u8 + 2, STRING];
-    bytes.extend(units);
-    bytes
 }
 
 /// String descriptor 0: US English only.
@@ -195,19 +163,7 @@ fn mux_and_ethernet() -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::facts::modes::PID_IPHONE;
-
-    /// Walks a configuration by its length bytes and counts interfaces (alternates apart).
-    fn walk(bytes: &[u8]) -> (usize, u8) {
-        let (mut at, mut interfaces) = (0, 0);
-        while let Some(&length) = bytes.get(at) {
-            assert!(length >= 2, "a descriptor of length {length} at {at}");
-            if bytes[at + 1] == 4 && bytes[at + 3] == 0 {
-                interfaces += 1;
-            }
-            at += usize::from(length);
-        }
-        (at, interfaces)
-    }
+    use crate::wire::usb::Configuration;
 
     #[test]
     fn totals_are_those_of_public_dumps() {
@@ -215,13 +171,37 @@ mod tests {
             [(PID_RECOVERY, vec![57]), (PID_DFU, vec![25]), (PID_IPHONE, vec![0x27, 0x95, 0x3E, 0x75])]
         {
             let set = of(product);
-            assert_eq!(usize::from(set.device[17]), totals.len());
+            let device = DeviceDescriptor::parse(&set.device).unwrap();
+            assert_eq!((device.vendor, device.product, device.usb, device.packet), (APPLE, product, 0x0200, 64));
+            assert_eq!(usize::from(device.configurations), totals.len());
             for (configuration, total) in set.configurations.iter().zip(totals) {
                 assert_eq!(configuration.len(), total, "{product:04x}");
                 assert_eq!(u16::from_le_bytes([configuration[2], configuration[3]]), total as u16);
-                assert_eq!(walk(configuration), (total, configuration[4]));
+                let read = Configuration::parse(configuration).unwrap();
+                assert!(read.is_whole, "{product:04x} {read:?}");
             }
         }
+    }
+
+    #[test]
+    fn descriptors_mean_what_hosts_look_for() {
+        let read = |product, at: usize| Configuration::parse(&of(product).configurations[at]).unwrap();
+        let ends = |c: &Configuration, number, alternate| {
+            let setting = c.setting(number, alternate).unwrap();
+            (setting.class, setting.endpoints.iter().map(|e| (e.address, e.packet)).collect::<Vec<_>>())
+        };
+        let recovery = read(PID_RECOVERY, 0);
+        assert_eq!(ends(&recovery, 0, 0), ([0xFE, 1, 2], vec![(0x04, 512)]));
+        assert_eq!(ends(&recovery, 1, 0), ([0xFF, 0xFF, 0x51], vec![]));
+        assert_eq!(ends(&recovery, 1, 1), ([0xFF, 0xFF, 0x51], vec![(0x81, 512), (0x02, 512)]));
+        assert_eq!(ends(&read(PID_DFU, 0), 0, 0), ([0xFE, 1, 0], vec![]));
+        let audio = read(PID_IPHONE, 1);
+        assert_eq!(ends(&audio, 1, 1), ([1, 2, 0], vec![(0x81, 192)]));
+        for at in [2, 3] {
+            assert_eq!(ends(&read(PID_IPHONE, at), 1, 0), ([0xFF, 0xFE, 2], vec![(0x04, 512), (0x85, 512)]));
+        }
+        assert_eq!(ends(&read(PID_IPHONE, 3), 2, 2), ([0xFF, 0xFD, 1], vec![(0x86, 512), (0x05, 512)]));
+        assert_eq!(read(PID_IPHONE, 0).interfaces.len(), 1);
     }
 
     #[test]
