@@ -81,6 +81,9 @@ pub enum Verb {
     Resume {
         /// The job; without it the newest unfinished one
         job: Option<String>,
+        /// Coach a person's hands where no command is taken, even without a terminal
+        #[arg(long)]
+        by_hand: bool,
     },
     /// The report of a job
     Report {
@@ -239,6 +242,9 @@ pub enum FirmwareVerb {
 
 #[derive(Args, Debug)]
 pub struct RestoreArgs {
+    /// Coach a person's hands where no command is taken, even without a terminal
+    #[arg(long)]
+    pub by_hand: bool,
     /// Erase everything
     #[arg(long, conflicts_with = "update", required_unless_present = "update")]
     pub erase: bool,
@@ -255,6 +261,9 @@ pub struct RestoreArgs {
 
 #[derive(Args, Debug)]
 pub struct RecoverArgs {
+    /// Coach a person's hands where no command is taken, even without a terminal
+    #[arg(long)]
+    pub by_hand: bool,
     /// The full ECID or UDID of the device to erase, instead of the question
     #[arg(long, value_name = "DEVICE")]
     pub yes_erase: Option<String>,

@@ -4,17 +4,81 @@ use super::args::ScreenArgs;
 use super::context::Context;
 use super::keyboard::Keyboard;
 use super::show::coach::CoachScreen;
-use crate::device::{Eyes, Identity};
+use crate::device::{Device, Eyes, Identity};
 use crate::event::{Event, Request, Teller};
 use crate::facts::models::Model;
 use crate::fault::{Code, Fault};
 use crate::guide::words;
-use crate::guide::{self, Aim, Coach, Deed, Ending, Live, Miss, Nudge, Order, Recipe, Step, Subject, View, What};
+use crate::guide::{
+    self, Aim, Coach, Deed, Ending, Layout, Live, Miss, Nudge, Order, Recipe, Start, Step, Subject, View, What,
+};
 use crate::ids::Mode;
+use crate::restore::ByHand;
 use crate::say::Lang;
 use serde_json::json;
 use std::io::Write;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
 use tokio::sync::mpsc::unbounded_channel;
+use tokio_util::sync::CancellationToken;
+
+/// Where a run takes place: all of a [`Context`] that it needs, without borrowing it.
+#[derive(Clone)]
+pub struct Setting {
+    lang: Lang,
+    is_virtual: bool,
+    cancel: CancellationToken,
+    haste: u32,
+    tell: Teller,
+    log: Option<PathBuf>,
+}
+
+impl Setting {
+    pub fn of(context: &Context) -> Setting {
+        Setting {
+            lang: context.lang,
+            is_virtual: context.is_virtual(),
+            cancel: context.cancel.clone(),
+            haste: context.haste(),
+            tell: context.show(),
+            log: context.folders().ok().map(|f| f.coach_log()),
+        }
+    }
+}
+
+/// The person before the terminal, for a restore whose device takes no command.
+pub struct Hands {
+    setting: Setting,
+    eyes: Eyes,
+}
+
+impl Hands {
+    pub fn new(context: &Context, eyes: &Eyes) -> Arc<dyn ByHand> {
+        Arc::new(Hands { setting: Setting::of(context), eyes: eyes.clone() })
+    }
+}
+
+impl ByHand for Hands {
+    fn into_recovery<'a>(&'a self, device: &'a Device) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>> {
+        Box::pin(async move {
+            let who = device.who();
+            let model = who.model().ok_or_else(|| Fault::new(Code::UnknownModel, who.title()))?;
+            let recipe = guide::recipe(Layout::of(model), Aim::Recovery, Start::On);
+            let recipe = recipe.ok_or_else(|| Fault::new(Code::NoSuchKeys, model.name))?;
+            let screen = ScreenArgs::default();
+            let errand = Errand {
+                recipe,
+                subject: subject(who),
+                model: Some(model),
+                title: who.title(),
+                tries: 3,
+                screen: &screen,
+            };
+            run(&self.setting, &self.eyes, errand).await.map(drop)
+        })
+    }
+}
 
 /// What a run is about.
 pub struct Errand<'a> {
@@ -34,10 +98,10 @@ pub fn subject(who: &Identity) -> Subject {
 ///
 /// # Errors
 /// `keys-missed` when tries are used up, `recovery-loop`, `cancelled`, what the bus says.
-pub async fn run(context: &Context, eyes: &Eyes, errand: Errand<'_>) -> Result<Ending, Fault> {
-    let lang = context.lang;
+pub async fn run(setting: &Setting, eyes: &Eyes, errand: Errand<'_>) -> Result<Ending, Fault> {
+    let lang = setting.lang;
     let keyboard = Keyboard::open();
-    let mut screen = CoachScreen::new(lang, context.is_virtual(), errand.tries, keyboard.is_some(), errand.screen);
+    let mut screen = CoachScreen::new(lang, setting.is_virtual, errand.tries, keyboard.is_some(), errand.screen);
     screen.line(&format!("{} - {}", words::title(lang, errand.recipe.aim), errand.title));
     for hint in words::hints(lang, &errand.recipe, errand.model) {
         screen.lines(&hint);
@@ -61,9 +125,9 @@ pub async fn run(context: &Context, eyes: &Eyes, errand: Errand<'_>) -> Result<E
         }
         None => (None, None),
     };
-    let live = Live { bus: eyes.bus.clone(), cancel: context.cancel.clone(), nudges, haste: context.haste() };
-    let mut log = Log::open(context, &errand);
-    let tell = context.show();
+    let live = Live { bus: eyes.bus.clone(), cancel: setting.cancel.clone(), nudges, haste: setting.haste };
+    let mut log = Log::open(setting, &errand);
+    let tell = &setting.tell;
     let mut coach = Coach::new(errand.recipe.clone(), errand.subject, errand.tries);
     let mut last: Option<(u32, usize)> = None;
     let mut recipe = errand.recipe;
@@ -74,7 +138,7 @@ pub async fn run(context: &Context, eyes: &Eyes, errand: Errand<'_>) -> Result<E
             Order::Show(view) => {
                 if let Some(place) = place(view).filter(|p| last != Some(*p)) {
                     last = Some(place);
-                    ask(lang, &recipe, view, &tell);
+                    ask(lang, &recipe, view, tell);
                 }
                 screen.view(&recipe, view);
             }
@@ -164,9 +228,9 @@ struct Log {
 
 impl Log {
     /// A log that cannot be written is no reason not to help.
-    fn open(context: &Context, errand: &Errand<'_>) -> Log {
+    fn open(setting: &Setting, errand: &Errand<'_>) -> Log {
         let open = || -> Option<fs_err::File> {
-            let path = context.folders().ok()?.coach_log();
+            let path = setting.log.as_ref()?;
             fs_err::create_dir_all(path.parent()?).ok()?;
             let mut options = fs_err::OpenOptions::new();
             options.create(true).append(true);
@@ -178,7 +242,7 @@ impl Log {
             "aim": errand.recipe.aim.as_str(),
             "buttons": errand.recipe.layout.buttons,
             "product": errand.model.map(|m| m.product.as_str()),
-            "virtual": context.is_virtual(),
+            "virtual": setting.is_virtual,
         });
         Log { file: open(), head }
     }

@@ -8,7 +8,7 @@ use crate::firmware::{Ipsw, Store, StoredEntry};
 use crate::net::{Endpoints, Http, RelayedRequest, Tss};
 use crate::restore::personalize::{Components, Source};
 use crate::restore::ticket::Sign;
-use crate::restore::{Web, WebAnswer};
+use crate::restore::{ByHand, Web, WebAnswer};
 use plist::Dictionary;
 use std::future::Future;
 use std::io::{self, Cursor, Read};
@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 pub struct Kit {
     pub eyes: Eyes,
+    /// A person who can press keys; none in a script.
+    pub hands: Option<Arc<dyn ByHand>>,
     pub http: Http,
     pub endpoints: Endpoints,
     pub folders: Folders,

@@ -152,6 +152,7 @@ async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {
     let image = blocking(move || RootImage::open(&ipsw, &name, &scratch)).await?;
     Ok(Engine {
         eyes: kit.eyes.clone(),
+        hands: kit.hands.clone(),
         identity: Arc::clone(&opened.identity),
         components: Arc::new(FromIpsw(Arc::clone(&opened.ipsw))),
         image: Arc::new(image),

@@ -18,6 +18,7 @@ use crate::mux::{self, LABEL, Lockdown};
 use crate::wire::manifest::BuildIdentity;
 use crate::wire::restored::{RestoreOptions, ToDevice};
 use plist::Value;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -42,9 +43,20 @@ impl RestorePlan {
     }
 }
 
+/// Fingers on keys, for a device that takes no command: locked, not trusted, or hung.
+pub trait ByHand: Send + Sync {
+    /// Brings the device into recovery; the caller looks for itself whether it is there.
+    ///
+    /// # Errors
+    /// `keys-missed`, `cancelled`, what the bus says.
+    fn into_recovery<'a>(&'a self, device: &'a Device) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+}
+
 /// All that a restore works with.
 pub struct Engine {
     pub eyes: Eyes,
+    /// None: nobody is there to press keys.
+    pub hands: Option<Arc<dyn ByHand>>,
     pub identity: Arc<BuildIdentity>,
     pub components: Arc<dyn Components>,
     pub image: Arc<RootImage>,
@@ -86,7 +98,7 @@ impl Engine {
         let device = seen.ok_or_else(|| Fault::new(Code::NoSuchDevice, format!("{} is in no mode", plan.ecid)))?;
         match &device.state {
             State::Normal(normal) => {
-                enter_recovery(&self.eyes, normal, plan.ecid, self.tell.as_ref()).await?;
+                self.into_recovery(&device, normal, plan.ecid).await?;
             }
             State::Restore(restoring) => self.leave_ramdisk(restoring, plan.ecid).await?,
             _ => {}
@@ -105,6 +117,19 @@ impl Engine {
             waits: self.waits,
         })
         .await
+    }
+
+    /// By command; where the device refuses, with a person's hands.
+    async fn into_recovery(&self, device: &Device, normal: &Normal, ecid: Ecid) -> Result<(), Fault> {
+        let refused = match enter_recovery(&self.eyes, normal, ecid, self.tell.as_ref()).await {
+            Ok(_) => return Ok(()),
+            Err(fault) => fault,
+        };
+        let Some(hands) = self.hands.as_ref().filter(|_| by_hand_helps(refused.code)) else { return Err(refused) };
+        self.tell.tell(Event::StepSkipped { step: Step::EnterRecovery, why: refused.code.to_string() });
+        hands.into_recovery(device).await.map_err(|fault| fault.during(Step::EnterRecovery).on(ecid))?;
+        let back = self.eyes.wait_for_ecid(ecid, &[Mode::Recovery, Mode::Dfu], RECOVERY).await;
+        back.map(drop).ok_or_else(|| never(Step::EnterRecovery, "recovery mode", RECOVERY).on(ecid))
     }
 
     /// A ramdisk that an earlier host left behind is rebooted into recovery.
@@ -154,6 +179,12 @@ impl Engine {
     fn done(&self, step: Step) {
         self.tell.tell(Event::StepDone { step, what: String::new() });
     }
+}
+
+/// Refusals of lockdown, which keys do not ask.
+fn by_hand_helps(code: Code) -> bool {
+    use Code::{DeviceLocked, LockdownRefused, NotTrusted, PairingStale, TrustDenied, TrustPending};
+    matches!(code, DeviceLocked | LockdownRefused | NotTrusted | PairingStale | TrustDenied | TrustPending)
 }
 
 fn never(step: Step, what: &str, limit: Duration) -> Fault {

@@ -20,7 +20,7 @@ mod session;
 pub mod ticket;
 
 pub use answer::{Supplies, Web, WebAnswer};
-pub use engine::{Engine, RestorePlan, enter_recovery};
+pub use engine::{ByHand, Engine, RestorePlan, enter_recovery};
 pub use fdr::Allowed;
 pub use link::SILENCE;
 pub use session::{Restored, Session};

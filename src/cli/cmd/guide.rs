@@ -3,7 +3,7 @@
 use super::list::{print_out, say_line};
 use crate::cli::Done;
 use crate::cli::args::{GuideArgs, Way};
-use crate::cli::coached::{self, Errand};
+use crate::cli::coached::{self, Errand, Setting};
 use crate::cli::context::Context;
 use crate::device::{Access, Device, Eyes, Identity, Likeness, State, Trust};
 use crate::event::{Event, Outcome, Step};
@@ -213,7 +213,7 @@ async fn by_hand(
 ) -> Done {
     let step = if recipe.aim == Aim::Dfu { Step::EnterDfu } else { Step::EnterRecovery };
     let errand = Errand { recipe, subject, model, title, tries: args.tries, screen: &args.screen };
-    coached::run(context, eyes, errand).await.map_err(|fault| fault.during(step))?;
+    coached::run(&Setting::of(context), eyes, errand).await.map_err(|fault| fault.during(step))?;
     Ok(Outcome::Ok)
 }
 

@@ -43,7 +43,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 Verb::Firmware { verb } => firmware::run(&context, verb).await,
                 Verb::Restore(args) => restore::run(&context, args).await,
                 Verb::Recover(args) => recover::recover(&context, args).await,
-                Verb::Resume { job } => recover::resume(&context, job.as_deref()).await,
+                Verb::Resume { job, by_hand } => recover::resume(&context, job.as_deref(), by_hand).await,
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
                 Verb::Doctor => doctor::run(&context).await,
                 Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo { .. } => Ok(crate::event::Outcome::Ok),

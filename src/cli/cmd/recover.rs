@@ -2,6 +2,7 @@
 
 use super::list::say_line;
 use crate::cli::args::RecoverArgs;
+use crate::cli::coached::Hands;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size};
 use crate::cli::{Done, ask};
@@ -13,12 +14,17 @@ use crate::job::{self, BackupPlan, Consents, Entry, Job, Kit, Plan, Story, Way};
 use crate::say::{self, Text};
 use crate::triage::{BackupChance, backup_chance};
 use serde_json::json;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
-pub fn kit(context: &Context) -> Result<Kit, Fault> {
+pub fn kit(context: &Context, by_hand: bool) -> Result<Kit, Fault> {
     let (http, endpoints) = context.http()?;
+    let eyes = context.eyes()?;
+    // A script has no hands, unless it says so.
+    let hands = by_hand || std::io::stdin().is_terminal();
     Ok(Kit {
-        eyes: context.eyes()?,
+        hands: hands.then(|| Hands::new(context, &eyes)),
+        eyes,
         http,
         endpoints,
         folders: context.folders()?,
@@ -127,7 +133,7 @@ fn identity(plan: &Plan) -> Identity {
 }
 
 pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
-    let kit = kit(context)?;
+    let kit = kit(context, args.by_hand)?;
     kit.tell.tell(Event::StepBegan { step: Step::Find, what: String::new() });
     let device = context.device(&kit.eyes).await?;
     kit.tell.tell(Event::StepDone { step: Step::Find, what: format!("{} ({})", device.who().title(), device.mode()) });
@@ -142,8 +148,8 @@ pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
     drive(context, &kit, job, &consents).await
 }
 
-pub async fn resume(context: &Context, name: Option<&str>) -> Done {
-    let kit = kit(context)?;
+pub async fn resume(context: &Context, name: Option<&str>, by_hand: bool) -> Done {
+    let kit = kit(context, by_hand)?;
     let jobs = Jobs::new(&kit.folders.jobs());
     let folder = match name {
         Some(name) => jobs.find(name)?,

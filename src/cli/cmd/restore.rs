@@ -8,7 +8,7 @@ use crate::event::{Event, Step};
 use crate::job::{Consents, Job, Way};
 
 pub async fn run(context: &Context, args: RestoreArgs) -> Done {
-    let kit = kit(context)?;
+    let kit = kit(context, args.by_hand)?;
     kit.tell.tell(Event::StepBegan { step: Step::Find, what: String::new() });
     let device = context.device(&kit.eyes).await?;
     kit.tell.tell(Event::StepDone { step: Step::Find, what: format!("{} ({})", device.who().title(), device.mode()) });

@@ -89,7 +89,10 @@ impl Tell for Bars {
                 let what = if what.is_empty() { what } else { format!(": {what}") };
                 self.line(&format!("  ✓ {}{what}{took}", say::step(self.lang, step)));
             }
-            Event::StepSkipped { step, why } => self.line(&format!("  - {}: {why}", say::step(self.lang, step))),
+            Event::StepSkipped { step, why } => {
+                self.end(step);
+                self.line(&format!("  - {}: {why}", say::step(self.lang, step)));
+            }
             Event::StepFailed { step, fault } => {
                 self.end(step);
                 self.line(&format!("  ✗ {}: {}", say::step(self.lang, step), fault.code));
