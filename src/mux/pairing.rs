@@ -16,8 +16,8 @@ use plist::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What an attempt that began just before the deadline may still take.
-const LAST_ATTEMPT: Duration = Duration::from_secs(3);
+/// What an attempt that began just before the deadline may still take; making keys is part of the first.
+const LAST_ATTEMPT: Duration = Duration::from_secs(10);
 /// How long giving up an old trust on the device may hold up asking for a new one.
 const FORGET: Duration = Duration::from_secs(5);
 
