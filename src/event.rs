@@ -85,7 +85,8 @@ pub enum Request {
     UnlockDevice,
     TapTrust,
     EnterPasscode,
-    /// Press, hold or let go of keys; `keys` are [`crate::guide`] key names.
+    /// Press, hold or let go of keys: those named are down for so many seconds and all others up; 0 seconds
+    /// mean a tap, no keys mean to let go of everything. Names are those of [`crate::guide`].
     Keys {
         keys: Vec<String>,
         seconds: u32,

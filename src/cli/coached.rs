@@ -8,6 +8,7 @@ use crate::device::{Device, Eyes, Identity};
 use crate::event::{Event, Request, Teller};
 use crate::facts::models::Model;
 use crate::fault::{Code, Fault};
+use crate::guide::Until;
 use crate::guide::words;
 use crate::guide::{
     self, Aim, Coach, Deed, Ending, Layout, Live, Miss, Nudge, Order, Recipe, Start, Step, Subject, View, What,
@@ -198,7 +199,7 @@ fn ask(lang: Lang, recipe: &Recipe, view: &View, tell: &Teller) {
         _ => {}
     }
     let step = Step { keys: keys.clone(), until: *until, deed: *deed };
-    let seconds = words::nominal(*until);
+    let seconds = if *until == Until::Tap { 0 } else { words::nominal(*until) };
     let text = words::instruction(lang, recipe, &step, seconds);
     let names: Vec<String> = keys.iter().map(|k| recipe.layout.word(*k).to_owned()).collect();
     if *deed == Deed::Slide {

@@ -9,7 +9,7 @@ use crate::device::{Access, Device, Eyes, Identity, Likeness, State, Trust};
 use crate::event::{Event, Outcome, Step};
 use crate::facts::models::{self, Model};
 use crate::fault::{Code, Fault};
-use crate::guide::{self, Aim, Layout, Recipe, Start, Subject, recipe, words};
+use crate::guide::{self, Aim, Layout, Recipe, Start, Subject, Until, recipe, words};
 use crate::ids::Mode;
 use crate::mux::{self, Session};
 use crate::restore::{enter_recovery, rescue};
@@ -236,7 +236,7 @@ fn paper(context: &Context, args: &GuideArgs, aim: Aim, model: Option<&Model>, l
         print_out(&format!("  {}. {said}", number + 1));
         if context.common.json {
             let keys = step.keys.iter().map(|k| layout.word(*k).to_owned()).collect();
-            let seconds = words::nominal(step.until);
+            let seconds = if step.until == Until::Tap { 0 } else { words::nominal(step.until) };
             let request = crate::event::Request::Keys { keys, seconds, text: said };
             context.show().tell(Event::Ask { request });
         }

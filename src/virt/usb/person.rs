@@ -44,7 +44,7 @@ impl Person {
                     self.keys.press(*new);
                 }
                 self.down = wanted;
-                if *seconds == 1 {
+                if *seconds == 0 {
                     std::thread::sleep(self.phone.scaled(TAP));
                     self.down.drain(..).for_each(|key| self.keys.release(key));
                 }
