@@ -7,6 +7,7 @@ mod bars;
 mod jsonl;
 mod plain;
 pub mod table;
+pub mod wrap;
 
 pub use jsonl::print_line;
 pub use plain::virtual_banner;
