@@ -19,7 +19,7 @@ use crate::say::{self, Lang};
 use args::{Cli, Verb};
 use clap::Parser;
 use serde_json::json;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 /// How a verb ended well.
@@ -60,8 +60,11 @@ fn finish(lang: Lang, json: bool, quiet: bool, done: Done) -> ExitCode {
     };
     if let Some(fault) = fault {
         let mut err = std::io::stderr().lock();
+        let columns = if err.is_terminal() { show::wrap::COLUMNS } else { usize::MAX };
         for line in say::whole_fault(lang, fault) {
-            let _ = writeln!(err, "{line}");
+            for piece in show::wrap::wrapped(&line, columns) {
+                let _ = writeln!(err, "{piece}");
+            }
         }
     }
     if json && !quiet {

@@ -8,6 +8,7 @@ pub mod coach;
 mod jsonl;
 mod plain;
 pub mod table;
+pub mod wrap;
 
 pub use jsonl::print_line;
 pub use plain::virtual_banner;
