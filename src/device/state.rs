@@ -237,7 +237,7 @@ impl Device {
 }
 
 /// One device in JSON; the shape is frozen in `tests/schema/v1/`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
     pub ecid: Option<Ecid>,
     pub udid: Option<Udid>,
