@@ -316,11 +316,27 @@ pub enum BenchVerb {
         #[arg(long, default_value_t = 0)]
         phone: usize,
     },
+    /// Put a phone into a mode at once, without keys
+    Put {
+        #[arg(value_enum)]
+        stage: PutStage,
+        /// Its place on the bench, from 0
+        #[arg(long, default_value_t = 0)]
+        phone: usize,
+    },
     /// Run a program inside the emulated USB bus
     Run {
         #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
         program: Vec<String>,
     },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PutStage {
+    Normal,
+    Recovery,
+    Dfu,
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

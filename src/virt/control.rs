@@ -41,6 +41,11 @@ pub enum Order {
         phone: usize,
         request: crate::event::Request,
     },
+    /// It is in this stage from now on: a new enumeration, whatever it was before.
+    Put {
+        phone: usize,
+        stage: Stage,
+    },
     /// Pulls the cable; the phone goes on running.
     Unplug {
         phone: usize,
@@ -127,6 +132,12 @@ fn obey(order: &Order, phones: &[Arc<Phone>]) -> Result<Value, String> {
             let presses = keys::parse(script)?;
             let result = hands::apply(phone, &presses);
             json!({ "ok": true, "result": result, "stage": phone.stage() })
+        }
+        Order::Put { phone, stage } => {
+            let phone = at(*phone)?;
+            phone.enter(Stage::Away);
+            phone.enter(*stage);
+            json!({ "ok": true })
         }
         Order::Unplug { phone } => {
             let phone = at(*phone)?;

@@ -2,7 +2,7 @@
 
 use super::list::{print_out, say_line};
 use crate::cli::Done;
-use crate::cli::args::BenchVerb;
+use crate::cli::args::{BenchVerb, PutStage};
 use crate::cli::context::env;
 use crate::cli::show::print_line;
 use crate::event::{Event, Outcome};
@@ -10,6 +10,7 @@ use crate::fault::{Code, Fault};
 use crate::say::{self, Lang, Text};
 use crate::virt::bench::{Bench, BenchError, environment};
 use crate::virt::control::{self, Order};
+use crate::virt::phone::Stage;
 use crate::virt::spec::{BenchSpec, PhoneSpec};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -77,6 +78,16 @@ pub async fn run(verb: BenchVerb, dir: Option<PathBuf>, lang: Lang, json: bool) 
             for memo in answer.get("memory").and_then(Value::as_array).into_iter().flatten() {
                 print_line(memo);
             }
+            Ok(Outcome::Ok)
+        }
+        BenchVerb::Put { stage, phone } => {
+            let stage = match stage {
+                PutStage::Normal => Stage::Normal,
+                PutStage::Recovery => Stage::Recovery,
+                PutStage::Dfu => Stage::Dfu,
+                PutStage::Off => Stage::Away,
+            };
+            print_line(&ask(&socket, &Order::Put { phone, stage })?);
             Ok(Outcome::Ok)
         }
         BenchVerb::Press { keys, phone } if keys.iter().any(|k| k == "-") => follow(&socket, phone),
