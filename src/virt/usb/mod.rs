@@ -7,6 +7,9 @@
 //! - [`remote`], the bus trait for a second process over a Unix socket;
 //! - [`preload`], any libusb program, through umockdev's preload library.
 //!
+//! In normal and restore mode the port also carries the multiplexor (`mux2`, `muxer`): the real usbmuxd can
+//! attach a phone and reach its services, beside the bench's own socket, which needs no USB at all.
+//!
 //! [`board`] is where phones plug in: it gives each enumeration a new device number and tells the doors.
 //! [`buttons`] knows what key presses with their times do to a real phone; [`hands`] does it.
 
