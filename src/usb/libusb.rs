@@ -4,7 +4,7 @@
 //!
 //! *Hotplug is a wake-up, never the truth.* libusb delivers an arrival twice at times, and depending on how
 //! it was built and on udev not at all; so its callback only wakes a thread that lists the bus, compares
-//! with what it knew by address, and reports the difference. The same thread lists twice a second without
+//! with what it knew by address, and reports the difference. The same thread lists every 80 ms without
 //! any wake-up. One list is one truth, de-duplicated by construction.
 //!
 //! *A node is opened as seldom as possible.* The serial string is read once per address and remembered; a
@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The safety net under hotplug events.
-const POLL: Duration = Duration::from_millis(500);
+const POLL: Duration = Duration::from_millis(80);
 /// How long the event thread sleeps inside libusb before it looks whether it should end.
 const EVENT_SLICE: Duration = Duration::from_millis(250);
 /// For each of the two requests behind a serial string while listing.
@@ -217,7 +217,7 @@ impl Inner {
         Ok(found)
     }
 
-    /// The watching thread: lists whenever woken, and twice a second.
+    /// The watching thread: lists whenever woken, and every 80 ms.
     fn watch(self: Arc<Self>, woken: &Receiver<()>, wake: Sender<()>) {
         let mut wake = Some(wake);
         while !self.stop.load(Ordering::Relaxed) {
