@@ -1,12 +1,14 @@
 //! What the bus shows, and who that is said to be.
 
+use super::intake;
 use super::sight::{from_usb, is_twin};
 use super::state::{Access, Device, Identity, Restoring, State};
 use crate::facts::modes::{self, PID_DFU, PID_IPHONE, PID_KIS, PID_PORT_DFU, PID_RECOVERY, PID_WTF};
 use crate::ids::{Cpid, Ecid, Mode, PortPath, ProductType};
-use crate::mux::MuxDevice;
+use crate::mux::{Mux, MuxAddress, MuxDevice};
 use crate::usb::{Address, UsbDevice};
 use crate::wire::iboot::real;
+use serde_json::json;
 
 fn on_usb(product: u16, serial: Option<&str>) -> UsbDevice {
     UsbDevice {
@@ -90,4 +92,23 @@ fn stand_ins_join_nothing_but_the_same_address() {
     }
     let usb = on_usb(PID_IPHONE, Some("00008110001A2B3C4D5E6F70"));
     assert!(is_twin(&usb, &muxed("00008110-001A2B3C4D5E6F70", 0)));
+}
+
+#[tokio::test]
+async fn the_sheet_says_when_a_model_is_guessed() {
+    let mux = Mux::new(MuxAddress::default());
+    let sheet = async |serial: &str| {
+        let state = from_usb(&on_usb(PID_RECOVERY, Some(serial))).unwrap();
+        intake(&mux, &Device { state, access: Access::Ok, is_virtual: true }).await.unwrap().facts
+    };
+    let new = sheet("CPID:8170 BDID:0A ECID:1").await;
+    assert_eq!(
+        (&new["guessed"], &new["guessed_from"], &new["buttons"]),
+        (&json!(true), &json!("newer-chip"), &json!("3step"))
+    );
+    assert!(!new.contains_key("model"));
+    let known = sheet("CPID:8110 BDID:0A ECID:1").await;
+    assert_eq!((&known["model"], &known["connector"]), (&json!("iPhone 13"), &json!("Lightning")));
+    assert!(!known.contains_key("guessed"));
+    assert!(!sheet("CPID:FE01 BDID:20 ECID:1").await.contains_key("guessed"));
 }

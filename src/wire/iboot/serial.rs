@@ -240,6 +240,10 @@ fn printable(key: &str, value: &str) -> Result<(), Flaw> {
 fn bracketed(key: &str, value: &str) -> Result<String, Flaw> {
     printable(key, value)?;
     let inner = value.strip_prefix('[').and_then(|v| v.strip_suffix(']'));
+    // It is written with brackets, and must be readable again.
+    if inner.unwrap_or(value).len() > VALUE_CAP - 2 {
+        return Err(Flaw::OverLong(key.to_owned()));
+    }
     let bare = Some(value).filter(|v| !v.contains(['[', ']']));
     inner.or(bare).map(str::to_owned).ok_or_else(|| Flaw::NotText(key.to_owned()))
 }

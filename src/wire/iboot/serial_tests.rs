@@ -88,6 +88,8 @@ fn one_bad_field_is_unknown_and_the_others_stand() {
     }
     let long = BASE.replace("AB12", &"A".repeat(100));
     assert_eq!(IbootSerial::read(&long).1, [Flaw::OverLong(key("SRNM"))]);
+    // Found by the fuzzer: a text without brackets gains two when written.
+    assert_eq!(IbootSerial::read(&format!("SRNM:{}", "A".repeat(79))).1, [Flaw::OverLong(key("SRNM"))]);
     assert_eq!(IbootSerial::read("CPID:1FFFFFFFF").1, [Flaw::OverLong(key("CPID"))]);
 }
 
