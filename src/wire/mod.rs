@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod muxd;
 pub mod restored;
 pub mod tss;
+pub mod usbip;
 
 /// Bytes that are not what the protocol says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,11 +1,12 @@
 //! The USB side of a virtual phone: SecureROM, iBoot and the normal mode's descriptors, as a host sees them.
 //!
 //! There is one model of a phone's port ([`model::Model`]); it answers control and bulk requests and
-//! knows nothing of how they came. Three doors lead to it, and no door knows more than USB carries:
+//! knows nothing of how they came. Four doors lead to it, and no door knows more than USB carries:
 //!
 //! - [`VirtualBus`], the bus trait in this process;
 //! - [`remote`], the bus trait for a second process over a Unix socket;
-//! - [`preload`], any libusb program, through umockdev's preload library.
+//! - [`preload`], any libusb program, through umockdev's preload library;
+//! - [`usbip`], every program of the machine, through the kernel's virtual controller.
 //!
 //! [`board`] is where phones plug in: it gives each enumeration a new device number and tells the doors.
 //! [`buttons`] turns key presses with their times into what a real phone would do.
@@ -23,6 +24,7 @@ pub mod remote;
 mod rom;
 #[cfg(test)]
 mod tests;
+pub mod usbip;
 
 pub use bus::VirtualBus;
 

@@ -1,0 +1,426 @@
+//! The bench on the kernel's own USB: phones behind its virtual host controller, `vhci_hcd`.
+//!
+//! The preload door shows one program a bus; this one shows it to the whole machine, so what a kernel adds is
+//! really met: usbfs with its claims and its permissions, udev and its rules, hotplug by the kernel. The
+//! controller speaks USB/IP on a socket that is handed to it through sysfs; ours is one end of a socket pair,
+//! so there is no network and nothing of the `usbip` tools. It needs root and the module `vhci-hcd`, and is
+//! meant for a machine of its own (`scripts/guest`): phones on it are seen by every program.
+//!
+//! Decisions:
+//! - Each enumeration is an attach of its own. A phone that leaves closes its socket, which the kernel takes
+//!   for a pulled cable; a detach from outside (`echo 0 >detach`) is one too, and lasts until the phone comes
+//!   back by itself.
+//! - USB/IP carries no bus reset. The kernel begins each reset, and nothing else, with a read of 64 bytes of
+//!   the device descriptor; so that request is taken for the reset that came before it. At the first
+//!   enumeration it finds a fresh session, where a reset changes nothing.
+//! - What the phone does not answer stays pending until the kernel gives it up.
+//! - A phone that leaves because of a request still answers that request: hosts see the acknowledgement of
+//!   `reboot` first and the departure after it.
+//!
+//! Limits: eight phones, the ports of one controller; the faults `no_access` and `busy` are the machine's to
+//! make here; timing is the kernel's.
+
+use super::board::{Board, Change, Plugged};
+use super::model::{Answer as Told, Model, Reply, lock};
+use crate::usb::Setup;
+use crate::virt::phone::Phone;
+use crate::wire::usbip::{Answer, Command, ECONNRESET, EPIPE, ESHUTDOWN, HEADER, Submit, ZERO_PACKET};
+use std::collections::{HashMap, HashSet};
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const CONTROLLER: &str = "/sys/devices/platform/vhci_hcd.0";
+/// High-speed ports of one controller.
+const PORTS: usize = 8;
+/// `USB_SPEED_HIGH`.
+const HIGH_SPEED: u32 = 3;
+/// How long a port may take to become free after its phone left.
+const PORT_LIMIT: Duration = Duration::from_secs(10);
+const PORT_BEAT: Duration = Duration::from_millis(10);
+/// How soon the loop notices that it shall end.
+const BEAT: Duration = Duration::from_millis(100);
+/// A kernel that takes an answer no sooner than this is stuck.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+/// Transfers of one phone that may be pending.
+const PENDING_CAP: usize = 4096;
+/// What a kernel asks first after a reset: 64 bytes of the device descriptor.
+const AFTER_RESET: [u8; 8] = [0x80, 6, 0, 1, 0, 0, 64, 0];
+/// Bytes of a full bulk packet at high speed.
+const PACKET: usize = 512;
+
+/// Phones on the kernel's virtual controller; dropping it unplugs them.
+pub struct Vhci {
+    stop: Arc<AtomicBool>,
+    worker: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Vhci {
+    /// Plugs the phones in, and again whenever they enumerate anew.
+    ///
+    /// # Errors
+    /// Without the module or without root, with more than eight phones, and when the kernel refuses.
+    pub fn start(phones: &[Arc<Phone>]) -> io::Result<Vhci> {
+        if phones.len() > PORTS {
+            let why = format!("the virtual USB controller has {PORTS} ports and there are {} phones", phones.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        OpenOptions::new().write(true).open(format!("{CONTROLLER}/attach")).map_err(|err| explained(&err))?;
+        let board = Board::new(phones);
+        let (present, changes) = board.watch();
+        let mut lines = HashMap::new();
+        for plugged in &present {
+            lines.insert(plugged.model.phone().place, plug(plugged)?);
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&stop);
+        let worker = std::thread::spawn(move || {
+            run(&mut lines, &changes, &until);
+            drop(board);
+        });
+        Ok(Vhci { stop, worker: Some(worker) })
+    }
+}
+
+impl Drop for Vhci {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(worker) = self.worker.take() {
+            let _ = worker.join();
+        }
+    }
+}
+
+fn explained(err: &io::Error) -> io::Error {
+    let remedy = match err.kind() {
+        io::ErrorKind::NotFound => "there is no virtual USB controller: load the module vhci-hcd",
+        io::ErrorKind::PermissionDenied => "only root may plug phones into the virtual USB controller",
+        _ => "the virtual USB controller",
+    };
+    io::Error::new(err.kind(), format!("{remedy} ({CONTROLLER}: {err})"))
+}
+
+fn run(lines: &mut HashMap<usize, Arc<Line>>, changes: &Receiver<Change>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        match changes.recv_timeout(BEAT) {
+            Ok(Change::Arrived(plugged)) => match plug(&plugged) {
+                Ok(line) => drop(lines.insert(plugged.model.phone().place, line)),
+                Err(err) => tracing::warn!(%err, "virtual USB controller"),
+            },
+            Ok(Change::Left(plugged)) => {
+                if let Some(line) = lines.remove(&plugged.model.phone().place) {
+                    line.unplug();
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    lines.values().for_each(|line| line.unplug());
+}
+
+/// Attaches one enumeration to the port that the phone's place gives it.
+fn plug(plugged: &Plugged) -> io::Result<Arc<Line>> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let line = Line::open(Arc::clone(&plugged.model), plugged.identity.generation, ours)?;
+    let device = u32::from(plugged.address.bus) << 16 | u32::from(plugged.address.device);
+    let port = plugged.model.phone().place;
+    let text = format!("{port} {} {device} {HIGH_SPEED}", theirs.as_raw_fd());
+    let until = Instant::now() + PORT_LIMIT;
+    loop {
+        let told = OpenOptions::new()
+            .write(true)
+            .open(format!("{CONTROLLER}/attach"))
+            .and_then(|mut attach| attach.write_all(text.as_bytes()));
+        match told {
+            Ok(()) => return Ok(line),
+            // The enumeration before is still being taken down.
+            Err(err) if err.kind() == io::ErrorKind::ResourceBusy && Instant::now() < until => {
+                std::thread::sleep(PORT_BEAT);
+            }
+            Err(err) => {
+                line.unplug();
+                return Err(io::Error::new(err.kind(), format!("port {port} of {CONTROLLER}: {err}")));
+            }
+        }
+    }
+}
+
+/// One attached enumeration.
+struct Line {
+    model: Arc<Model>,
+    generation: u32,
+    /// Held while a request is carried out, so that its answer goes out before the line is cut.
+    turn: Mutex<()>,
+    out: Mutex<Outgoing>,
+}
+
+struct Outgoing {
+    link: UnixStream,
+    /// Submitted and neither answered nor given up.
+    pending: HashSet<u32>,
+}
+
+impl Line {
+    /// Serves the device's end of `link` until either side closes it.
+    fn open(model: Arc<Model>, generation: u32, link: UnixStream) -> io::Result<Arc<Line>> {
+        link.set_write_timeout(Some(WRITE_LIMIT))?;
+        let incoming = link.try_clone()?;
+        let out = Mutex::new(Outgoing { link, pending: HashSet::new() });
+        let line = Arc::new(Line { model, generation, turn: Mutex::new(()), out });
+        let serving = Arc::clone(&line);
+        std::thread::Builder::new().name("vhci".into()).spawn(move || {
+            if let Err(err) = serving.serve(incoming) {
+                tracing::debug!(%err, "virtual USB controller");
+            }
+            serving.cut();
+        })?;
+        Ok(line)
+    }
+
+    fn unplug(&self) {
+        let _turn = lock(&self.turn);
+        self.cut();
+    }
+
+    fn cut(&self) {
+        let _ = lock(&self.out).link.shutdown(Shutdown::Both);
+    }
+
+    fn serve(self: &Arc<Self>, mut incoming: UnixStream) -> io::Result<()> {
+        loop {
+            let mut header = [0; HEADER];
+            match incoming.read_exact(&mut header) {
+                Err(err) if err.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                other => other?,
+            }
+            let command = Command::parse(&header).map_err(|err| io::Error::new(io::ErrorKind::InvalidData, err))?;
+            let mut data = vec![0; command.body()];
+            incoming.read_exact(&mut data)?;
+            let _turn = lock(&self.turn);
+            match command {
+                Command::Submit(submit) => self.submit(&submit, &data)?,
+                Command::Unlink { sequence, target } => {
+                    let mut out = lock(&self.out);
+                    let status = if out.pending.remove(&target) { ECONNRESET } else { 0 };
+                    out.tell(Answer::Unlink { sequence, status }, &[])?;
+                }
+            }
+        }
+    }
+
+    fn submit(self: &Arc<Self>, submit: &Submit, data: &[u8]) -> io::Result<()> {
+        {
+            let mut out = lock(&self.out);
+            if out.pending.len() >= PENDING_CAP {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "too many transfers pending"));
+            }
+            out.pending.insert(submit.sequence);
+        }
+        let Told { reply, after } = self.ask(submit, data);
+        if after.is_zero() || matches!(reply, Reply::Silent | Reply::Gone) {
+            return self.answer(submit, reply);
+        }
+        let (line, submit) = (Arc::clone(self), *submit);
+        std::thread::spawn(move || {
+            let gone = line.model.wait_gone(line.generation, after);
+            let _ = line.answer(&submit, if gone { Reply::Gone } else { reply });
+        });
+        Ok(())
+    }
+
+    fn ask(&self, submit: &Submit, data: &[u8]) -> Told {
+        let (model, generation) = (&self.model, self.generation);
+        match (submit.endpoint, submit.incoming) {
+            (0, _) => {
+                if submit.setup == AFTER_RESET {
+                    model.reset(generation);
+                }
+                let [kind, request, v0, v1, i0, i1, l0, l1] = submit.setup;
+                let setup = Setup::new(kind, request, u16::from_le_bytes([v0, v1]), u16::from_le_bytes([i0, i1]));
+                model.control(generation, setup, u16::from_le_bytes([l0, l1]), data)
+            }
+            (endpoint, true) => model.bulk_in(generation, endpoint | 0x80),
+            (endpoint, false) => {
+                let told = model.bulk_out(generation, endpoint, data);
+                let whole = !data.is_empty() && data.len().is_multiple_of(PACKET);
+                if submit.flags & ZERO_PACKET != 0 && whole && matches!(told.reply, Reply::Taken(_)) {
+                    model.bulk_out(generation, endpoint, &[]);
+                }
+                told
+            }
+        }
+    }
+
+    /// Answers unless the kernel gave the transfer up already; silence leaves it pending.
+    fn answer(&self, submit: &Submit, reply: Reply) -> io::Result<()> {
+        let (status, actual, data) = match reply {
+            Reply::Silent => return Ok(()),
+            Reply::Data(mut data) => {
+                data.truncate(submit.length as usize);
+                (0, data.len() as u32, data)
+            }
+            Reply::Taken(count) => (0, u32::try_from(count).unwrap_or(u32::MAX).min(submit.length), Vec::new()),
+            Reply::Stall => (EPIPE, 0, Vec::new()),
+            Reply::Gone => (ESHUTDOWN, 0, Vec::new()),
+        };
+        let mut out = lock(&self.out);
+        if !out.pending.remove(&submit.sequence) {
+            return Ok(());
+        }
+        out.tell(Answer::Submit { sequence: submit.sequence, status, actual }, &data)
+    }
+}
+
+impl Outgoing {
+    fn tell(&mut self, answer: Answer, data: &[u8]) -> io::Result<()> {
+        let mut packet = Vec::with_capacity(HEADER + data.len());
+        packet.extend_from_slice(&answer.to_bytes());
+        packet.extend_from_slice(data);
+        self.link.write_all(&packet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::virt::phone::Stage;
+    use crate::virt::spec::{ModeSpec, PhoneSpec};
+    use crate::wire::dfu;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// A controller's end, driven by hand.
+    struct Controller {
+        link: UnixStream,
+        next: u32,
+        line: Arc<Line>,
+    }
+
+    fn attached(mode: ModeSpec) -> (Arc<Phone>, Controller) {
+        let spec = PhoneSpec { mode, photos: 0, ..PhoneSpec::default() };
+        let phone = Phone::new(spec, 0, 100.0).unwrap();
+        let model = Model::of(&phone);
+        let generation = model.identity().unwrap().generation;
+        let (ours, link) = UnixStream::pair().unwrap();
+        link.set_read_timeout(Some(LIMIT)).unwrap();
+        let line = Line::open(model, generation, ours).unwrap();
+        (phone, Controller { link, next: 1, line })
+    }
+
+    impl Controller {
+        fn send(&mut self, command: Command, data: &[u8]) {
+            self.link.write_all(&[&command.to_bytes()[..], data].concat()).unwrap();
+        }
+
+        fn submit(&mut self, endpoint: u8, incoming: bool, setup: [u8; 8], length: u32, data: &[u8]) -> u32 {
+            let sequence = self.next;
+            self.next += 1;
+            self.send(Command::Submit(Submit { sequence, incoming, endpoint, flags: 0, length, setup }), data);
+            sequence
+        }
+
+        fn header(&mut self) -> Answer {
+            let mut header = [0; HEADER];
+            self.link.read_exact(&mut header).unwrap();
+            Answer::parse(&header).unwrap()
+        }
+
+        /// Status and data of a control request.
+        fn control(&mut self, setup: [u8; 8], data: &[u8]) -> (i32, Vec<u8>) {
+            let incoming = setup[0] & 0x80 != 0;
+            let length = u32::from(u16::from_le_bytes([setup[6], setup[7]]));
+            let sequence = self.submit(0, incoming, setup, length, data);
+            let Answer::Submit { sequence: answered, status, actual } = self.header() else { panic!("an unlink") };
+            assert_eq!(answered, sequence);
+            let mut bytes = vec![0; if incoming { actual as usize } else { 0 }];
+            self.link.read_exact(&mut bytes).unwrap();
+            (status, bytes)
+        }
+
+        fn ended(&mut self) -> bool {
+            self.link.read(&mut [0]).unwrap() == 0
+        }
+    }
+
+    #[test]
+    fn a_kernel_enumerates() {
+        let (_phone, mut kernel) = attached(ModeSpec::Recovery);
+        let (status, device) = kernel.control(AFTER_RESET, &[]);
+        assert_eq!((status, device.len(), &device[8..12]), (0, 18, &[0xAC, 0x05, 0x81, 0x12][..]));
+        assert_eq!(kernel.control([0x80, 6, 0, 2, 0, 0, 9, 0], &[]).1.len(), 9);
+        assert_eq!(kernel.control([0x00, 9, 1, 0, 0, 0, 0, 0], &[]), (0, vec![]));
+        let stalled = kernel.control([0x80, 6, 0, 15, 0, 0, 5, 0], &[]);
+        assert_eq!(stalled, (EPIPE, vec![]));
+    }
+
+    #[test]
+    fn a_silent_endpoint_stays_pending_until_it_is_given_up() {
+        let (_phone, mut kernel) = attached(ModeSpec::Recovery);
+        let pending = kernel.submit(1, true, [0; 8], 512, &[]);
+        assert_eq!(kernel.control([0x80, 0, 0, 0, 0, 0, 2, 0], &[]), (0, vec![0, 0]), "others go on");
+        kernel.send(Command::Unlink { sequence: 90, target: pending }, &[]);
+        assert_eq!(kernel.header(), Answer::Unlink { sequence: 90, status: ECONNRESET });
+        kernel.send(Command::Unlink { sequence: 91, target: pending }, &[]);
+        assert_eq!(kernel.header(), Answer::Unlink { sequence: 91, status: 0 });
+    }
+
+    #[test]
+    fn a_reset_is_seen_in_what_follows_it() {
+        let (phone, mut kernel) = attached(ModeSpec::Dfu);
+        let changes = phone.watch();
+        let image = [7; 3000];
+        for packet in dfu::packets(&image) {
+            let [low, high] = (packet.data.len() as u16).to_le_bytes();
+            let setup = [dfu::TYPE_OUT, dfu::DNLOAD, packet.index as u8, 0, 0, 0, low, high];
+            assert_eq!(kernel.control(setup, &packet.data).0, 0);
+            assert_eq!(kernel.control([dfu::TYPE_IN, dfu::GETSTATUS, 0, 0, 0, 0, 6, 0], &[]).0, 0);
+        }
+        // Somebody's own look at the descriptor is no reset.
+        assert_eq!(kernel.control([0x80, 6, 0, 1, 0, 0, 18, 0], &[]).1.len(), 18);
+        for _ in 0..2 {
+            kernel.control([dfu::TYPE_IN, dfu::GETSTATUS, 0, 0, 0, 0, 6, 0], &[]);
+        }
+        assert_eq!(phone.remembered("dfu.image"), 0);
+        assert_eq!(kernel.control(AFTER_RESET, &[]).0, ESHUTDOWN);
+        assert_eq!(phone.remembered("dfu.image"), 1);
+        assert_eq!(changes.recv_timeout(LIMIT).unwrap().to, Stage::Away);
+    }
+
+    #[test]
+    fn a_command_is_acknowledged_before_the_phone_leaves() {
+        let (phone, mut kernel) = attached(ModeSpec::Recovery);
+        let changes = phone.watch();
+        let line = Arc::clone(&kernel.line);
+        let unplugger = std::thread::spawn(move || {
+            assert_eq!(changes.recv_timeout(LIMIT).unwrap().to, Stage::Away);
+            line.unplug();
+        });
+        assert_eq!(kernel.control([0x40, 0, 0, 0, 0, 0, 7, 0], b"reboot\0").0, 0);
+        unplugger.join().unwrap();
+        assert!(kernel.ended());
+    }
+
+    #[test]
+    fn nonsense_ends_the_line() {
+        let (_phone, mut kernel) = attached(ModeSpec::Recovery);
+        kernel.link.write_all(&[0xFF; HEADER]).unwrap();
+        assert!(kernel.ended());
+    }
+
+    #[test]
+    fn more_phones_than_ports_are_refused_and_so_is_a_machine_without_a_controller() {
+        let phones: Vec<Arc<Phone>> = (0..9)
+            .map(|place| Phone::new(PhoneSpec { photos: 0, ..PhoneSpec::default() }, place, 100.0).unwrap())
+            .collect();
+        assert_eq!(Vhci::start(&phones).err().unwrap().kind(), io::ErrorKind::InvalidInput);
+        let err = explained(&io::Error::from(io::ErrorKind::NotFound));
+        assert!(err.to_string().contains("vhci-hcd"), "{err}");
+    }
+}
