@@ -15,6 +15,7 @@ pub mod muxd;
 pub mod restored;
 pub mod tss;
 pub mod usbip;
+pub mod usbmux;
 
 /// Bytes that are not what the protocol says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

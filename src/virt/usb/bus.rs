@@ -114,8 +114,12 @@ impl Handle for VirtualHandle {
         self.count(self.model.bulk_out(self.generation, endpoint, data), limit)
     }
 
-    fn bulk_in(&mut self, endpoint: u8, _length: usize, limit: Duration) -> Result<Vec<u8>, UsbError> {
-        self.bytes(self.model.bulk_in(self.generation, endpoint), limit)
+    fn bulk_in(&mut self, endpoint: u8, length: usize, limit: Duration) -> Result<Vec<u8>, UsbError> {
+        match self.model.bulk_in(self.generation, endpoint, length, limit) {
+            // The waiting is done already.
+            Answer { reply: Reply::Silent, .. } => Err(UsbError::Timeout),
+            answer => self.bytes(answer, limit),
+        }
     }
 
     fn string(&mut self, index: u8, limit: Duration) -> Result<String, UsbError> {

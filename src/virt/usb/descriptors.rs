@@ -19,6 +19,15 @@ pub struct Set {
     pub configurations: Vec<Vec<u8>>,
 }
 
+/// Endpoints of the multiplexor, where [`has_mux`].
+pub const MUX_OUT: u8 = 0x04;
+pub const MUX_IN: u8 = 0x85;
+
+/// Has this configuration of normal mode the multiplexor?
+pub const fn has_mux(configuration: u8) -> bool {
+    matches!(configuration, 3 | 4)
+}
+
 /// `bcdDevice`.
 pub const fn release(product: u16) -> u16 {
     if matches!(product, PID_DFU | PID_RECOVERY) { 0 } else { 0x1205 }
@@ -124,7 +133,7 @@ fn camera(text: u8) -> Vec<u8> {
 }
 
 fn muxer() -> Vec<u8> {
-    [&interface(1, 0, 2, [0xFF, 0xFE, 2], 0x0F)[..], &bulk(0x04), &bulk(0x85)].concat()
+    [&interface(1, 0, 2, [0xFF, 0xFE, 2], 0x0F)[..], &bulk(MUX_OUT), &bulk(MUX_IN)].concat()
 }
 
 fn ptp() -> Vec<u8> {

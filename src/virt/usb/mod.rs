@@ -19,6 +19,8 @@ mod descriptors;
 mod identity;
 mod image;
 pub mod model;
+mod mux2;
+mod muxer;
 pub mod preload;
 pub mod remote;
 mod rom;

@@ -1,14 +1,15 @@
 //! The port of one phone: what it answers to control and bulk requests in its present stage.
 //!
-//! The model never blocks and knows no transport. Each request gets an [`Answer`] at once: data, a count,
-//! a stall, silence (the device NAKs for ever), or gone; a door turns silence into its time-out and the
-//! delay into waiting. Every request names the *generation* of the enumeration that it was opened on, so a
+//! The model knows no transport. Each request gets an [`Answer`] at once: data, a count, a stall, silence
+//! (the device NAKs for ever), or gone; a door turns silence into its time-out and the delay into waiting.
+//! Only a bulk IN may wait, as long as its door says, since what it is for may be still to come. Every request names the *generation* of the enumeration that it was opened on, so a
 //! handle that outlives a re-enumeration hears that the device is gone, as from a kernel.
 //!
 //! A session lasts from one enumeration to the next. Each boot stage has new nonces, made while the phone is
 //! away. There is one model for each phone, however many doors lead to it ([`Model::of`]).
 
 use super::console::Console;
+use super::muxer::{Fetched, Muxer};
 use super::rom::Dfu;
 use super::{Faults, descriptors, identity, image};
 use crate::facts::modes::PID_DFU;
@@ -94,6 +95,16 @@ struct Session {
     dfu: Dfu,
     upload: Upload,
     console: Console,
+    /// In normal and restore mode.
+    mux: Option<Arc<Muxer>>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(mux) = &self.mux {
+            mux.shut();
+        }
+    }
 }
 
 /// See the essay.
@@ -181,6 +192,10 @@ impl Model {
 
     /// One bulk transfer to the device; empty is a zero-length packet.
     pub fn bulk_out(&self, generation: u32, endpoint: u8, data: &[u8]) -> Answer {
+        if let Some(mux) = self.mux(generation, endpoint) {
+            mux.transfer(data);
+            return self.answer(Reply::Taken(data.len()));
+        }
         let (reply, then) = {
             let mut guard = self.session();
             let Some(session) = guard.as_mut().filter(|s| s.generation == generation) else {
@@ -199,11 +214,39 @@ impl Model {
         self.answer(reply)
     }
 
-    /// Nothing here ever sends in bulk: iBoot's console is mute in release builds, and the multiplexor of
-    /// normal mode is reached through the bench's own usbmuxd socket.
-    pub fn bulk_in(&self, generation: u32, _endpoint: u8) -> Answer {
-        let here = self.session().as_ref().is_some_and(|s| s.generation == generation);
-        self.at_once(if here { Reply::Silent } else { Reply::Gone })
+    /// A bulk transfer of at most `length` bytes from the device, waiting up to `limit` (zero only looks).
+    /// Ends at the device's short packet, so an empty answer is a zero-length packet; `Silent` when nothing
+    /// came in time, `Gone` as soon as this enumeration is over. A door that must be able to withdraw a
+    /// request waits with [`Model::wait_in`] first and then takes with a `limit` of zero.
+    pub fn bulk_in(&self, generation: u32, endpoint: u8, length: usize, limit: Duration) -> Answer {
+        let reply = match self.mux(generation, endpoint) {
+            Some(mux) => match mux.fetch(length, limit) {
+                Fetched::Data(bytes) => Reply::Data(bytes),
+                Fetched::Nothing => Reply::Silent,
+                Fetched::Gone => Reply::Gone,
+            },
+            None if self.wait_gone(generation, limit) => Reply::Gone,
+            None => Reply::Silent,
+        };
+        self.at_once(reply)
+    }
+
+    /// Waits until [`Model::bulk_in`] on this endpoint would be answered (with data or `Gone`); false when
+    /// `limit` passed first. Only the multiplexor of normal and restore mode ever sends in bulk: iBoot's
+    /// console is mute in release builds.
+    pub fn wait_in(&self, generation: u32, endpoint: u8, limit: Duration) -> bool {
+        match self.mux(generation, endpoint) {
+            Some(mux) => mux.wait(limit),
+            None => self.wait_gone(generation, limit),
+        }
+    }
+
+    /// The multiplexor, when this endpoint is its in the present configuration.
+    fn mux(&self, generation: u32, endpoint: u8) -> Option<Arc<Muxer>> {
+        let guard = self.session();
+        let session = guard.as_ref().filter(|s| s.generation == generation)?;
+        let its = matches!(endpoint, descriptors::MUX_IN | descriptors::MUX_OUT);
+        session.mux.clone().filter(|_| its && descriptors::has_mux(session.configuration))
     }
 
     pub fn set_configuration(&self, generation: u32, value: u8) -> Reply {
@@ -290,6 +333,7 @@ impl Model {
             dfu: Dfu::new(self.faults().dfu_error_state && stage == Stage::Dfu),
             upload: Upload::default(),
             console: Console::new(&self.phone, stage, version),
+            mux: matches!(stage, Stage::Normal | Stage::Restore).then(|| Muxer::new(&self.phone)),
         }
     }
 
@@ -462,6 +506,7 @@ impl Session {
             (Direction::Out, 9) if low <= configurations => {
                 self.configuration = low;
                 self.alternates = [0; 4];
+                self.mux.iter().for_each(|mux| mux.restart());
                 Reply::Taken(0)
             }
             (Direction::In, 10) => self.alternates.get(interface).map_or(Reply::Stall, |a| Reply::Data(vec![*a])),
@@ -511,6 +556,7 @@ impl Session {
     fn reset(&mut self, phone: &Phone) -> Then {
         self.alternates = [0; 4];
         self.upload = Upload::default();
+        self.mux.iter().for_each(|mux| mux.restart());
         if !self.is_dfu() {
             return Then::Stay;
         }

@@ -13,7 +13,10 @@
 //! - USB/IP carries no bus reset. The kernel begins each reset, and nothing else, with a read of 64 bytes of
 //!   the device descriptor; so that request is taken for the reset that came before it. At the first
 //!   enumeration it finds a fresh session, where a reset changes nothing.
-//! - What the phone does not answer stays pending until the kernel gives it up.
+//! - What the phone does not answer stays pending until the kernel gives it up. Whether input goes out or is
+//!   given up is decided under one lock, so that nothing the phone sent is lost in between.
+//! - A phone is away for a moment at least ([`AWAY`]), however fast the bench runs: a kernel that has not yet
+//!   noticed the departure takes an arrival that looks the same for the old device.
 //! - A phone that leaves because of a request still answers that request: hosts see the acknowledgement of
 //!   `reboot` first and the departure after it.
 //!
@@ -25,7 +28,7 @@ use super::model::{Answer as Told, Model, Reply, lock};
 use crate::usb::Setup;
 use crate::virt::phone::Phone;
 use crate::wire::usbip::{Answer, Command, ECONNRESET, EPIPE, ESHUTDOWN, HEADER, Submit, ZERO_PACKET};
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -33,7 +36,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const CONTROLLER: &str = "/sys/devices/platform/vhci_hcd.0";
@@ -44,7 +47,9 @@ const HIGH_SPEED: u32 = 3;
 /// How long a port may take to become free after its phone left.
 const PORT_LIMIT: Duration = Duration::from_secs(10);
 const PORT_BEAT: Duration = Duration::from_millis(10);
-/// How soon the loop notices that it shall end.
+/// Least time between a departure and the next arrival: the kernel's debouncing, and a reset's retries.
+const AWAY: Duration = Duration::from_millis(400);
+/// How soon a loop notices that it shall end.
 const BEAT: Duration = Duration::from_millis(100);
 /// A kernel that takes an answer no sooner than this is stuck.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
@@ -58,7 +63,7 @@ const PACKET: usize = 512;
 /// Phones on the kernel's virtual controller; dropping it unplugs them.
 pub struct Vhci {
     stop: Arc<AtomicBool>,
-    worker: Option<std::thread::JoinHandle<()>>,
+    workers: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Vhci {
@@ -72,26 +77,25 @@ impl Vhci {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         OpenOptions::new().write(true).open(format!("{CONTROLLER}/attach")).map_err(|err| explained(&err))?;
-        let board = Board::new(phones);
-        let (present, changes) = board.watch();
-        let mut lines = HashMap::new();
-        for plugged in &present {
-            lines.insert(plugged.model.phone().place, plug(plugged)?);
+        let mut vhci = Vhci { stop: Arc::default(), workers: Vec::new() };
+        for phone in phones {
+            let board = Board::new(std::slice::from_ref(phone));
+            let (present, changes) = board.watch();
+            let line = present.first().map(plug).transpose()?;
+            let stop = Arc::clone(&vhci.stop);
+            vhci.workers.push(std::thread::spawn(move || {
+                run(line, &changes, &stop);
+                drop(board);
+            }));
         }
-        let stop = Arc::new(AtomicBool::new(false));
-        let until = Arc::clone(&stop);
-        let worker = std::thread::spawn(move || {
-            run(&mut lines, &changes, &until);
-            drop(board);
-        });
-        Ok(Vhci { stop, worker: Some(worker) })
+        Ok(vhci)
     }
 }
 
 impl Drop for Vhci {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(worker) = self.worker.take() {
+        for worker in self.workers.drain(..) {
             let _ = worker.join();
         }
     }
@@ -106,23 +110,27 @@ fn explained(err: &io::Error) -> io::Error {
     io::Error::new(err.kind(), format!("{remedy} ({CONTROLLER}: {err})"))
 }
 
-fn run(lines: &mut HashMap<usize, Arc<Line>>, changes: &Receiver<Change>, stop: &AtomicBool) {
+/// One phone's port.
+fn run(mut line: Option<Arc<Line>>, changes: &Receiver<Change>, stop: &AtomicBool) {
+    let mut back = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         match changes.recv_timeout(BEAT) {
-            Ok(Change::Arrived(plugged)) => match plug(&plugged) {
-                Ok(line) => drop(lines.insert(plugged.model.phone().place, line)),
-                Err(err) => tracing::warn!(%err, "virtual USB controller"),
-            },
-            Ok(Change::Left(plugged)) => {
-                if let Some(line) = lines.remove(&plugged.model.phone().place) {
-                    line.unplug();
+            Ok(Change::Arrived(plugged)) => {
+                std::thread::sleep(back.saturating_duration_since(Instant::now()));
+                match plug(&plugged) {
+                    Ok(new) => line = Some(new),
+                    Err(err) => tracing::warn!(%err, "virtual USB controller"),
                 }
+            }
+            Ok(Change::Left(_)) => {
+                line.take().iter().for_each(|line| line.unplug());
+                back = Instant::now() + AWAY;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    lines.values().for_each(|line| line.unplug());
+    line.iter().for_each(|line| line.unplug());
 }
 
 /// Attaches one enumeration to the port that the phone's place gives it.
@@ -159,12 +167,17 @@ struct Line {
     /// Held while a request is carried out, so that its answer goes out before the line is cut.
     turn: Mutex<()>,
     out: Mutex<Outgoing>,
+    /// A request for input came, or the line was cut.
+    asked: Condvar,
 }
 
 struct Outgoing {
     link: UnixStream,
-    /// Submitted and neither answered nor given up.
-    pending: HashSet<u32>,
+    /// Submitted and neither answered nor given up, oldest first; with what is asked of an endpoint that sends.
+    pending: BTreeMap<u32, Option<Submit>>,
+    /// Endpoints that a thread waits on.
+    watched: Vec<u8>,
+    cut: bool,
 }
 
 impl Line {
@@ -172,8 +185,8 @@ impl Line {
     fn open(model: Arc<Model>, generation: u32, link: UnixStream) -> io::Result<Arc<Line>> {
         link.set_write_timeout(Some(WRITE_LIMIT))?;
         let incoming = link.try_clone()?;
-        let out = Mutex::new(Outgoing { link, pending: HashSet::new() });
-        let line = Arc::new(Line { model, generation, turn: Mutex::new(()), out });
+        let out = Mutex::new(Outgoing { link, pending: BTreeMap::new(), watched: Vec::new(), cut: false });
+        let line = Arc::new(Line { model, generation, turn: Mutex::new(()), out, asked: Condvar::new() });
         let serving = Arc::clone(&line);
         std::thread::Builder::new().name("vhci".into()).spawn(move || {
             if let Err(err) = serving.serve(incoming) {
@@ -190,7 +203,10 @@ impl Line {
     }
 
     fn cut(&self) {
-        let _ = lock(&self.out).link.shutdown(Shutdown::Both);
+        let mut out = lock(&self.out);
+        let _ = out.link.shutdown(Shutdown::Both);
+        out.cut = true;
+        self.asked.notify_all();
     }
 
     fn serve(self: &Arc<Self>, mut incoming: UnixStream) -> io::Result<()> {
@@ -208,7 +224,7 @@ impl Line {
                 Command::Submit(submit) => self.submit(&submit, &data)?,
                 Command::Unlink { sequence, target } => {
                     let mut out = lock(&self.out);
-                    let status = if out.pending.remove(&target) { ECONNRESET } else { 0 };
+                    let status = if out.pending.remove(&target).is_some() { ECONNRESET } else { 0 };
                     out.tell(Answer::Unlink { sequence, status }, &[])?;
                 }
             }
@@ -216,12 +232,16 @@ impl Line {
     }
 
     fn submit(self: &Arc<Self>, submit: &Submit, data: &[u8]) -> io::Result<()> {
+        let input = submit.incoming && submit.endpoint != 0;
         {
             let mut out = lock(&self.out);
             if out.pending.len() >= PENDING_CAP {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "too many transfers pending"));
             }
-            out.pending.insert(submit.sequence);
+            out.pending.insert(submit.sequence, input.then_some(*submit));
+        }
+        if input {
+            return self.await_input(submit.endpoint);
         }
         let Told { reply, after } = self.ask(submit, data);
         if after.is_zero() || matches!(reply, Reply::Silent | Reply::Gone) {
@@ -246,8 +266,7 @@ impl Line {
                 let setup = Setup::new(kind, request, u16::from_le_bytes([v0, v1]), u16::from_le_bytes([i0, i1]));
                 model.control(generation, setup, u16::from_le_bytes([l0, l1]), data)
             }
-            (endpoint, true) => model.bulk_in(generation, endpoint | 0x80),
-            (endpoint, false) => {
+            (endpoint, _) => {
                 let told = model.bulk_out(generation, endpoint, data);
                 let whole = !data.is_empty() && data.len().is_multiple_of(PACKET);
                 if submit.flags & ZERO_PACKET != 0 && whole && matches!(told.reply, Reply::Taken(_)) {
@@ -258,8 +277,61 @@ impl Line {
         }
     }
 
-    /// Answers unless the kernel gave the transfer up already; silence leaves it pending.
+    /// Answers what there is to answer, and has somebody wait for the rest.
+    fn await_input(self: &Arc<Self>, endpoint: u8) -> io::Result<()> {
+        let mut out = lock(&self.out);
+        self.answer_inputs(&mut out, endpoint)?;
+        self.asked.notify_all();
+        if out.watched.contains(&endpoint) {
+            return Ok(());
+        }
+        out.watched.push(endpoint);
+        let line = Arc::clone(self);
+        std::thread::Builder::new().name("vhci-in".into()).spawn(move || line.watch(endpoint)).map(drop)
+    }
+
+    /// Requests on an endpoint, oldest first, while the phone has something to send.
+    fn answer_inputs(&self, out: &mut Outgoing, endpoint: u8) -> io::Result<()> {
+        while let Some(submit) = out.oldest_input(endpoint) {
+            let room = submit.length as usize;
+            match self.model.bulk_in(self.generation, endpoint | 0x80, room, Duration::ZERO).reply {
+                Reply::Silent => break,
+                reply => out.answer(&submit, reply)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn watch(&self, endpoint: u8) {
+        loop {
+            let mut out = lock(&self.out);
+            while !out.cut && out.oldest_input(endpoint).is_none() {
+                out = self.asked.wait(out).unwrap_or_else(PoisonError::into_inner);
+            }
+            if out.cut {
+                return;
+            }
+            drop(out);
+            if self.model.wait_in(self.generation, endpoint | 0x80, BEAT)
+                && self.answer_inputs(&mut lock(&self.out), endpoint).is_err()
+            {
+                return;
+            }
+        }
+    }
+
     fn answer(&self, submit: &Submit, reply: Reply) -> io::Result<()> {
+        lock(&self.out).answer(submit, reply)
+    }
+}
+
+impl Outgoing {
+    fn oldest_input(&self, endpoint: u8) -> Option<Submit> {
+        self.pending.values().flatten().find(|s| s.endpoint == endpoint).copied()
+    }
+
+    /// Answers unless the kernel gave the transfer up already; silence leaves it pending.
+    fn answer(&mut self, submit: &Submit, reply: Reply) -> io::Result<()> {
         let (status, actual, data) = match reply {
             Reply::Silent => return Ok(()),
             Reply::Data(mut data) => {
@@ -270,15 +342,12 @@ impl Line {
             Reply::Stall => (EPIPE, 0, Vec::new()),
             Reply::Gone => (ESHUTDOWN, 0, Vec::new()),
         };
-        let mut out = lock(&self.out);
-        if !out.pending.remove(&submit.sequence) {
-            return Ok(());
+        match self.pending.remove(&submit.sequence) {
+            Some(_) => self.tell(Answer::Submit { sequence: submit.sequence, status, actual }, &data),
+            None => Ok(()),
         }
-        out.tell(Answer::Submit { sequence: submit.sequence, status, actual }, &data)
     }
-}
 
-impl Outgoing {
     fn tell(&mut self, answer: Answer, data: &[u8]) -> io::Result<()> {
         let mut packet = Vec::with_capacity(HEADER + data.len());
         packet.extend_from_slice(&answer.to_bytes());

@@ -23,7 +23,7 @@ struct Bench {
     folder: tempfile::TempDir,
 }
 
-fn installed(program: &str) -> bool {
+pub(super) fn installed(program: &str) -> bool {
     let there =
         ["/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin"].iter().any(|d| Path::new(d).join(program).is_file());
     if !there {

@@ -20,6 +20,8 @@
 
 #[cfg(test)]
 mod judges;
+#[cfg(test)]
+mod muxed;
 mod node;
 mod sysfs;
 mod uevent;

@@ -4,7 +4,7 @@
 //! `{5, address, length}` makes it send its memory, `{6, address, length}` and bytes make it store them,
 //! `{3, result, errno}` lets the call return.
 
-use super::super::model::{Model, Reply, lock};
+use super::super::model::{Answer, Model, Reply, lock};
 use super::sysfs::{self, Roots};
 use super::urb::*;
 use crate::usb::Setup;
@@ -16,7 +16,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+/// How soon a thread notices that its file was closed.
+const BEAT: Duration = Duration::from_millis(200);
 
 const IOCTL: u64 = 1;
 const DONE: u64 = 3;
@@ -75,12 +79,21 @@ impl Gate {
 
 const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
 
+/// The requests of one open file.
+#[derive(Default)]
+struct Line {
+    queue: Mutex<Queue>,
+    /// A request for input came, or the file was closed.
+    asked: Condvar,
+    closed: AtomicBool,
+}
+
 /// See the essay.
 pub struct Node {
     target: Target,
     gate: Gate,
     socket: PathBuf,
-    files: Mutex<HashMap<u64, Arc<Mutex<Queue>>>>,
+    files: Mutex<HashMap<u64, Arc<Line>>>,
     /// Which open file claimed which interface.
     claims: Mutex<HashMap<u32, u64>>,
     gone: AtomicBool,
@@ -114,8 +127,9 @@ impl Node {
     /// The device left: requests come back, then everything is `ENODEV`.
     pub fn unplug(&self) {
         self.gone.store(true, Ordering::SeqCst);
-        for queue in lock(&self.files).values() {
-            lock(queue).unplug();
+        for line in lock(&self.files).values() {
+            lock(&line.queue).unplug();
+            line.asked.notify_all();
         }
         self.regate();
     }
@@ -129,7 +143,7 @@ impl Node {
     }
 
     fn regate(&self) {
-        self.gate.set(|| lock(&self.files).values().any(|q| lock(q).reapable()));
+        self.gate.set(|| lock(&self.files).values().any(|line| lock(&line.queue).reapable()));
     }
 }
 
@@ -155,11 +169,13 @@ fn accept(listener: &UnixListener, node: &Weak<Node>) {
         }
         let Ok(link) = link else { continue };
         next += 1;
-        let mut file = OpenFile { id: next, link, queue: Arc::default(), node };
+        let mut file = OpenFile { id: next, link, line: Arc::default(), node };
         std::thread::spawn(move || {
             if let Err(err) = file.serve() {
                 tracing::debug!(%err, "emulated node closed");
             }
+            file.line.closed.store(true, Ordering::SeqCst);
+            file.line.asked.notify_all();
             lock(&file.node.files).remove(&file.id);
             lock(&file.node.claims).retain(|_, owner| *owner != file.id);
             file.node.regate();
@@ -171,7 +187,7 @@ fn accept(listener: &UnixListener, node: &Weak<Node>) {
 struct OpenFile {
     id: u64,
     link: UnixStream,
-    queue: Arc<Mutex<Queue>>,
+    line: Arc<Line>,
     node: Arc<Node>,
 }
 
@@ -180,9 +196,9 @@ type Outcome = Result<i64, i32>;
 
 impl OpenFile {
     fn serve(&mut self) -> io::Result<()> {
-        lock(&self.node.files).insert(self.id, Arc::clone(&self.queue));
+        lock(&self.node.files).insert(self.id, Arc::clone(&self.line));
         if self.node.gone.load(Ordering::SeqCst) {
-            lock(&self.queue).unplug();
+            lock(&self.line.queue).unplug();
         }
         loop {
             let mut message = [0; 24];
@@ -230,11 +246,11 @@ impl OpenFile {
         if group != b'U' {
             return Ok(Err(ENOTTY));
         }
-        let gone = lock(&self.queue).is_gone();
+        let gone = lock(&self.line.queue).is_gone();
         Ok(match number {
             12 | 13 => return self.reap(argument),
             11 => {
-                let pending = lock(&self.queue).discard(argument);
+                let pending = lock(&self.line.queue).discard(argument);
                 self.node.regate();
                 if pending { Ok(0) } else { Err(EINVAL) }
             }
@@ -305,7 +321,7 @@ impl OpenFile {
 
     fn reap(&mut self, argument: u64) -> io::Result<Outcome> {
         let (finished, gone) = {
-            let mut queue = lock(&self.queue);
+            let mut queue = lock(&self.line.queue);
             (queue.reap(), queue.is_gone())
         };
         self.node.regate();
@@ -325,7 +341,7 @@ impl OpenFile {
         let mut bytes = [0; URB as usize];
         self.fetch(argument, &mut bytes)?;
         let Some(urb) = Urb::parse(argument, &bytes) else { return Ok(Err(EINVAL)) };
-        if lock(&self.queue).is_full() {
+        if lock(&self.line.queue).is_full() {
             return Ok(Err(ENOMEM));
         }
         let node = Arc::clone(&self.node);
@@ -336,7 +352,10 @@ impl OpenFile {
                 let Some((setup, length, data)) = self.setup(urb)? else { return Ok(Err(EINVAL)) };
                 model.control(generation, setup, length, &data)
             }
-            BULK if urb.endpoint & 0x80 != 0 => model.bulk_in(generation, urb.endpoint),
+            BULK if urb.endpoint & 0x80 != 0 => {
+                self.await_input(urb);
+                return Ok(Ok(0));
+            }
             BULK => {
                 let mut data = vec![0; urb.length];
                 if !data.is_empty() {
@@ -350,19 +369,19 @@ impl OpenFile {
                 answer
             }
             // Interrupt endpoints of normal mode: nothing ever comes.
-            _ => model.bulk_in(generation, urb.endpoint),
+            _ => Answer { reply: Reply::Silent, after: Duration::ZERO },
         };
         let finished = finish(urb, answer.reply);
-        let mut queue = lock(&self.queue);
+        let mut queue = lock(&self.line.queue);
         match finished {
             None => queue.wait(urb.address),
             Some(finished) if answer.after.is_zero() => queue.finish(finished),
             Some(finished) => {
                 queue.finish_later(finished, answer.after);
-                let (queue, node) = (Arc::clone(&self.queue), Arc::clone(&self.node));
+                let (line, node) = (Arc::clone(&self.line), Arc::clone(&self.node));
                 std::thread::spawn(move || {
                     std::thread::sleep(answer.after);
-                    lock(&queue).ripen();
+                    lock(&line.queue).ripen();
                     node.regate();
                 });
             }
@@ -370,6 +389,22 @@ impl OpenFile {
         drop(queue);
         self.node.regate();
         Ok(Ok(0))
+    }
+
+    /// A request that is answered when the device sends; withdrawn or not is decided under the queue's lock.
+    fn await_input(&self, urb: Urb) {
+        let new = {
+            let mut queue = lock(&self.line.queue);
+            queue.wait_for_input(urb);
+            answer_inputs(&self.node.target, &mut queue, urb.endpoint);
+            queue.watch(urb.endpoint)
+        };
+        self.node.regate();
+        self.line.asked.notify_all();
+        if new {
+            let (line, node) = (Arc::clone(&self.line), Arc::clone(&self.node));
+            std::thread::spawn(move || watch_input(&line, &node, urb.endpoint));
+        }
     }
 
     /// The eight bytes before the data, and the data that goes out.
@@ -390,6 +425,35 @@ impl OpenFile {
         }
         let setup = Setup::new(kind, request, u16::from_le_bytes([v0, v1]), u16::from_le_bytes([i0, i1]));
         Ok(Some((setup, length, data)))
+    }
+}
+
+/// Answers requests on an endpoint, oldest first, while the device has something to send.
+fn answer_inputs(target: &Target, queue: &mut Queue, endpoint: u8) {
+    while let Some(urb) = queue.oldest_input(endpoint) {
+        let answer = target.model.bulk_in(target.generation, endpoint, urb.length, Duration::ZERO);
+        let Some(finished) = finish(urb, answer.reply) else { return };
+        queue.finish_input(finished);
+    }
+}
+
+/// Waits for the device on behalf of one open file, as long as that has requests.
+fn watch_input(line: &Line, node: &Node, endpoint: u8) {
+    let over = || line.closed.load(Ordering::SeqCst) || node.gone.load(Ordering::SeqCst);
+    loop {
+        {
+            let mut queue = lock(&line.queue);
+            while queue.oldest_input(endpoint).is_none() && !over() {
+                queue = line.asked.wait_timeout(queue, BEAT).unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+        if over() {
+            return;
+        }
+        if node.target.model.wait_in(node.target.generation, endpoint, BEAT) {
+            answer_inputs(&node.target, &mut lock(&line.queue), endpoint);
+            node.regate();
+        }
     }
 }
 

@@ -71,6 +71,8 @@ pub struct Finished {
 
 struct Pending {
     address: u64,
+    /// Waits for the device to send.
+    input: Option<Urb>,
     /// Finished already, but the device takes its time.
     later: Option<(Instant, Finished)>,
 }
@@ -81,6 +83,8 @@ pub struct Queue {
     pending: Vec<Pending>,
     finished: VecDeque<Finished>,
     gone: bool,
+    /// Endpoints that somebody watches for this file.
+    watched: Vec<u8>,
 }
 
 impl Queue {
@@ -101,8 +105,36 @@ impl Queue {
         if self.gone {
             self.finish(Finished { address, status: -ESHUTDOWN, actual: 0, data: None });
         } else {
-            self.pending.push(Pending { address, later: None });
+            self.pending.push(Pending { address, input: None, later: None });
         }
+    }
+
+    /// A request for what the device may send; requests on one endpoint are answered in their order.
+    pub fn wait_for_input(&mut self, urb: Urb) {
+        self.wait(urb.address);
+        if let Some(pending) = self.pending.last_mut().filter(|p| p.address == urb.address) {
+            pending.input = Some(urb);
+        }
+    }
+
+    /// The oldest such request on an endpoint.
+    pub fn oldest_input(&self, endpoint: u8) -> Option<Urb> {
+        self.pending.iter().filter_map(|p| p.input).find(|urb| urb.endpoint == endpoint)
+    }
+
+    /// Answers a request that [`Queue::oldest_input`] gave.
+    pub fn finish_input(&mut self, finished: Finished) {
+        self.pending.retain(|p| p.address != finished.address);
+        self.finish(finished);
+    }
+
+    /// False when this endpoint is watched already.
+    pub fn watch(&mut self, endpoint: u8) -> bool {
+        let new = !self.watched.contains(&endpoint);
+        if new {
+            self.watched.push(endpoint);
+        }
+        new
     }
 
     pub fn finish(&mut self, finished: Finished) {
@@ -114,7 +146,11 @@ impl Queue {
         if self.gone {
             return self.finish(Finished { status: -ESHUTDOWN, actual: 0, data: None, ..finished });
         }
-        self.pending.push(Pending { address: finished.address, later: Some((Instant::now() + delay, finished)) });
+        self.pending.push(Pending {
+            address: finished.address,
+            input: None,
+            later: Some((Instant::now() + delay, finished)),
+        });
     }
 
     /// Makes reapable what is due.
@@ -175,6 +211,24 @@ mod tests {
         queue.finish_later(Finished { address: 2, status: 0, actual: 0, data: None }, Duration::ZERO);
         queue.ripen();
         assert!(queue.reapable() && !queue.discard(2));
+    }
+
+    #[test]
+    fn inputs_are_answered_in_their_order() {
+        let urb = |address, endpoint| Urb { address, kind: BULK, endpoint, flags: 0, buffer: 0, length: 512 };
+        let mut queue = Queue::default();
+        queue.wait_for_input(urb(1, 0x85));
+        queue.wait_for_input(urb(2, 0x81));
+        queue.wait_for_input(urb(3, 0x85));
+        assert!(queue.discard(1));
+        assert_eq!(queue.oldest_input(0x85).unwrap().address, 3);
+        queue.finish_input(Finished { address: 3, status: 0, actual: 4, data: None });
+        assert!(queue.oldest_input(0x85).is_none() && queue.watch(0x85) && !queue.watch(0x85));
+        queue.unplug();
+        queue.wait_for_input(urb(4, 0x85));
+        assert!(queue.oldest_input(0x85).is_none());
+        let all: Vec<(u64, i32)> = std::iter::from_fn(|| queue.reap()).map(|f| (f.address, f.status)).collect();
+        assert_eq!(all, [(1, -ENOENT), (3, 0), (2, -ESHUTDOWN), (4, -ESHUTDOWN)]);
     }
 
     #[test]
