@@ -125,10 +125,13 @@ fn read_spec(models: Vec<String>, spec: Option<PathBuf>) -> Result<BenchSpec, Fa
 }
 
 async fn up(folder: &Path, spec: BenchSpec, image: u64, vhci: bool, lang: Lang, json: bool) -> Done {
+    let unavailable = |e: std::io::Error| Fault::new(Code::BenchUnavailable, e.to_string());
+    if vhci {
+        Vhci::check().map_err(unavailable)?;
+    }
     let place = folder.to_owned();
     let started = tokio::task::spawn_blocking(move || Bench::start(&place, spec, image << 20));
     let bench = started.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
-    let unavailable = |e: std::io::Error| Fault::new(Code::BenchUnavailable, e.to_string());
     let kernel = vhci.then(|| Vhci::start(&bench.phones)).transpose().map_err(unavailable)?;
     let (sender, down) = std::sync::mpsc::channel();
     control::serve(&folder.join("control.sock"), bench.phones.clone(), bench.emulation(), sender)

@@ -15,8 +15,8 @@
 //!   enumeration it finds a fresh session, where a reset changes nothing.
 //! - What the phone does not answer stays pending until the kernel gives it up. Whether input goes out or is
 //!   given up is decided under one lock, so that nothing the phone sent is lost in between.
-//! - A phone is away for a moment at least ([`AWAY`]), however fast the bench runs: a kernel that has not yet
-//!   noticed the departure takes an arrival that looks the same for the old device.
+//! - A phone comes back only when the kernel has taken its old device down: a bench runs fast, and a kernel that
+//!   is still at a reset takes what is there by then, and looks the same, for what it reset.
 //! - A phone that leaves because of a request still answers that request: hosts see the acknowledgement of
 //!   `reboot` first and the departure after it.
 //!
@@ -47,8 +47,8 @@ const HIGH_SPEED: u32 = 3;
 /// How long a port may take to become free after its phone left.
 const PORT_LIMIT: Duration = Duration::from_secs(10);
 const PORT_BEAT: Duration = Duration::from_millis(10);
-/// Least time between a departure and the next arrival: the kernel's debouncing, and a reset's retries.
-const AWAY: Duration = Duration::from_millis(400);
+/// How long a kernel may take to forget a device that left.
+const FORGET_LIMIT: Duration = Duration::from_secs(5);
 /// How soon a loop notices that it shall end.
 const BEAT: Duration = Duration::from_millis(100);
 /// A kernel that takes an answer no sooner than this is stuck.
@@ -67,6 +67,15 @@ pub struct Vhci {
 }
 
 impl Vhci {
+    /// Could phones be plugged in here?
+    ///
+    /// # Errors
+    /// Without the module or without root.
+    pub fn check() -> io::Result<()> {
+        let attach = OpenOptions::new().write(true).open(format!("{CONTROLLER}/attach"));
+        attach.map(drop).map_err(|err| explained(&err))
+    }
+
     /// Plugs the phones in, and again whenever they enumerate anew.
     ///
     /// # Errors
@@ -76,7 +85,7 @@ impl Vhci {
             let why = format!("the virtual USB controller has {PORTS} ports and there are {} phones", phones.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        OpenOptions::new().write(true).open(format!("{CONTROLLER}/attach")).map_err(|err| explained(&err))?;
+        Self::check()?;
         let mut vhci = Vhci { stop: Arc::default(), workers: Vec::new() };
         for phone in phones {
             let board = Board::new(std::slice::from_ref(phone));
@@ -112,11 +121,10 @@ fn explained(err: &io::Error) -> io::Error {
 
 /// One phone's port.
 fn run(mut line: Option<Arc<Line>>, changes: &Receiver<Change>, stop: &AtomicBool) {
-    let mut back = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         match changes.recv_timeout(BEAT) {
             Ok(Change::Arrived(plugged)) => {
-                std::thread::sleep(back.saturating_duration_since(Instant::now()));
+                wait_forgotten(plugged.model.phone().place);
                 match plug(&plugged) {
                     Ok(new) => line = Some(new),
                     Err(err) => tracing::warn!(%err, "virtual USB controller"),
@@ -124,13 +132,29 @@ fn run(mut line: Option<Arc<Line>>, changes: &Receiver<Change>, stop: &AtomicBoo
             }
             Ok(Change::Left(_)) => {
                 line.take().iter().for_each(|line| line.unplug());
-                back = Instant::now() + AWAY;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     line.iter().for_each(|line| line.unplug());
+}
+
+/// Waits until the kernel shows no device on a port.
+fn wait_forgotten(port: usize) {
+    let until = Instant::now() + FORGET_LIMIT;
+    while shows_device(port) && Instant::now() < until {
+        std::thread::sleep(PORT_BEAT);
+    }
+}
+
+fn shows_device(port: usize) -> bool {
+    let Ok(entries) = std::fs::read_dir(CONTROLLER) else { return false };
+    entries.flatten().any(|entry| {
+        let hub = entry.file_name();
+        let number = hub.to_str().and_then(|hub| hub.strip_prefix("usb"));
+        number.is_some_and(|number| entry.path().join(format!("{number}-{}", port + 1)).exists())
+    })
 }
 
 /// Attaches one enumeration to the port that the phone's place gives it.
