@@ -47,8 +47,11 @@ const HIGH_SPEED: u32 = 3;
 /// How long a port may take to become free after its phone left.
 const PORT_LIMIT: Duration = Duration::from_secs(10);
 const PORT_BEAT: Duration = Duration::from_millis(10);
-/// How long a kernel may take to forget a device that left.
-const FORGET_LIMIT: Duration = Duration::from_secs(5);
+/// How long a kernel may take to forget a device that left: a descriptor that it still reads costs it five.
+const FORGET_LIMIT: Duration = Duration::from_secs(10);
+/// How long a phone that a reset sent away still refuses everything before its line is cut: a request of that
+/// reset which the cut swallowed would be waited for.
+const RESET_GRACE: Duration = Duration::from_millis(300);
 /// How soon a loop notices that it shall end.
 const BEAT: Duration = Duration::from_millis(100);
 /// A kernel that takes an answer no sooner than this is stuck.
@@ -190,6 +193,8 @@ struct Line {
     generation: u32,
     /// Held while a request is carried out, so that its answer goes out before the line is cut.
     turn: Mutex<()>,
+    /// A reset made the phone leave.
+    reset_away: AtomicBool,
     out: Mutex<Outgoing>,
     /// A request for input came, or the line was cut.
     asked: Condvar,
@@ -210,7 +215,8 @@ impl Line {
         link.set_write_timeout(Some(WRITE_LIMIT))?;
         let incoming = link.try_clone()?;
         let out = Mutex::new(Outgoing { link, pending: BTreeMap::new(), watched: Vec::new(), cut: false });
-        let line = Arc::new(Line { model, generation, turn: Mutex::new(()), out, asked: Condvar::new() });
+        let (turn, reset_away, asked) = (Mutex::new(()), AtomicBool::new(false), Condvar::new());
+        let line = Arc::new(Line { model, generation, turn, reset_away, out, asked });
         let serving = Arc::clone(&line);
         std::thread::Builder::new().name("vhci".into()).spawn(move || {
             if let Err(err) = serving.serve(incoming) {
@@ -222,7 +228,11 @@ impl Line {
     }
 
     fn unplug(&self) {
-        let _turn = lock(&self.turn);
+        let turn = lock(&self.turn);
+        if self.reset_away.load(Ordering::Relaxed) {
+            drop(turn);
+            std::thread::sleep(RESET_GRACE);
+        }
         self.cut();
     }
 
@@ -285,6 +295,7 @@ impl Line {
             (0, _) => {
                 if submit.setup == AFTER_RESET {
                     model.reset(generation);
+                    self.reset_away.store(model.wait_gone(generation, Duration::ZERO), Ordering::Relaxed);
                 }
                 let [kind, request, v0, v1, i0, i1, l0, l1] = submit.setup;
                 let setup = Setup::new(kind, request, u16::from_le_bytes([v0, v1]), u16::from_le_bytes([i0, i1]));
