@@ -34,7 +34,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -49,9 +49,11 @@ const PORT_LIMIT: Duration = Duration::from_secs(10);
 const PORT_BEAT: Duration = Duration::from_millis(10);
 /// How long a kernel may take to forget a device that left: a descriptor that it still reads costs it five.
 const FORGET_LIMIT: Duration = Duration::from_secs(10);
-/// How long a phone that a reset sent away still refuses everything before its line is cut: a request of that
-/// reset which the cut swallowed would be waited for.
-const RESET_GRACE: Duration = Duration::from_millis(300);
+/// How often a kernel tries that first read. A phone that a reset sent away refuses them all, and only then its
+/// line is cut: one that the cut swallowed would be waited for.
+const RESET_READS: u8 = 3;
+/// For kernels that try less often.
+const RESET_GRACE: Duration = Duration::from_millis(500);
 /// How soon a loop notices that it shall end.
 const BEAT: Duration = Duration::from_millis(100);
 /// A kernel that takes an answer no sooner than this is stuck.
@@ -193,8 +195,8 @@ struct Line {
     generation: u32,
     /// Held while a request is carried out, so that its answer goes out before the line is cut.
     turn: Mutex<()>,
-    /// A reset made the phone leave.
-    reset_away: AtomicBool,
+    /// Refused reads after a reset that made the phone leave.
+    refused: AtomicU8,
     out: Mutex<Outgoing>,
     /// A request for input came, or the line was cut.
     asked: Condvar,
@@ -215,8 +217,8 @@ impl Line {
         link.set_write_timeout(Some(WRITE_LIMIT))?;
         let incoming = link.try_clone()?;
         let out = Mutex::new(Outgoing { link, pending: BTreeMap::new(), watched: Vec::new(), cut: false });
-        let (turn, reset_away, asked) = (Mutex::new(()), AtomicBool::new(false), Condvar::new());
-        let line = Arc::new(Line { model, generation, turn, reset_away, out, asked });
+        let (turn, refused, asked) = (Mutex::new(()), AtomicU8::new(0), Condvar::new());
+        let line = Arc::new(Line { model, generation, turn, refused, out, asked });
         let serving = Arc::clone(&line);
         std::thread::Builder::new().name("vhci".into()).spawn(move || {
             if let Err(err) = serving.serve(incoming) {
@@ -229,9 +231,10 @@ impl Line {
 
     fn unplug(&self) {
         let turn = lock(&self.turn);
-        if self.reset_away.load(Ordering::Relaxed) {
+        if self.refused.load(Ordering::Relaxed) > 0 {
             drop(turn);
-            std::thread::sleep(RESET_GRACE);
+            let out = lock(&self.out);
+            drop(self.asked.wait_timeout_while(out, RESET_GRACE, |out| !out.cut));
         }
         self.cut();
     }
@@ -255,7 +258,12 @@ impl Line {
             incoming.read_exact(&mut data)?;
             let _turn = lock(&self.turn);
             match command {
-                Command::Submit(submit) => self.submit(&submit, &data)?,
+                Command::Submit(submit) => {
+                    self.submit(&submit, &data)?;
+                    if self.refused.load(Ordering::Relaxed) >= RESET_READS {
+                        return Ok(());
+                    }
+                }
                 Command::Unlink { sequence, target } => {
                     let mut out = lock(&self.out);
                     let status = if out.pending.remove(&target).is_some() { ECONNRESET } else { 0 };
@@ -295,7 +303,9 @@ impl Line {
             (0, _) => {
                 if submit.setup == AFTER_RESET {
                     model.reset(generation);
-                    self.reset_away.store(model.wait_gone(generation, Duration::ZERO), Ordering::Relaxed);
+                    if model.wait_gone(generation, Duration::ZERO) {
+                        self.refused.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
                 let [kind, request, v0, v1, i0, i1, l0, l1] = submit.setup;
                 let setup = Setup::new(kind, request, u16::from_le_bytes([v0, v1]), u16::from_le_bytes([i0, i1]));
@@ -494,6 +504,13 @@ mod tests {
         assert_eq!(phone.remembered("dfu.image"), 0);
         assert_eq!(kernel.control(AFTER_RESET, &[]).0, ESHUTDOWN);
         assert_eq!(phone.remembered("dfu.image"), 1);
+        let line = Arc::clone(&kernel.line);
+        let unplugger = std::thread::spawn(move || line.unplug());
+        // The kernel tries again, and is refused rather than left waiting.
+        assert_eq!(kernel.control(AFTER_RESET, &[]).0, ESHUTDOWN);
+        assert_eq!(kernel.control(AFTER_RESET, &[]).0, ESHUTDOWN);
+        unplugger.join().unwrap();
+        assert!(kernel.ended());
         assert_eq!(changes.recv_timeout(LIMIT).unwrap().to, Stage::Away);
     }
 
