@@ -12,38 +12,77 @@ use crate::fault::Code;
 use crate::ids::{Ecid, Mode};
 use crate::virt::phone::{Phone, Stage};
 use crate::virt::spec::{ModeSpec, PhoneSpec};
-use crate::virt::usb::Faults;
 use crate::virt::usb::preload::{Emulation, preload_library};
+use crate::virt::usb::{Faults, signed_for};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Set for children only.
 const CHILD: &str = "HERSTEL_TEST_INSIDE_EMULATION";
+/// The file that a child may upload.
+const IMAGE: &str = "HERSTEL_TEST_IMAGE";
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// What a child says when the parent may begin to move the phone.
+const READY: &str = "the child is ready";
 
 /// Runs `name` of this file as a child with one iPhone 13 in recovery on its bus.
 fn with_phone(name: &str, faults: Faults) -> Option<Arc<Phone>> {
+    with_phone_in(ModeSpec::Recovery, name, faults, |_| Vec::new(), |_| ())
+}
+
+/// The same in another mode, with a file made for this phone ([`image`]); `ready` runs each time the child
+/// says that it is.
+fn with_phone_in(
+    mode: ModeSpec,
+    name: &str,
+    faults: Faults,
+    image: impl Fn(&Phone) -> Vec<u8>,
+    ready: impl Fn(&Phone),
+) -> Option<Arc<Phone>> {
     if preload_library().is_none() {
         println!("skipped: umockdev's preload library is not installed");
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut spec = PhoneSpec { model: "iphone13".into(), mode: ModeSpec::Recovery, photos: 0, ..PhoneSpec::default() };
+    let root = folder.path().join("u");
+    std::fs::create_dir(&root).unwrap();
+    let mut spec = PhoneSpec { model: "iphone13".into(), mode, photos: 0, ..PhoneSpec::default() };
     spec.faults.usb = faults;
     let phone = Phone::new(spec, 0, 50.0).unwrap();
     phone.state().nvram.insert("auto-boot".into(), "false".into());
-    let emulation = Emulation::start(folder.path(), vec![Arc::clone(&phone)]).unwrap();
-    let output = std::process::Command::new("timeout")
+    let file = folder.path().join("image");
+    std::fs::write(&file, image(&phone)).unwrap();
+    let emulation = Emulation::start(&root, vec![Arc::clone(&phone)]).unwrap();
+    let mut child = std::process::Command::new("timeout")
         .args(["--kill-after=1", "60"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", &format!("usb::libusb_tests::{name}"), "--nocapture"])
         .envs(emulation.environment())
         .env(CHILD, name)
-        .output()
+        .env(IMAGE, file)
+        .stdout(Stdio::piped())
+        .spawn()
         .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    let mut said = String::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+        if line.contains(READY) {
+            ready(&phone);
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    assert!(child.wait().unwrap().success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
     Some(phone)
+}
+
+/// What the parent made for the phone, inside a child.
+#[expect(clippy::disallowed_methods, reason = "how the parent tells its child where it is")]
+fn image() -> Vec<u8> {
+    std::fs::read(std::env::var_os(IMAGE).unwrap()).unwrap()
 }
 
 /// The bus and its one phone, inside a child that was started for `name`.
@@ -152,4 +191,117 @@ fn child_is_bounded() {
 #[test]
 fn silence_is_a_timeout() {
     let Some(_) = with_phone("child_is_bounded", Faults { silent_upload: true, ..Faults::default() }) else { return };
+}
+
+#[test]
+fn child_sees_the_cable() {
+    let Some((bus, device)) = inside("child_sees_the_cable") else { return };
+    let events = bus.watch().unwrap();
+    let mut last = device;
+    for product in [modes::PID_RECOVERY, modes::PID_DFU, modes::PID_IPHONE] {
+        println!("{READY}");
+        assert_eq!(events.recv_timeout(LIMIT).unwrap(), BusEvent::Left(last.address));
+        assert_eq!(bus.open(last.address).err(), Some(UsbError::Gone));
+        println!("{READY}");
+        let BusEvent::Arrived(back) = events.recv_timeout(LIMIT).unwrap() else { panic!("a second departure") };
+        assert_eq!((back.product, &back.port), (product, &last.port));
+        assert_eq!(bus.devices().unwrap(), std::slice::from_ref(&back));
+        last = back;
+    }
+}
+
+#[test]
+fn a_cable_that_comes_out_and_in_is_seen_in_each_mode() {
+    let returns = std::sync::Mutex::new(vec![Stage::Normal, Stage::Dfu, Stage::Recovery]);
+    let pull_or_plug = |phone: &Phone| match phone.stage() {
+        Stage::Away => phone.enter(returns.lock().unwrap().pop().unwrap()),
+        _ => phone.enter(Stage::Away),
+    };
+    let none = |_: &Phone| Vec::new();
+    let seen =
+        with_phone_in(ModeSpec::Recovery, "child_sees_the_cable", Faults::default(), none, pull_or_plug).is_some();
+    assert!(!seen || returns.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn child_sets_variables() {
+    let Some((bus, device)) = inside("child_sets_variables") else { return };
+    let ecid = ecid(&device);
+    let port = Iboot::open(&bus, &device, ecid).await.unwrap();
+    assert_eq!(port.getenv("auto-boot").await.unwrap().as_deref(), Some("false"));
+    assert_eq!(port.getenv("no-such-variable").await.unwrap(), None);
+    port.setenv("auto-boot", "true").await.unwrap();
+    assert_eq!(port.getenv("auto-boot").await.unwrap().as_deref(), Some("true"));
+    port.saveenv().await.unwrap();
+    let nonces = port.nonces().await.unwrap().unwrap();
+    assert_eq!((nonces.ap.unwrap().len(), nonces.sep.unwrap().len()), (32, 20));
+    let mut watch = Watch::open(Arc::clone(&bus)).await.unwrap();
+    port.leave("reboot").await.unwrap();
+    watch.left(device.address, LIMIT).await.unwrap();
+    let who = Who { ecid, port: Some(device.port.clone()) };
+    let back = watch.comes(&who, &[Mode::Normal], LIMIT).await.unwrap();
+    assert_eq!((back.product, &back.port), (modes::PID_IPHONE, &device.port));
+}
+
+#[test]
+fn variables_are_set_and_the_phone_returns_under_another_product_id() {
+    let Some(phone) = with_phone("child_sets_variables", Faults::default()) else { return };
+    assert_eq!((phone.stage(), phone.state().nvram["auto-boot"].as_str()), (Stage::Normal, "true"));
+}
+
+#[tokio::test]
+async fn child_uploads_in_dfu() {
+    let Some((bus, device)) = inside("child_uploads_in_dfu") else { return };
+    assert_eq!(device.product, modes::PID_DFU);
+    let ecid = ecid(&device);
+    let who = Who { ecid, port: Some(device.port.clone()) };
+    let mut watch = Watch::open(Arc::clone(&bus)).await.unwrap();
+    // What no ticket signs brings the ROM back.
+    let port = Iboot::open(&bus, &device, ecid).await.unwrap();
+    assert!(port.serial().is_rom());
+    port.upload(vec![1; 5000], &mut |_| {}).await.unwrap();
+    watch.left(device.address, LIMIT).await.unwrap();
+    let again = watch.comes(&who, &[Mode::Dfu], LIMIT).await.unwrap();
+    let port = Iboot::open(&bus, &again, ecid).await.unwrap();
+    let (image, mut counted) = (self::image(), 0);
+    let length = image.len() as u64;
+    port.upload(image, &mut |n| counted = n).await.unwrap();
+    assert_eq!(counted, length);
+    watch.left(again.address, LIMIT).await.unwrap();
+    let ibss = watch.comes(&who, &[Mode::Recovery, Mode::Dfu], LIMIT).await.unwrap();
+    assert_eq!((ibss.product, &ibss.port), (modes::PID_RECOVERY, &device.port));
+    let port = Iboot::open(&bus, &ibss, ecid).await.unwrap();
+    assert!(!port.serial().is_rom());
+}
+
+#[test]
+fn an_image_goes_through_dfu_and_comes_back_as_ibss() {
+    // The nonce stays, so that what is signed before the first try still fits at the second.
+    let faults = Faults { nonce_kept: true, ..Faults::default() };
+    let ibss = |phone: &Phone| signed_for(phone, "ibss", &vec![0x5A; 300_000]);
+    let Some(phone) = with_phone_in(ModeSpec::Dfu, "child_uploads_in_dfu", faults, ibss, |_| ()) else { return };
+    assert_eq!(phone.stage(), Stage::Ibss);
+    let images: Vec<_> = phone.memory().into_iter().filter(|m| m.what == "dfu.image").collect();
+    assert_eq!((images.len(), phone.remembered("boot.refused")), (2, 1));
+    assert_eq!(images[1].detail["fourcc"], "ibss");
+}
+
+#[test]
+fn child_meets_a_stall() {
+    let Some((bus, device)) = inside("child_meets_a_stall") else { return };
+    let mut handle = bus.open(device.address).unwrap();
+    let handle = handle.as_mut();
+    handle.claim(0, 0).unwrap();
+    for _ in 0..3 {
+        assert_eq!(iboot::command(handle, "setenv auto-boot true"), Err(UsbError::Stall));
+        // A stall of the control pipe is over with the next request.
+        assert!(iboot::getenv(handle, "build-version").unwrap().is_some());
+    }
+}
+
+#[test]
+fn a_stall_is_an_answer_and_the_device_goes_on() {
+    let faults = Faults { stall_command: Some("setenv".into()), ..Faults::default() };
+    let Some(phone) = with_phone("child_meets_a_stall", faults) else { return };
+    assert_eq!(phone.state().nvram["auto-boot"], "false");
 }

@@ -218,22 +218,18 @@ impl Packets {
         let mut whole = Vec::new();
         let ends = transfer.is_empty() || !transfer.len().is_multiple_of(USB_PACKET);
         while !rest.is_empty() {
-            let want = match self.held.get(4..SHORT).map(<[u8]>::as_array) {
-                Some(Some(length)) => match u32::from_be_bytes(*length) as usize {
-                    length @ SHORT..=CAP => length,
-                    length => {
-                        self.held.clear();
-                        return Err(WireError::TooLong { what: WHAT, length: length as u64, cap: CAP as u64 });
-                    }
-                },
-                _ => SHORT,
+            let want = match self.length() {
+                Some(length @ SHORT..=CAP) => length,
+                Some(length) => {
+                    self.held.clear();
+                    return Err(WireError::TooLong { what: WHAT, length: length as u64, cap: CAP as u64 });
+                }
+                None => SHORT,
             };
             let (now, later) = rest.split_at(rest.len().min(want.saturating_sub(self.held.len())));
             self.held.extend_from_slice(now);
             rest = later;
-            if want > SHORT && self.held.len() == want {
-                whole.push(std::mem::take(&mut self.held));
-            } else if want == SHORT && self.is_bare() {
+            if self.length() == Some(self.held.len()) {
                 whole.push(std::mem::take(&mut self.held));
             }
         }
@@ -244,9 +240,9 @@ impl Packets {
         Ok(whole)
     }
 
-    /// A header with nothing behind it.
-    fn is_bare(&self) -> bool {
-        self.held.get(4..) == Some(&(SHORT as u32).to_be_bytes()[..])
+    /// What the held header says; none while it is not whole.
+    fn length(&self) -> Option<usize> {
+        u32_at(&self.held, 4).ok().map(|length| length as usize)
     }
 }
 
@@ -303,7 +299,7 @@ mod tests {
         let (one, two) = (data(&[1; 476]).build(Form::Two).unwrap(), data(b"xy").build(Form::Two).unwrap());
         assert_eq!(one.len(), USB_PACKET);
         let mut packets = Packets::default();
-        assert_eq!(packets.push(&one).unwrap(), [one.clone()]);
+        assert_eq!(packets.push(&one).unwrap(), std::slice::from_ref(&one));
         assert!(packets.push(&[]).unwrap().is_empty(), "the empty USB packet behind it");
         assert_eq!(packets.push(&[one.clone(), two.clone()].concat()).unwrap(), [one.clone(), two.clone()]);
         let long = data(&[9; 40_000]).build(Form::Two).unwrap();

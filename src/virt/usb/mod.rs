@@ -29,6 +29,8 @@ mod tests;
 pub mod usbip;
 
 pub use bus::VirtualBus;
+#[cfg(test)]
+pub(crate) use image::tests::signed_for;
 
 use super::phone::Stage;
 use serde::{Deserialize, Serialize};

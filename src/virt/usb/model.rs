@@ -433,7 +433,9 @@ impl Session {
 
     fn serial(&self, phone: &Phone) -> String {
         match self.stage {
-            Stage::Normal | Stage::Restore | Stage::Away => phone.udid.usb_serial(),
+            Stage::Normal | Stage::Away => phone.udid.usb_serial(),
+            // The ramdisk does not know its UDID; the bench's usbmuxd shows the same.
+            Stage::Restore => format!("{}{:08x}", "f".repeat(32), self.generation + 1),
             _ if phone.spec.faults.usb.serial_garbage => "\u{FFFD}CP\u{1}ID:zz ?? ECID".to_owned(),
             _ => identity::serial(phone, self.stage, self.ecid, self.console.build_version()).to_string(),
         }

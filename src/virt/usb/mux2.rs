@@ -415,3 +415,6 @@ fn refusal(segment: Segment) -> Body {
     };
     Body::Segment(answer, Vec::new())
 }
+
+#[cfg(test)]
+mod tests;

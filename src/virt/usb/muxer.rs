@@ -279,3 +279,6 @@ impl Muxer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 const PACE: f64 = 50.0;
 const LIMIT: Duration = Duration::from_secs(20);
 
-struct Bench {
-    phone: Arc<Phone>,
+pub(super) struct Bench {
+    pub phone: Arc<Phone>,
     emulation: Emulation,
     folder: tempfile::TempDir,
 }
@@ -32,7 +32,7 @@ pub(super) fn installed(program: &str) -> bool {
     there
 }
 
-fn bench(spec: PhoneSpec) -> Option<Bench> {
+pub(super) fn bench(spec: PhoneSpec) -> Option<Bench> {
     if preload_library().is_none() {
         eprintln!("skipped: umockdev's preload library is not installed");
         return None;
@@ -45,12 +45,12 @@ fn bench(spec: PhoneSpec) -> Option<Bench> {
     Some(Bench { phone, emulation, folder })
 }
 
-fn spec(model: &str, mode: ModeSpec) -> PhoneSpec {
+pub(super) fn spec(model: &str, mode: ModeSpec) -> PhoneSpec {
     PhoneSpec { model: model.into(), mode, ..PhoneSpec::default() }
 }
 
 impl Bench {
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+    pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).envs(self.emulation.environment()).env("HOME", self.folder.path());
         // irecovery leaves its history in the working folder.
@@ -59,7 +59,7 @@ impl Bench {
     }
 
     /// Runs to its end and gives what it printed; a program that hangs fails the test.
-    fn run(&self, program: &str, arguments: &[&str], input: &str) -> String {
+    pub fn run(&self, program: &str, arguments: &[&str], input: &str) -> String {
         let mut child = self
             .command(program, arguments)
             .stdin(Stdio::piped())
@@ -80,7 +80,7 @@ impl Bench {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
-    fn file(&self, name: &str, bytes: &[u8]) -> String {
+    pub fn file(&self, name: &str, bytes: &[u8]) -> String {
         let path = self.folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         path.to_string_lossy().into_owned()
@@ -92,7 +92,7 @@ impl Bench {
     }
 }
 
-fn await_stage(changes: &Receiver<StageChange>, bench: &Bench, wanted: Stage) {
+pub(super) fn await_stage(changes: &Receiver<StageChange>, bench: &Bench, wanted: Stage) {
     loop {
         match changes.recv_timeout(LIMIT) {
             Ok(change) if change.to == wanted => return,

@@ -19,6 +19,8 @@
 //! Limits: `no_access` does not stop root; setuid and static programs are out of reach.
 
 #[cfg(test)]
+mod agree;
+#[cfg(test)]
 mod judges;
 #[cfg(test)]
 mod muxed;
