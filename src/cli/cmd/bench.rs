@@ -125,17 +125,17 @@ fn read_spec(models: Vec<String>, spec: Option<PathBuf>) -> Result<BenchSpec, Fa
 }
 
 async fn up(folder: &Path, spec: BenchSpec, image: u64, vhci: bool, lang: Lang, json: bool) -> Done {
-    let unavailable = |e: std::io::Error| Fault::new(Code::BenchUnavailable, e.to_string());
+    let no_controller = |e: std::io::Error| Fault::new(Code::UsbUnavailable, e.to_string());
     if vhci {
-        Vhci::check().map_err(unavailable)?;
+        Vhci::check().map_err(no_controller)?;
     }
     let place = folder.to_owned();
     let started = tokio::task::spawn_blocking(move || Bench::start(&place, spec, image << 20));
     let bench = started.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
-    let kernel = vhci.then(|| Vhci::start(&bench.phones)).transpose().map_err(unavailable)?;
+    let kernel = vhci.then(|| Vhci::start(&bench.phones)).transpose().map_err(no_controller)?;
     let (sender, down) = std::sync::mpsc::channel();
     control::serve(&folder.join("control.sock"), bench.phones.clone(), bench.emulation(), sender)
-        .map_err(unavailable)?;
+        .map_err(|e| Fault::new(Code::BenchUnavailable, e.to_string()))?;
     if json {
         let phones: Vec<_> = bench.phones.iter().map(|p| json!({ "ecid": p.ecid, "udid": p.udid })).collect();
         print_line(&json!({ "schema": 1, "event": "bench-up", "virtual": true, "folder": folder, "phones": phones }));
