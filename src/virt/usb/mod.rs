@@ -8,6 +8,9 @@
 //! - [`preload`], any libusb program, through umockdev's preload library;
 //! - [`usbip`], every program of the machine, through the kernel's virtual controller.
 //!
+//! In normal and restore mode the port also carries the multiplexor (`mux2`, `muxer`): the real usbmuxd can
+//! attach a phone and reach its services, beside the bench's own socket, which needs no USB at all.
+//!
 //! [`board`] is where phones plug in: it gives each enumeration a new device number and tells the doors.
 //! [`buttons`] turns key presses with their times into what a real phone would do.
 
