@@ -294,6 +294,9 @@ pub enum BenchVerb {
         /// Megabytes of the system image
         #[arg(long, default_value_t = 64, value_name = "MB")]
         image: u64,
+        /// Also on the kernel's virtual USB controller (root; module vhci-hcd): every program sees them
+        #[arg(long)]
+        vhci: bool,
     },
     /// Stop the bench
     Down,

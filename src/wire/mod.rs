@@ -15,6 +15,7 @@ pub mod muxd;
 pub mod restored;
 pub mod tss;
 pub mod usb;
+pub mod usbip;
 pub mod usbmux;
 pub mod x509;
 

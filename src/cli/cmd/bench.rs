@@ -12,6 +12,7 @@ use crate::virt::bench::{Bench, BenchError, environment};
 use crate::virt::control::{self, Order};
 use crate::virt::phone::Stage;
 use crate::virt::spec::{BenchSpec, PhoneSpec};
+use crate::virt::usb::usbip::Vhci;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -39,7 +40,10 @@ pub async fn run(verb: BenchVerb, dir: Option<PathBuf>, lang: Lang, json: bool) 
     let folder = place(dir);
     let socket = folder.join("control.sock");
     match verb {
-        BenchVerb::Up { models, spec, image } => up(&folder, models, spec, image, lang, json).await,
+        BenchVerb::Up { models, spec, image, vhci } => {
+            let spec = read_spec(models, spec)?;
+            up(&folder, spec, image, vhci, lang, json).await
+        }
         BenchVerb::Run { program } => run_inside(&folder, &program),
         BenchVerb::Env => {
             for (key, value) in environment(&folder) {
@@ -128,7 +132,7 @@ fn ask(socket: &Path, order: &Order) -> Result<Value, Fault> {
     }
 }
 
-async fn up(folder: &Path, models: Vec<String>, spec: Option<PathBuf>, image: u64, lang: Lang, json: bool) -> Done {
+fn read_spec(models: Vec<String>, spec: Option<PathBuf>) -> Result<BenchSpec, Fault> {
     let mut bench_spec = match spec {
         Some(file) => {
             let text = fs_err::read_to_string(&file).map_err(|e| Fault::disk(&e))?;
@@ -141,9 +145,18 @@ async fn up(folder: &Path, models: Vec<String>, spec: Option<PathBuf>, image: u6
     if bench_spec.phones.is_empty() {
         bench_spec.phones.push(PhoneSpec::default());
     }
+    Ok(bench_spec)
+}
+
+async fn up(folder: &Path, spec: BenchSpec, image: u64, vhci: bool, lang: Lang, json: bool) -> Done {
+    let no_controller = |e: std::io::Error| Fault::new(Code::UsbUnavailable, e.to_string());
+    if vhci {
+        Vhci::check().map_err(no_controller)?;
+    }
     let place = folder.to_owned();
-    let started = tokio::task::spawn_blocking(move || Bench::start(&place, bench_spec, image << 20));
+    let started = tokio::task::spawn_blocking(move || Bench::start(&place, spec, image << 20));
     let bench = started.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
+    let kernel = vhci.then(|| Vhci::start(&bench.phones)).transpose().map_err(no_controller)?;
     let (sender, down) = std::sync::mpsc::channel();
     control::serve(&folder.join("control.sock"), bench.phones.clone(), bench.emulation(), sender)
         .map_err(|e| Fault::new(Code::BenchUnavailable, e.to_string()))?;
@@ -169,6 +182,7 @@ async fn up(folder: &Path, models: Vec<String>, spec: Option<PathBuf>, image: u6
         _ = tokio::signal::ctrl_c() => {}
         _ = term.recv() => {}
     }
+    drop(kernel);
     drop(bench);
     let _ = std::fs::remove_file(folder.join("control.sock"));
     Ok(Outcome::Ok)

@@ -1,11 +1,12 @@
 //! The USB side of a virtual phone: SecureROM, iBoot and the normal mode's descriptors, as a host sees them.
 //!
 //! There is one model of a phone's port ([`model::Model`]); it answers control and bulk requests and
-//! knows nothing of how they came. Three doors lead to it, and no door knows more than USB carries:
+//! knows nothing of how they came. Four doors lead to it, and no door knows more than USB carries:
 //!
 //! - [`VirtualBus`], the bus trait in this process;
 //! - [`remote`], the bus trait for a second process over a Unix socket;
-//! - [`preload`], any libusb program, through umockdev's preload library.
+//! - [`preload`], any libusb program, through umockdev's preload library;
+//! - [`usbip`], every program of the machine, through the kernel's virtual controller.
 //!
 //! In normal and restore mode the port also carries the multiplexor (`mux2`, `muxer`): the real usbmuxd can
 //! attach a phone and reach its services, beside the bench's own socket, which needs no USB at all.
@@ -30,6 +31,7 @@ pub mod remote;
 mod rom;
 #[cfg(test)]
 mod tests;
+pub mod usbip;
 
 pub use bus::VirtualBus;
 #[cfg(test)]
