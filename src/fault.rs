@@ -75,6 +75,8 @@ codes! {
     MuxUnreachable = "mux-unreachable", Host, AfterRemedy, 6;
     /// Something answers in usbmuxd's place that is not usbmuxd.
     MuxGarbage = "mux-garbage", Host, AfterRemedy, 6;
+    /// No root certificates, so that no server can be checked.
+    NoCertificates = "no-certificates", Host, AfterRemedy, 6;
     UsbUnavailable = "usb-unavailable", Host, AfterRemedy, 6;
     UsbNoAccess = "usb-no-access", Host, AfterRemedy, 6;
     UsbBusy = "usb-busy", Host, AfterRemedy, 6;

@@ -27,7 +27,8 @@
 //!
 //! `cable -> Device -> Plan -> steps -> journal -> Report` is the one walk through it: `device` sees, `triage`
 //! says what can be saved, `job` makes the plan and writes the journal before each step, `backup`, `firmware`
-//! and `restore` do the work, `report` tells what was done. `resume` is the same walk with a filled journal.
+//! and `restore` do the work, `guide` leads a person's fingers where no command is taken, `report` tells what
+//! was done. `resume` is the same walk with a filled journal.
 //!
 //! # What holds everywhere
 //!

@@ -55,13 +55,16 @@ pub struct Hands {
 }
 
 impl Hands {
-    pub fn new(context: &Context, eyes: &Eyes) -> Arc<dyn ByHand> {
+    pub fn of(context: &Context, eyes: &Eyes) -> Arc<dyn ByHand> {
         Arc::new(Hands { setting: Setting::of(context), eyes: eyes.clone() })
     }
 }
 
 impl ByHand for Hands {
-    fn into_recovery<'a>(&'a self, device: &'a Device) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>> {
+    fn reach_recovery<'a>(
+        &'a self,
+        device: &'a Device,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>> {
         Box::pin(async move {
             let who = device.who();
             let model = who.model().ok_or_else(|| Fault::new(Code::UnknownModel, who.title()))?;

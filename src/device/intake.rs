@@ -1,10 +1,14 @@
 //! The intake sheet: what can be read of one device before anything is done to it.
 
-use super::state::{Device, Likeness, Normal, State, Trust};
+use super::sight::Eyes;
+use super::state::{Access, Device, Iboot, Likeness, Normal, State, Trust};
 use crate::fault::Fault;
+use crate::ids::Mode;
 use crate::mux::{Lockdown, Mux, Session};
+use crate::usb::iboot as usb;
 use plist::{Dictionary, Value};
 use serde_json::{Map, json};
+use std::sync::Arc;
 
 /// Facts in the order of the sheet; values are as the device gives them, nothing is concluded here.
 #[derive(Clone, Debug, Default)]
@@ -46,8 +50,13 @@ const DOMAINS: &[(&str, &[&str])] = &[
     ("com.apple.PurpleBuddy", &["SetupDone"]),
 ];
 
-/// Reads the sheet. In recovery and DFU it is what the serial string says; untrusted devices tell less.
-pub async fn intake(mux: &Mux, device: &Device) -> Result<Intake, Fault> {
+/// iBoot's variables that a technician wants to know; most exist only when they are set.
+const VARIABLES: &[&str] =
+    &["build-version", "auto-boot", "fm-activation-locked", "fm-account-masked", "restore-outcome"];
+
+/// Reads the sheet. Untrusted devices tell less; in recovery and DFU it is what boot code says of itself, and
+/// a device that may not be opened has its serial string only.
+pub async fn intake(eyes: &Eyes, device: &Device) -> Result<Intake, Fault> {
     let mut sheet = Intake::default();
     let row = serde_json::to_value(device.row()).unwrap_or_default();
     if let serde_json::Value::Object(row) = row {
@@ -69,10 +78,47 @@ pub async fn intake(mux: &Mux, device: &Device) -> Result<Intake, Fault> {
         }
         Likeness::Unknown => {}
     }
-    if let State::Normal(normal) = &device.state {
-        read_normal(mux, normal, &mut sheet).await?;
+    match &device.state {
+        State::Normal(normal) => read_normal(&eyes.mux, normal, &mut sheet).await?,
+        State::Dfu(iboot) => {
+            let stage = if iboot.rom { "SecureROM" } else { "iBSS" };
+            sheet.facts.insert("boot_code".into(), json!(stage));
+            read_iboot(eyes, device, iboot, &mut sheet).await;
+        }
+        State::Recovery(iboot) => {
+            sheet.facts.insert("boot_code".into(), json!("iBoot"));
+            read_iboot(eyes, device, iboot, &mut sheet).await;
+        }
+        State::Restore(_) | State::Other(..) => {}
     }
     Ok(sheet)
+}
+
+/// Nonces and variables. What cannot be read is left out: the sheet is worth having without it.
+async fn read_iboot(eyes: &Eyes, device: &Device, iboot: &Iboot, sheet: &mut Intake) {
+    let bus = Arc::clone(&eyes.bus);
+    let listed = tokio::task::spawn_blocking(move || bus.devices()).await;
+    let seen = listed.ok().and_then(Result::ok).into_iter().flatten().find(|d| d.address == iboot.address);
+    let (Some(seen), Some(ecid)) = (seen.filter(|_| device.access == Access::Ok), iboot.who.ecid) else { return };
+    let open = match usb::Iboot::open(&eyes.bus, &seen, ecid).await {
+        Ok(open) => open,
+        Err(fault) => return tracing::info!(%ecid, code = %fault.code, "boot code did not tell"),
+    };
+    if let Ok(Some(nonces)) = open.nonces().await {
+        let hex = |bytes: &Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        sheet.facts.insert("ap_nonce".into(), json!(nonces.ap.as_ref().map(hex)));
+        sheet.facts.insert("sep_nonce".into(), json!(nonces.sep.as_ref().map(hex)));
+    }
+    if let Some(tag) = &open.serial().srtg {
+        sheet.facts.insert("rom".into(), json!(tag));
+    }
+    if device.mode() == Mode::Recovery {
+        for name in VARIABLES {
+            if let Ok(Some(value)) = open.getenv(*name).await {
+                sheet.facts.insert((*name).to_owned(), json!(value));
+            }
+        }
+    }
 }
 
 async fn read_normal(mux: &Mux, normal: &Normal, sheet: &mut Intake) -> Result<(), Fault> {

@@ -63,18 +63,16 @@ pub async fn look(eyes: &Eyes) -> Look {
         }
     };
     let asked = futures_util::future::join_all(muxed.iter().map(|device| ask(&eyes.mux, device))).await;
-    let mut devices: Vec<Device> = asked
-        .into_iter()
-        .map(|mut state| {
-            let twin = usb.iter().find(|u| is_twin(u, &state));
-            if let Some(twin) = twin {
-                identity_of(&mut state).port = Some(twin.port.clone());
-            }
-            Device { state, access: Access::Ok, is_virtual: eyes.is_virtual }
-        })
-        .collect();
-    for seen in &usb {
-        if devices.iter().any(|d| is_twin(seen, &d.state)) {
+    let twins = twins(&usb, &muxed);
+    let mut devices: Vec<Device> = Vec::new();
+    for (mut state, twin) in asked.into_iter().zip(&twins) {
+        if let Some(seen) = twin.and_then(|at| usb.get(at)) {
+            identity_of(&mut state).port = Some(seen.port.clone());
+        }
+        devices.push(Device { state, access: Access::Ok, is_virtual: eyes.is_virtual });
+    }
+    for (at, seen) in usb.iter().enumerate() {
+        if twins.contains(&Some(at)) {
             continue;
         }
         if let Some(state) = from_usb(seen) {
@@ -96,20 +94,33 @@ fn identity_of(state: &mut State) -> &mut Identity {
     }
 }
 
-/// The same phone on USB and on usbmuxd: by its serial, else by the bus and device number.
-pub(super) fn is_twin(usb: &UsbDevice, state: &State) -> bool {
-    let muxed = match state {
-        State::Normal(n) => &n.mux,
-        State::Restore(r) => &r.mux,
-        _ => return false,
-    };
-    if !muxed.usb || modes::of_product(usb.product) != Some(Mode::Normal) {
-        return false;
+/// For each device on usbmuxd the place of the same one on USB: by its UDID, by bus and device number, and
+/// where the restore ramdisk shows a stand-in for a UDID, by that if it stands there only once on either side.
+pub(super) fn twins(usb: &[UsbDevice], muxed: &[MuxDevice]) -> Vec<Option<usize>> {
+    let normal = |at: usize| usb.get(at).filter(|u| modes::of_product(u.product) == Some(Mode::Normal));
+    let find = |fits: &dyn Fn(&UsbDevice) -> bool| (0..usb.len()).find(|at| normal(*at).is_some_and(fits));
+    let serial_is =
+        |usb: &UsbDevice, wanted: &str| usb.serial.as_deref().is_some_and(|s| s.eq_ignore_ascii_case(wanted));
+    let certain = muxed.iter().map(|device| {
+        let udid = device.udid();
+        let by_name = |u: &UsbDevice| udid.is_some() && u.serial.as_deref().and_then(|s| s.parse().ok()) == udid;
+        let by_place = |u: &UsbDevice| device.location == u32::from(u.address.bus) << 16 | u32::from(u.address.device);
+        find(&by_name).or_else(|| find(&by_place)).filter(|_| device.usb)
+    });
+    let mut found: Vec<Option<usize>> = certain.collect();
+    for (at, device) in muxed.iter().enumerate() {
+        let once = |count: usize| count == 1;
+        let stands_in = device.usb && device.udid().is_none() && !device.serial.is_empty();
+        if found.get(at).is_some_and(Option::is_none)
+            && stands_in
+            && once(muxed.iter().filter(|m| m.serial.eq_ignore_ascii_case(&device.serial)).count())
+            && once(usb.iter().filter(|u| serial_is(u, &device.serial)).count())
+        {
+            let twin = find(&|u| serial_is(u, &device.serial)).filter(|twin| !found.contains(&Some(*twin)));
+            found[at] = twin;
+        }
     }
-    // The ramdisk's stand-ins for a UDID are no names: two devices may show the same one.
-    let by_serial = muxed.udid().is_some_and(|udid| usb.serial.as_deref().is_some_and(|s| s.parse() == Ok(udid)));
-    let location = u32::from(usb.address.bus) << 16 | u32::from(usb.address.device);
-    by_serial || muxed.location == location
+    found
 }
 
 /// A device that only USB shows.

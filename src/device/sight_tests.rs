@@ -1,11 +1,12 @@
 //! What the bus shows, and who that is said to be.
 
 use super::intake;
-use super::sight::{from_usb, is_twin};
-use super::state::{Access, Device, Identity, Restoring, State};
+use super::sight::{Eyes, from_usb, twins};
+use super::state::{Access, Device, Identity};
 use crate::facts::modes::{self, PID_DFU, PID_IPHONE, PID_KIS, PID_PORT_DFU, PID_RECOVERY, PID_WTF};
 use crate::ids::{Cpid, Ecid, Mode, PortPath, ProductType};
 use crate::mux::{Mux, MuxAddress, MuxDevice};
+use crate::usb::scripted::ScriptedBus;
 use crate::usb::{Address, UsbDevice};
 use crate::wire::iboot::real;
 use serde_json::json;
@@ -73,33 +74,40 @@ fn normal_mode_without_usbmuxd_is_known_by_its_udid() {
     assert_eq!(dashed.ecid, Some(Ecid(0x10_3181_1A28_1234)));
     let (_, old) = who(PID_IPHONE, Some("fa7290e4fa7290e4fa7290e4fa7290e4fa7290e4"));
     assert!(old.udid.is_some() && old.ecid.is_none());
-    for stand_in in ["ffffffffffffffffffffffffffffffff00000007", "", "0000000000000000000000000000000000000000"] {
-        let nobody = who(PID_IPHONE, Some(stand_in)).1;
-        assert_eq!((nobody.udid, nobody.ecid), (None, None), "{stand_in:?}");
-    }
 }
 
 #[test]
-fn stand_ins_join_nothing_but_the_same_address() {
-    let muxed = |serial: &str, location| {
-        let mux = MuxDevice { id: 1, serial: serial.into(), product_id: PID_IPHONE, location, usb: true, speed: 0 };
-        State::Restore(Restoring { who: Identity::default(), mux })
+fn a_phone_on_usb_and_on_usbmuxd_is_one_and_stand_ins_join_no_strangers() {
+    let muxed = |serial: &str, location| MuxDevice {
+        id: 1,
+        serial: serial.into(),
+        location,
+        product_id: PID_IPHONE,
+        speed: 0,
+        usb: true,
     };
-    for stand_in in ["ffffffffffffffffffffffffffffffff00000007", ""] {
-        let usb = on_usb(PID_IPHONE, Some(stand_in));
-        assert!(!is_twin(&usb, &muxed(stand_in, 0x1_0005)), "{stand_in:?}");
-        assert!(is_twin(&usb, &muxed(stand_in, 0x1_0004)), "{stand_in:?}");
-    }
-    let usb = on_usb(PID_IPHONE, Some("00008110001A2B3C4D5E6F70"));
-    assert!(is_twin(&usb, &muxed("00008110-001A2B3C4D5E6F70", 0)));
+    let stand_in = "ffffffffffffffffffffffffffffffff00000007";
+    let usb = on_usb(PID_IPHONE, Some(stand_in));
+    assert_eq!(twins(std::slice::from_ref(&usb), &[muxed("", 0x1_0004)]), [Some(0)], "by its place");
+    assert_eq!(twins(std::slice::from_ref(&usb), &[muxed("", 0x1_0005)]), [None]);
+    assert_eq!(twins(std::slice::from_ref(&usb), &[muxed(stand_in, 0x1_0105)]), [Some(0)], "there is one only");
+    let other = UsbDevice { address: Address { bus: 1, device: 9 }, ..usb.clone() };
+    assert_eq!(twins(&[usb.clone(), other.clone()], &[muxed(stand_in, 0)]), [None], "which of the two?");
+    assert_eq!(twins(std::slice::from_ref(&usb), &[muxed(stand_in, 0), muxed(stand_in, 0)]), [None, None]);
+    assert_eq!(twins(&[usb, other], &[muxed(stand_in, 0), muxed(stand_in, 0x1_0009)]), [None, Some(1)]);
+    let empty = on_usb(PID_IPHONE, Some(""));
+    assert_eq!(twins(&[empty], &[muxed("", 0)]), [None]);
+    let named = on_usb(PID_IPHONE, Some("00008110001A2B3C4D5E6F70"));
+    assert_eq!(twins(&[named], &[muxed("00008110-001A2B3C4D5E6F70", 0)]), [Some(0)]);
 }
 
 #[tokio::test]
 async fn the_sheet_says_when_a_model_is_guessed() {
-    let mux = Mux::new(MuxAddress::default());
+    let bus = std::sync::Arc::new(ScriptedBus::default());
+    let eyes = Eyes { bus, mux: Mux::new(MuxAddress::default()), is_virtual: true };
     let sheet = async |serial: &str| {
         let state = from_usb(&on_usb(PID_RECOVERY, Some(serial))).unwrap();
-        intake(&mux, &Device { state, access: Access::Ok, is_virtual: true }).await.unwrap().facts
+        intake(&eyes, &Device { state, access: Access::Ok, is_virtual: true }).await.unwrap().facts
     };
     let new = sheet("CPID:8170 BDID:0A ECID:1").await;
     assert_eq!(

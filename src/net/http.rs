@@ -130,9 +130,7 @@ impl Http {
         if inside {
             builder = builder.no_proxy();
         }
-        let client = builder
-            .build()
-            .map_err(|e| Fault::new(Code::Internal, format!("no HTTP client on this machine: {}", told(&e))))?;
+        let client = builder.build().map_err(|e| Fault::new(Code::NoCertificates, told(&e)))?;
         Ok(slot.get_or_init(|| client))
     }
 }

@@ -49,7 +49,8 @@ pub trait ByHand: Send + Sync {
     ///
     /// # Errors
     /// `keys-missed`, `cancelled`, what the bus says.
-    fn into_recovery<'a>(&'a self, device: &'a Device) -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+    fn reach_recovery<'a>(&'a self, device: &'a Device)
+    -> Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
 }
 
 /// All that a restore works with.
@@ -98,7 +99,7 @@ impl Engine {
         let device = seen.ok_or_else(|| Fault::new(Code::NoSuchDevice, format!("{} is in no mode", plan.ecid)))?;
         match &device.state {
             State::Normal(normal) => {
-                self.into_recovery(&device, normal, plan.ecid).await?;
+                self.to_recovery(&device, normal, plan.ecid).await?;
             }
             State::Restore(restoring) => self.leave_ramdisk(restoring, plan.ecid).await?,
             _ => {}
@@ -120,14 +121,14 @@ impl Engine {
     }
 
     /// By command; where the device refuses, with a person's hands.
-    async fn into_recovery(&self, device: &Device, normal: &Normal, ecid: Ecid) -> Result<(), Fault> {
+    async fn to_recovery(&self, device: &Device, normal: &Normal, ecid: Ecid) -> Result<(), Fault> {
         let refused = match enter_recovery(&self.eyes, normal, ecid, self.tell.as_ref()).await {
             Ok(_) => return Ok(()),
             Err(fault) => fault,
         };
         let Some(hands) = self.hands.as_ref().filter(|_| by_hand_helps(refused.code)) else { return Err(refused) };
         self.tell.tell(Event::StepSkipped { step: Step::EnterRecovery, why: refused.code.to_string() });
-        hands.into_recovery(device).await.map_err(|fault| fault.during(Step::EnterRecovery).on(ecid))?;
+        hands.reach_recovery(device).await.map_err(|fault| fault.during(Step::EnterRecovery).on(ecid))?;
         let back = self.eyes.wait_for_ecid(ecid, &[Mode::Recovery, Mode::Dfu], RECOVERY).await;
         back.map(drop).ok_or_else(|| never(Step::EnterRecovery, "recovery mode", RECOVERY).on(ecid))
     }

@@ -35,9 +35,13 @@ pub fn fault(code: Code) -> Advice {
             "USB cannot be used here",
             "Run `herstel doctor`: in containers and virtual machines USB has to be passed through.",
         ),
+        Code::NoCertificates => (
+            "This computer has no root certificates, so no server can be checked",
+            "Install them (Debian: `apt install ca-certificates`), then run the command again.",
+        ),
         Code::UsbNoAccess => (
             "The device is found, but this user may not open it",
-            "Install the udev rule (`udev/70-herstel.rules`), unplug and replug the device.",
+            "Install the udev rule (`scripts/install-udev` says how), then unplug and replug the device.",
         ),
         Code::UsbBusy => (
             "Another program holds the device",

@@ -37,9 +37,13 @@ pub fn fault(code: Code) -> Advice {
             "USB is hier niet te gebruiken",
             "Draai `herstel doctor`: in containers en virtuele machines moet USB worden doorgegeven.",
         ),
+        Code::NoCertificates => (
+            "Deze computer heeft geen hoofdcertificaten, dus is geen server te controleren",
+            "Installeer ze (Debian: `apt install ca-certificates`) en geef de opdracht opnieuw.",
+        ),
         Code::UsbNoAccess => (
             "Het toestel is gevonden, maar deze gebruiker mag er niet bij",
-            "Installeer de udev-regel (`udev/70-herstel.rules`), trek het toestel los en sluit het weer aan.",
+            "Installeer de udev-regel (`scripts/install-udev` zegt hoe), trek het toestel los en sluit het weer aan.",
         ),
         Code::UsbBusy => (
             "Een ander programma houdt het toestel vast",

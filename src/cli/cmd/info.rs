@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub async fn run(context: &Context) -> Done {
     let eyes = context.eyes()?;
     let device = context.device(&eyes).await?;
-    let sheet = intake(&eyes.mux, &device).await?;
+    let sheet = intake(&eyes, &device).await?;
     if context.common.json {
         print_line(&json!({ "schema": 1, "info": sheet.facts }));
         return Ok(Outcome::Ok);

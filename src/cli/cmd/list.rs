@@ -3,9 +3,10 @@
 use crate::cli::context::Context;
 use crate::cli::show::{self, table::table};
 use crate::cli::{Done, show::print_line};
-use crate::device::{Access, Change, Device, Fleet, Likeness, Look, Trust, look};
+use crate::device::{Access, Change, Device, Fleet, Likeness, Look, State, Trust, look};
 use crate::event::Outcome;
 use crate::fault::{Code, Fault};
+use crate::ids::Mode;
 use crate::say::{self, Text};
 use serde_json::json;
 use std::io::Write;
@@ -41,7 +42,7 @@ fn once(context: &Context, seen: Look) -> Done {
         print_line(&json!({ "schema": 1, "devices": rows }));
     }
     if seen.devices.is_empty() {
-        if let Some(fault) = seen.mux.or(seen.usb) {
+        if let Some(fault) = seen.mux.clone().or(seen.usb) {
             return Err(fault);
         }
         // For a program an empty list is an answer like any other.
@@ -56,10 +57,25 @@ fn once(context: &Context, seen: Look) -> Done {
     let header = say::text(context.lang, &Text::ListHeader);
     let header: Vec<&str> = header.split('|').collect();
     print_out(&table(&header, seen.devices.iter().map(|d| row(context, d)).collect()));
+    for device in &seen.devices {
+        remedy(context, device, seen.mux.is_none()).iter().for_each(|line| say_line(line));
+    }
     if seen.devices.iter().any(|d| d.is_virtual) {
         say_line(&show::virtual_banner(context.lang));
     }
     Ok(Outcome::Ok)
+}
+
+/// A device that is there and cannot be worked with: what to do about it.
+fn remedy(context: &Context, device: &Device, usbmuxd_runs: bool) -> Vec<String> {
+    let code = match (device.access, &device.state) {
+        (Access::NoPermission, _) => Code::UsbNoAccess,
+        (Access::Ok, State::Other(Mode::Normal, _)) if usbmuxd_runs => Code::UsbRestricted,
+        _ => return Vec::new(),
+    };
+    let advice = say::fault(context.lang, code);
+    let place = device.who().port.as_ref().map(ToString::to_string).unwrap_or_else(|| device.who().title());
+    say::wrapped(&format!("! {place}: {}. {}", advice.what, advice.next), 78)
 }
 
 fn row(context: &Context, device: &Device) -> Vec<String> {

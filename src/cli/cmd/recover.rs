@@ -23,7 +23,7 @@ pub fn kit(context: &Context, by_hand: bool) -> Result<Kit, Fault> {
     // A script has no hands, unless it says so.
     let hands = by_hand || std::io::stdin().is_terminal();
     Ok(Kit {
-        hands: hands.then(|| Hands::new(context, &eyes)),
+        hands: hands.then(|| Hands::of(context, &eyes)),
         eyes,
         http,
         endpoints,
