@@ -48,7 +48,7 @@ pub fn svg(lang: Lang, recipe: &Recipe, model: Option<&Model>, name: &str) -> St
             number + 1
         );
         let said = words::instruction(lang, recipe, step, words::nominal(step.until));
-        for (i, part) in wrapped(&said, 48).iter().enumerate() {
+        for (i, part) in wrapped(&said, 44).iter().enumerate() {
             let at = y + 10.0 + 6.5 * i as f32;
             let _ = writeln!(out, "<text x=\"74\" y=\"{at}\" font-size=\"5\">{}</text>", escaped(part));
         }

@@ -10,11 +10,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
 /// A door that is open until it is dropped.
 pub struct TcpDoor {
     address: SocketAddr,
     closed: Arc<AtomicBool>,
+    listener: Option<JoinHandle<()>>,
 }
 
 impl TcpDoor {
@@ -27,7 +29,7 @@ impl TcpDoor {
         let address = listener.local_addr()?;
         let (closed, socket) = (Arc::new(AtomicBool::new(false)), socket.to_owned());
         let over = Arc::clone(&closed);
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             for client in listener.incoming() {
                 if over.load(Ordering::SeqCst) {
                     return;
@@ -39,7 +41,7 @@ impl TcpDoor {
                 std::thread::spawn(move || relay(client, inside));
             }
         });
-        Ok(TcpDoor { address, closed })
+        Ok(TcpDoor { address, closed, listener: Some(listener) })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -50,7 +52,10 @@ impl TcpDoor {
 impl Drop for TcpDoor {
     fn drop(&mut self) {
         self.closed.store(true, Ordering::SeqCst);
-        // Wakes the listener.
-        let _ = TcpStream::connect(self.address);
+        // Wakes the listener; who comes after this is refused.
+        let woken = TcpStream::connect(self.address).is_ok();
+        if let Some(listener) = self.listener.take().filter(|_| woken) {
+            let _ = listener.join();
+        }
     }
 }
