@@ -514,3 +514,27 @@ fn a_pause_costs_no_try_and_the_next_step_is_told_a_second_ahead() {
     }
     assert_eq!(soon[0], (Some(1), vec![Key::Power, Key::VolumeDown]));
 }
+
+#[test]
+fn a_mode_that_no_keys_lead_to_ends_the_tries() {
+    let recipe = recipe(Layout::of(models::by_nickname("iPhone17,3").unwrap()), Aim::Dfu, Start::On).unwrap();
+    let subject = Subject { ecid: Some(ECID), udid: None, port: Some(PortPath::new("1-1")) };
+    let mut coach = Coach::new(recipe, subject, 3);
+    let seen = |device, mode, ecid| Sighting {
+        address: Address { bus: 1, device },
+        mode,
+        ecid,
+        udid: None,
+        port: PortPath::new("1-1"),
+    };
+    coach.step(time(0.0), Input::Usb(&[seen(1, Mode::Normal, Some(ECID))]));
+    coach.step(time(0.0), Input::Go);
+    coach.step(time(3.1), Input::Tick);
+    coach.step(time(14.0), Input::Usb(&[]));
+    // Port DFU tells the ECID of its controller, so the port is all there is to go by.
+    coach.step(time(15.0), Input::Usb(&[seen(2, Mode::PortDfu, None)]));
+    let orders = coach.step(time(17.5), Input::Tick);
+    let ending = Ending::Missed(Miss::Elsewhere(Mode::PortDfu));
+    assert!(orders.contains(&Order::Done(ending)), "{orders:?}");
+    assert!(coach.step(time(18.0), Input::Go).is_empty(), "over is over");
+}
