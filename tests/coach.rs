@@ -253,3 +253,37 @@ fn steps_and_sheets_need_no_device() {
     let ran = rig.run(&["guide", "dfu", "--model", "teapot", "--steps", "--json"]);
     assert_eq!(ran.code_of_fault(), Some(Code::UnknownModel), "{ran}");
 }
+
+/// Found and closed to us: a state with a remedy, and not a reason to press keys.
+#[test]
+fn a_device_without_permission_is_listed_with_its_remedy() {
+    let closed = "mode = \"recovery\"\n[phone.faults.usb]\nno_access = true";
+    let rig = Rig::new(&spec(&[("iphone13", closed)]));
+    let ran = rig.run(&["list", "--json"]);
+    let row = &ran.lines()[0]["devices"][0];
+    assert_eq!((&row["mode"], &row["access"]), (&"recovery".into(), &"no-permission".into()), "{ran}");
+    let ran = rig.run(&["list"]);
+    assert!(ran.code == Some(0) && ran.err.contains("install-udev"), "{ran}");
+    let ran = rig.run(&["guide", "exit", "--json"]);
+    assert_eq!((ran.code, ran.code_of_fault()), (Some(6), Some(Code::UsbNoAccess)), "{ran}");
+}
+
+#[test]
+fn the_sheet_holds_what_boot_code_tells() {
+    let rig = Rig::new(&spec(&[("iphone13", "mode = \"recovery\"\nfind_my = true"), ("iphone5s", "mode = \"dfu\"")]));
+    let info = |place: usize| {
+        let ecid = rig.bench.phones[place].ecid.to_string();
+        let ran = rig.run(&["info", "-d", &ecid, "--json"]);
+        assert_eq!(ran.code, Some(0), "{ran}");
+        ran.lines()[0]["info"].clone()
+    };
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let recovery = info(0);
+    assert_eq!((&recovery["boot_code"], &recovery["auto-boot"]), (&"iBoot".into(), &"true".into()), "{recovery}");
+    assert_eq!(recovery["fm-activation-locked"], "YES", "the lock shows before anything is erased");
+    assert!(recovery["build-version"].as_str().is_some_and(|v| v.starts_with("iBoot-")), "{recovery}");
+    assert_eq!(recovery["ap_nonce"], hex(&rig.bench.phones[0].state().ap_nonce));
+    let dfu = info(1);
+    assert_eq!((&dfu["boot_code"], &dfu["rom"]), (&"SecureROM".into(), &"iBoot-1704.10".into()), "{dfu}");
+    assert!(dfu.get("auto-boot").is_none() && dfu["sep_nonce"].is_string(), "{dfu}");
+}

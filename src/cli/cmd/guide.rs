@@ -8,7 +8,7 @@ use crate::cli::context::Context;
 use crate::device::{Access, Device, Eyes, Identity, Likeness, State, Trust};
 use crate::event::{Event, Outcome, Step};
 use crate::facts::models::{self, Model};
-use crate::fault::{Code, Fault};
+use crate::fault::{Class, Code, Fault};
 use crate::guide::{self, Aim, Layout, Recipe, Start, Subject, Until, recipe, words};
 use crate::ids::Mode;
 use crate::mux::{self, Session};
@@ -55,6 +55,11 @@ pub async fn run(context: &Context, args: GuideArgs) -> Done {
         return by_hand(context, &eyes, &args, way, Subject::default(), Some(model), model.name.to_owned()).await;
     };
     let who = device.who();
+    // iBoot would take a command: the way to mend that is not the keys.
+    if device.access == Access::NoPermission && device.mode() == Mode::Recovery && !args.by_hand {
+        let place = who.port.as_ref().map(ToString::to_string).unwrap_or_default();
+        return Err(Fault::new(Code::UsbNoAccess, format!("{} at {place}", who.title())));
+    }
     let (model, layout) = layout(who, named)?;
     if args.steps || args.svg.is_some() {
         return paper(context, &args, aim, model, layout, &who.title());
@@ -71,7 +76,9 @@ pub async fn run(context: &Context, args: GuideArgs) -> Done {
             Ok(Told::Done) => return Ok(Outcome::Ok),
             Ok(Told::Assist) => begin = Start::Assisted,
             Ok(Told::NotPossible) => {}
-            Err(fault) if fault.code == Code::Cancelled || fault.code == Code::RecoveryLoop => return Err(fault),
+            // What this computer lacks is put right here, not with the device's keys.
+            Err(fault) if fault.class == Class::Host => return Err(fault),
+            Err(fault) if matches!(fault.code, Code::Cancelled | Code::RecoveryLoop) => return Err(fault),
             Err(fault) => {
                 say_line(&format!("{} ({})", say::fault(lang, fault.code).what, fault.code));
                 say_line(&say::coach(lang, &Coach::ByCommandFailed));
@@ -131,7 +138,7 @@ enum Told {
 
 async fn by_command(context: &Context, eyes: &Eyes, device: &Device, aim: Aim) -> Result<Told, Fault> {
     let (lang, tell) = (context.lang, context.show());
-    let Some(ecid) = device.who().ecid.filter(|_| device.access == Access::Ok) else { return Ok(Told::NotPossible) };
+    let Some(ecid) = device.who().ecid else { return Ok(Told::NotPossible) };
     let commanding = || say_line(&say::coach(lang, &Coach::ByCommand));
     let reached = |text: Coach| say_line(&say::coach(lang, &text));
     match (aim, &device.state) {
