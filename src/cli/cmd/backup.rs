@@ -168,7 +168,7 @@ fn list(context: &Context, vault: &Vault) -> Done {
     } else if rows.is_empty() {
         say_line(&say::text(context.lang, &Text::NoBackups));
     } else {
-        print_out(&table(&["GENERATION", "DEVICE", "VERSION", "FILES", "SIZE", "UDID"], rows));
+        print_out(&table(&["GENERATION", "DEVICE", "VERSION", "FILES", "SIZE", "UDID"], &[1], rows));
     }
     Ok(Outcome::Ok)
 }

@@ -55,7 +55,7 @@ fn list(context: &Context, gathered: &Gathered, product: &ProductType) -> Done {
             f.url.value.clone(),
         ]
     });
-    print_out(&table(&["VERSION", "BUILD", "SIZE", "URL"], rows.collect()));
+    print_out(&table(&["VERSION", "BUILD", "SIZE", "URL"], &[], rows.collect()));
     for asked in &gathered.asked {
         if let Some(fault) = &asked.fault {
             say_line(&format!("! {:?}: {}", asked.source, fault.detail));
@@ -160,7 +160,7 @@ async fn cache(context: &Context, verify: bool) -> Done {
             let state = fault.as_ref().map_or("ok", |f| f.code.as_str());
             vec![build, size(r.looks.size), state.to_owned(), r.name.clone()]
         });
-        print_out(&table(&["BUILD", "SIZE", "STATE", "NAME"], rows.collect()));
+        print_out(&table(&["BUILD", "SIZE", "STATE", "NAME"], &[], rows.collect()));
     }
     match list.into_iter().find_map(|(.., fault)| fault) {
         Some(fault) => Err(fault),

@@ -56,7 +56,7 @@ fn once(context: &Context, seen: Look) -> Done {
     }
     let header = say::text(context.lang, &Text::ListHeader);
     let header: Vec<&str> = header.split('|').collect();
-    print_out(&table(&header, seen.devices.iter().map(|d| row(context, d)).collect()));
+    print_out(&table(&header, &[1, 2], seen.devices.iter().map(|d| row(context, d)).collect()));
     for device in &seen.devices {
         remedy(context, device, seen.mux.is_none()).iter().for_each(|line| say_line(line));
     }

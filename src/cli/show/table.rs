@@ -1,27 +1,75 @@
-//! Tables: borderless, plain when piped.
+//! Plain tables: columns as wide as their widest cell, two blanks between. On a terminal they are made to fit.
 
-/// Rows under a header, columns two spaces apart; the last column is not padded.
-pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
-    let mut widths: Vec<usize> = header.iter().map(|h| h.chars().count()).collect();
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+use std::io::IsTerminal;
+
+/// No column is made narrower than this.
+const NARROWEST: usize = 8;
+const GAP: usize = 2;
+
+/// Lines of a table. `cuttable` are the columns that may lose their ends: names, never what is typed again.
+pub fn table(header: &[&str], cuttable: &[usize], rows: Vec<Vec<String>>) -> String {
+    let out = std::io::stdout();
+    let columns = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten();
+    fitted(header, cuttable, rows, columns.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0))
+}
+
+/// The same for a terminal of so many columns: the widest are cut until a row fits.
+fn fitted(header: &[&str], cuttable: &[usize], rows: Vec<Vec<String>>, columns: Option<usize>) -> String {
+    let mut all: Vec<Vec<String>> = vec![header.iter().map(|h| (*h).to_owned()).collect()];
+    all.extend(rows);
+    let count = all.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |column: usize| all.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max();
+    let mut widths: Vec<usize> = (0..count).map(|column| widest(column).unwrap_or(0)).collect();
+    let room = columns.map(|c| c.saturating_sub(GAP * count.saturating_sub(1)));
+    while room.is_some_and(|room| widths.iter().sum::<usize>() > room) {
+        let may = widths.iter_mut().enumerate().filter(|(column, _)| cuttable.contains(column)).map(|(_, width)| width);
+        match may.max_by_key(|width| **width).filter(|width| **width > NARROWEST) {
+            Some(width) => *width -= 1,
+            None => break,
         }
     }
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().enumerate().map(|(i, cell)| {
+            let width = widths.get(i).copied().unwrap_or(0);
+            let shown: String = match cell.chars().count() > width {
+                true => cell.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+                false => cell.clone(),
+            };
+            if i + 1 == row.len() { shown } else { format!("{shown:width$}{:GAP$}", "") }
+        });
+        cells.collect::<String>().trim_end().to_owned()
     };
-    let mut lines = vec![line(&mut header.iter().copied())];
-    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
-    lines.join("\n")
+    all.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn columns_line_up() {
         let rows = vec![vec!["a".into(), "é".into(), "x".into()], vec!["bbb".into(), "c".into(), String::new()]];
-        assert_eq!(super::table(&["1", "2", "3"], rows), "1    2  3\na    é  x\nbbb  c");
+        assert_eq!(fitted(&["1", "2", "3"], &[], rows, None), "1    2  3\na    é  x\nbbb  c");
+    }
+
+    #[test]
+    fn a_row_fits_and_the_names_of_devices_stay_whole() {
+        let row = [
+            "normal",
+            "iPad van Bram",
+            "iPad Pro 11-inch (M4, Wi-Fi)",
+            "26.7.1",
+            "not trusted",
+            "0x126D0E81320001",
+            "1-1",
+        ];
+        let header = ["MODE", "NAME", "MODEL", "VERSION", "TRUST", "ECID", "PORT"];
+        let rows = || vec![row.map(str::to_owned).to_vec()];
+        let whole = fitted(&header, &[1, 2], rows(), None);
+        assert!(whole.contains("iPad Pro 11-inch (M4, Wi-Fi)"), "{whole}");
+        let cut = fitted(&header, &[1, 2], rows(), Some(80));
+        assert!(cut.lines().all(|line| line.chars().count() <= 80), "{cut}");
+        assert!(cut.contains("iPad Pro 1") && cut.contains('…') && cut.contains("0x126D0E81320001  1-1"), "{cut}");
+        assert_eq!(fitted(&header, &[1, 2], rows(), Some(20)).lines().count(), 2, "too narrow is shown all the same");
     }
 }
