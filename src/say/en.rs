@@ -58,7 +58,7 @@ pub fn text(text: &Text) -> String {
         T::BackupNotPossible { why } => format!("No backup can be made: {why}"),
         T::BackupPasswordAsk => "Backup password (not shown): ".into(),
         T::BackupPasswordAskVerify => "Backup password (not shown; Enter to check without it): ".into(),
-        T::BackupPasswordChecking => "Checking the backup password; this takes about ten seconds.".into(),
+        T::BackupPasswordChecking => "Checking the backup password; this takes some seconds.".into(),
         T::BackupSealed => "The backup is encrypted. Without its password its list of files cannot be read, so it was \
                             not checked whether all of them are there."
             .into(),

@@ -64,7 +64,7 @@ pub fn text(text: &Text) -> String {
         T::BackupPasswordAskVerify => {
             "Wachtwoord van de reservekopie (onzichtbaar; Enter om zonder te controleren): ".into()
         }
-        T::BackupPasswordChecking => "Het wachtwoord wordt gecontroleerd; dat duurt een seconde of tien.".into(),
+        T::BackupPasswordChecking => "Het wachtwoord wordt gecontroleerd; dat duurt enkele seconden.".into(),
         T::BackupSealed => {
             "De reservekopie is versleuteld. Zonder wachtwoord is de lijst van bestanden niet te lezen; \
                             of ze er allemaal zijn, is dus niet gecontroleerd."

@@ -12,7 +12,7 @@ use super::WireError;
 pub const MAX_BYTES: usize = 64 << 10;
 /// Most class keys; real ones have about 10.
 pub const MAX_CLASSES: usize = 64;
-/// Most iterations of either derivation. Phones ask for 10 million, about 5 to 10 seconds of one core.
+/// Most iterations of either derivation. Phones ask for 10 million, 2 to 10 seconds of one core.
 pub const MAX_ITERATIONS: u32 = 50_000_000;
 /// `TYPE` of a backup's keybag.
 pub const TYPE_BACKUP: u32 = 1;

@@ -9,7 +9,7 @@
 //!
 //! RFC 3394 carries its own check, so a wrong password is told from a right one without looking at any content, and
 //! from a damaged keybag by this: a wrong password opens no class key, damage leaves others that open. Keys live in
-//! memory that is cleared when dropped and are never printed; the price of the password (about ten seconds by
+//! memory that is cleared when dropped and are never printed; the price of the password (2 to 10 seconds by
 //! design) is paid once per [`Keys`].
 
 mod decrypt;
