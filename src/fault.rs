@@ -128,6 +128,8 @@ codes! {
     DeviceFull = "device-full", User, AfterRemedy, 1;
     BackupNone = "backup-none", User, AfterRemedy, 1;
     BackupPassword = "backup-password", User, AfterRemedy, 4;
+    /// No key of an encrypted backup opens with the password, tried on this computer.
+    BackupPasswordWrong = "backup-password-wrong", User, AfterRemedy, 4;
     BackupNewer = "backup-newer-than-device", User, Never, 1;
     FindMyOn = "find-my-on", User, AfterRemedy, 4;
     SetupUnfinished = "setup-unfinished", User, AfterRemedy, 4;

@@ -98,6 +98,18 @@ impl Manifest {
         let found = record(row)?;
         Ok(Some(Found { file_id: found.file_id.to_owned(), flags: found.flags, size: found.blob.and_then(size_of) }))
     }
+
+    /// The archived `MBFile` of a payload.
+    ///
+    /// # Errors
+    /// [`Code::BackupDamaged`].
+    pub(super) fn blob_of(&self, file_id: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let sql = "SELECT CASE WHEN length(file) <= ?1 THEN file END FROM Files WHERE fileID = ?2";
+        let mut query = self.0.prepare_cached(sql).map_err(damaged)?;
+        let mut rows = query.query(params![MAX_RECORD, file_id]).map_err(damaged)?;
+        let Some(row) = rows.next().map_err(damaged)? else { return Ok(None) };
+        Ok(row.get_ref(0).ok().and_then(|v| v.as_blob().ok()).map(<[u8]>::to_vec))
+    }
 }
 
 fn record<'r>(row: &'r rusqlite::Row<'_>) -> Result<Record<'r>, Fault> {

@@ -20,6 +20,7 @@
 mod browse;
 mod cancel;
 mod conduct;
+mod crypt;
 mod digests;
 mod ending;
 mod engine;
@@ -41,9 +42,10 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use browse::{Filter, Row, browse, extract, find};
+pub use browse::{Filter, Opened, Row, browse, extract, find};
 pub use cancel::Cancel;
 pub use conduct::{Made, PutBackOptions, make, put_back};
+pub use crypt::{Keys, Unlock, check_password};
 pub use engine::{BackupOptions, Received, Sent, backup, change_password, restore};
 pub use info_plist::{InfoFacts, guid_of};
 pub use link::Wire;
@@ -53,7 +55,7 @@ pub use receive::FileError;
 pub use save::{Saved, save};
 pub use tree::WorkTree;
 pub use vault::{Desk, Generation, Record, Vault};
-pub use verify::{Depth, Finding, Verdict, verify};
+pub use verify::{Depth, Finding, Verdict, verify, verify_with};
 pub use work::Work;
 
 pub use crate::wire::devicelink::request::{Password, RestoreOptions};

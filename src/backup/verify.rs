@@ -5,20 +5,26 @@
 //! byte and compares with the digests taken while it was received, which is how a rotting disk shows.
 //!
 //! Since iOS 10.2 an encrypted backup encrypts its manifest too. Without the password nobody can say which payloads
-//! belong to it; that is a finding ([`Finding::Sealed`]), not silence. Its payloads can still be checked deeply.
+//! belong to it; that is a finding ([`Finding::Sealed`]), not silence. Its keybag and, deeply, its payloads can still
+//! be checked. With the password ([`verify_with`]) the key of every file must open too, and the deep way looks whether
+//! each payload ends as its key and size say.
 
 use super::Cancel;
+use super::crypt::{Keys, Seal, Unlock, ends_well, open_manifest};
 use super::digests::{List, digest_of};
 use super::manifest::{FLAG_FILE, Manifest, Record, is_file_id, payload_path};
-use super::mbfile::size_of;
+use super::mbfile::{key_of, size_of};
 use super::plists::{self, Unread};
 use super::tree::{WorkTree, disk};
 use crate::event::{Event, Step, Tell, Unit};
 use crate::fault::{Code, Fault};
-use plist::Value;
+use plist::{Dictionary, Value};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// How many findings are kept; more are counted.
@@ -72,6 +78,24 @@ pub enum Finding {
         expected: u64,
         found: u64,
     },
+    /// The keybag of an encrypted backup does not parse, or holds keys that do not open.
+    KeybagDamaged {
+        why: String,
+    },
+    /// With the password: the file's key does not open, or its end does not decrypt with it.
+    Undecryptable {
+        file_id: String,
+        domain: String,
+        path: String,
+    },
+    /// With the password: not as large as the manifest says, and yet whole. Databases in use are often so.
+    SizeDiffers {
+        file_id: String,
+        domain: String,
+        path: String,
+        expected: u64,
+        found: u64,
+    },
     /// A file of the digest list is not there any more.
     Lost {
         path: String,
@@ -94,6 +118,7 @@ impl Finding {
     /// Is the backup damaged by it? Else it is a remark.
     pub fn is_damage(&self) -> bool {
         !matches!(self, Finding::Sealed | Finding::OldManifest | Finding::SnapshotLeft | Finding::NoDigests)
+            && !matches!(self, Finding::SizeDiffers { .. })
             && !matches!(self, Finding::FileAbsent { file } if file == "Info.plist")
     }
 }
@@ -140,16 +165,32 @@ fn clip(text: &str) -> String {
 /// # Errors
 /// Disk faults and cancel; what is wrong with the backup is in the verdict.
 pub fn verify(folder: &Path, depth: Depth<'_>, tell: &dyn Tell, cancel: &Cancel) -> Result<Verdict, Fault> {
+    verify_with(folder, depth, None, tell, cancel)
+}
+
+/// As [`verify`], and with its password into an encrypted backup; of another one `unlock` is not looked at.
+///
+/// # Errors
+/// As [`verify`], and [`Code::BackupPasswordWrong`].
+pub fn verify_with(
+    folder: &Path,
+    depth: Depth<'_>,
+    unlock: Option<Unlock<'_>>,
+    tell: &dyn Tell,
+    cancel: &Cancel,
+) -> Result<Verdict, Fault> {
     let mut verdict = Verdict::default();
     let missing = || Fault::new(Code::BackupNone, format!("{} is no folder", folder.display()));
     if !folder.is_dir() {
         return Err(missing());
     }
-    look_at_lists(folder, &mut verdict)?;
+    let list = look_at_lists(folder, &mut verdict)?;
+    let unsealed = if verdict.encrypted { look_at_keybag(&list, unlock, &mut verdict)? } else { None };
     if folder.join("Snapshot").symlink_metadata().is_ok() {
         verdict.add(Finding::SnapshotLeft);
     }
-    look_at_manifest(folder, &mut verdict, tell, cancel)?;
+    let deep = matches!(depth, Depth::Deep(_));
+    look_at_manifest(folder, unsealed, deep, &mut verdict, tell, cancel)?;
     if let Depth::Deep(list) = depth {
         let (root, udid) = folder.parent().zip(folder.file_name().and_then(|n| n.to_str())).ok_or_else(missing)?;
         compare(&WorkTree::open_read_only(root, udid)?, list, &mut verdict, tell, cancel)?;
@@ -157,7 +198,9 @@ pub fn verify(folder: &Path, depth: Depth<'_>, tell: &dyn Tell, cancel: &Cancel)
     Ok(verdict)
 }
 
-fn look_at_lists(folder: &Path, verdict: &mut Verdict) -> Result<(), Fault> {
+/// Answers Manifest.plist, empty where it cannot be read.
+fn look_at_lists(folder: &Path, verdict: &mut Verdict) -> Result<Dictionary, Fault> {
+    let mut manifest = Dictionary::new();
     for file in ["Status.plist", "Manifest.plist", "Info.plist"] {
         match plists::read(&folder.join(file)) {
             Ok(dict) if file == "Status.plist" => match plists::snapshot_state(&dict) {
@@ -166,6 +209,7 @@ fn look_at_lists(folder: &Path, verdict: &mut Verdict) -> Result<(), Fault> {
             },
             Ok(dict) if file == "Manifest.plist" => {
                 verdict.encrypted = dict.get("IsEncrypted").and_then(Value::as_boolean).unwrap_or(false);
+                manifest = dict;
             }
             Ok(_) => {}
             Err(Unread::Missing) => verdict.add(Finding::FileAbsent { file: file.into() }),
@@ -173,13 +217,55 @@ fn look_at_lists(folder: &Path, verdict: &mut Verdict) -> Result<(), Fault> {
             Err(Unread::Disk(fault)) => return Err(fault),
         }
     }
-    Ok(())
+    Ok(manifest)
 }
 
-fn look_at_manifest(folder: &Path, verdict: &mut Verdict, tell: &dyn Tell, cancel: &Cancel) -> Result<(), Fault> {
+/// What the password opened.
+struct Unsealed<'a> {
+    seal: Seal,
+    keys: Keys,
+    scratch: &'a Path,
+}
+
+fn look_at_keybag<'a>(
+    list: &Dictionary,
+    unlock: Option<Unlock<'a>>,
+    verdict: &mut Verdict,
+) -> Result<Option<Unsealed<'a>>, Fault> {
+    let seal = match Seal::read(list) {
+        Ok(seal) => seal,
+        Err(why) => {
+            verdict.add(Finding::KeybagDamaged { why: clip(&why) });
+            return Ok(None);
+        }
+    };
+    let Some(unlock) = unlock else { return Ok(None) };
+    match Keys::unlock(&seal.keybag, unlock.password) {
+        Ok(keys) => {
+            for class in keys.lost() {
+                verdict.add(Finding::KeybagDamaged { why: format!("the key of class {class} does not open") });
+            }
+            Ok(Some(Unsealed { seal, keys, scratch: unlock.scratch }))
+        }
+        Err(fault) if fault.code == Code::BackupDamaged => {
+            verdict.add(Finding::KeybagDamaged { why: clip(&fault.detail) });
+            Ok(None)
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+fn look_at_manifest(
+    folder: &Path,
+    unsealed: Option<Unsealed<'_>>,
+    deep: bool,
+    verdict: &mut Verdict,
+    tell: &dyn Tell,
+    cancel: &Cancel,
+) -> Result<(), Fault> {
     let path = folder.join("Manifest.db");
     let mut magic = [0; 16];
-    let readable = match std::fs::File::open(&path) {
+    let readable = match File::open(&path) {
         Ok(mut file) => file.read_exact(&mut magic).is_ok() && &magic == b"SQLite format 3\0",
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
             verdict.add(match folder.join("Manifest.mbdb").exists() {
@@ -190,18 +276,22 @@ fn look_at_manifest(folder: &Path, verdict: &mut Verdict, tell: &dyn Tell, cance
         }
         Err(err) => return Err(disk(&path, err)),
     };
-    if !readable {
-        verdict.add(match verdict.encrypted {
-            true => Finding::Sealed,
-            false => Finding::ManifestDamaged { why: "is no SQLite file".into() },
-        });
-        return Ok(());
-    }
     let damaged = |fault: Fault| match fault.code {
         Code::BackupDamaged => Ok(Finding::ManifestDamaged { why: clip(&fault.detail) }),
         _ => Err(fault),
     };
-    let manifest = match Manifest::open(&path) {
+    let opened = match &unsealed {
+        _ if readable => Manifest::open(&path),
+        Some(open) => open_manifest(folder, &open.seal, &open.keys, open.scratch, cancel),
+        None => {
+            verdict.add(match verdict.encrypted {
+                true => Finding::Sealed,
+                false => Finding::ManifestDamaged { why: "is no SQLite file".into() },
+            });
+            return Ok(());
+        }
+    };
+    let manifest = match opened {
         Ok(manifest) => manifest,
         Err(fault) => {
             verdict.add(damaged(fault)?);
@@ -213,7 +303,7 @@ fn look_at_manifest(folder: &Path, verdict: &mut Verdict, tell: &dyn Tell, cance
     }
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
     let handle = rustix::fs::open(folder, flags, Mode::empty()).map_err(|e| disk(folder, e))?;
-    let encrypted = verdict.encrypted;
+    let look = Look { folder: handle, encrypted: verdict.encrypted, keys: unsealed.as_ref().map(|u| &u.keys), deep };
     let mut seen = 0u64;
     let walked = manifest.each(|record| {
         seen += 1;
@@ -221,7 +311,7 @@ fn look_at_manifest(folder: &Path, verdict: &mut Verdict, tell: &dyn Tell, cance
             cancel.check()?;
             tell.tell(Event::Progress { step: Step::VerifyBackup, unit: Unit::Files, done: seen, total: None });
         }
-        look_at_row(&handle, record, encrypted, verdict);
+        look_at_row(&look, record, verdict);
         Ok(())
     });
     match walked {
@@ -237,13 +327,21 @@ fn look_at_manifest(folder: &Path, verdict: &mut Verdict, tell: &dyn Tell, cance
     }
 }
 
-fn look_at_row(folder: &std::os::fd::OwnedFd, record: Record<'_>, encrypted: bool, verdict: &mut Verdict) {
+/// How rows are looked at.
+struct Look<'k> {
+    folder: OwnedFd,
+    encrypted: bool,
+    keys: Option<&'k Keys>,
+    deep: bool,
+}
+
+fn look_at_row(look: &Look<'_>, record: Record<'_>, verdict: &mut Verdict) {
     if !is_file_id(record.file_id) {
         return verdict.add(Finding::BadFileId { file_id: clip(record.file_id) });
     }
     let Some(payload) = payload_path(record.file_id).filter(|_| record.flags == FLAG_FILE) else { return };
     let (file_id, domain, path) = (record.file_id.to_owned(), clip(record.domain), clip(record.path));
-    let stat = match rustix::fs::statat(folder, payload.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+    let stat = match rustix::fs::statat(&look.folder, payload.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => stat,
         _ => return verdict.add(Finding::PayloadAbsent { file_id, domain, path }),
     };
@@ -253,11 +351,41 @@ fn look_at_row(folder: &std::os::fd::OwnedFd, record: Record<'_>, encrypted: boo
     let Some(size) = record.blob.and_then(size_of) else {
         return verdict.add(Finding::RecordUnreadable { file_id });
     };
+    let key = record.blob.and_then(key_of);
+    let empty = size == 0 && key.is_none();
     // An encrypted payload is padded to whole blocks, always by at least one byte.
-    let expected = if encrypted { (size / 16 + 1).saturating_mul(16) } else { size };
-    if expected != found {
-        verdict.add(Finding::PayloadSize { file_id, domain, path, expected, found });
+    let padded = look.encrypted && !(empty && found == 0);
+    let expected = if padded { (size / 16 + 1).saturating_mul(16) } else { size };
+    let Some(keys) = look.keys.filter(|_| !empty) else {
+        if expected != found {
+            verdict.add(Finding::PayloadSize { file_id, domain, path, expected, found });
+        }
+        return;
+    };
+    let key = key.and_then(|key| keys.content_key(key).ok());
+    let ends = |key| last_blocks(&look.folder, &payload, found).is_some_and(|blocks| ends_well(key, &blocks));
+    match key {
+        None => verdict.add(Finding::Undecryptable { file_id, domain, path }),
+        Some(key) if expected != found => verdict.add(match ends(&key) {
+            true => Finding::SizeDiffers { file_id, domain, path, expected, found },
+            false => Finding::PayloadSize { file_id, domain, path, expected, found },
+        }),
+        Some(key) if look.deep && !ends(&key) => verdict.add(Finding::Undecryptable { file_id, domain, path }),
+        Some(_) => {}
     }
+}
+
+/// The last two cipher blocks of a payload; before a single one stand zeros, as its vector is.
+fn last_blocks(folder: &OwnedFd, payload: &str, size: u64) -> Option<[u8; 32]> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::openat(folder, payload, flags, Mode::empty()).ok()?);
+    let mut blocks = [0; 32];
+    match size.checked_sub(32) {
+        _ if !size.is_multiple_of(16) => return None,
+        Some(at) => file.read_exact_at(&mut blocks, at).ok()?,
+        None => file.read_exact_at(blocks.get_mut(16..)?, 0).ok()?,
+    }
+    Some(blocks)
 }
 
 fn compare(tree: &WorkTree, list: &Path, verdict: &mut Verdict, tell: &dyn Tell, cancel: &Cancel) -> Result<(), Fault> {

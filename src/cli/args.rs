@@ -184,9 +184,15 @@ pub enum BackupsVerb {
         /// Read every file again and compare its digest
         #[arg(long)]
         deep: bool,
+        #[command(flatten)]
+        password: PasswordArgs,
     },
     /// The files in a generation
-    Browse { generation: Option<String> },
+    Browse {
+        generation: Option<String>,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
     /// Copy one file out of a generation
     Extract {
         /// domain/path as `browse` prints it
@@ -195,6 +201,8 @@ pub enum BackupsVerb {
         to: PathBuf,
         #[arg(long)]
         generation: Option<String>,
+        #[command(flatten)]
+        password: PasswordArgs,
     },
     /// Put a generation back onto a device
     Restore {
@@ -205,10 +213,21 @@ pub enum BackupsVerb {
         /// Take a generation of this other device
         #[arg(long, value_name = "UDID")]
         from: Option<String>,
-        /// File that holds the backup password
-        #[arg(long, value_name = "FILE")]
-        password_file: Option<PathBuf>,
+        #[command(flatten)]
+        password: PasswordArgs,
     },
+}
+
+/// Where the password of an encrypted backup comes from; on a terminal it is asked for. Never an argument, which every
+/// process of the computer could read.
+#[derive(Args, Debug, Clone, Default)]
+pub struct PasswordArgs {
+    /// File that holds the backup password
+    #[arg(long, value_name = "FILE", conflicts_with = "password_fd")]
+    pub password_file: Option<PathBuf>,
+    /// Open file descriptor that the backup password is read from
+    #[arg(long, value_name = "N")]
+    pub password_fd: Option<u32>,
 }
 
 #[derive(Subcommand, Debug)]

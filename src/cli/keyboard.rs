@@ -1,11 +1,17 @@
-//! Single keys from a terminal, without Enter; the terminal is put back as it was, whatever happens.
+//! Single keys from a terminal, without Enter, and lines that are not shown; the terminal is put back as it was,
+//! whatever happens.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::io::{IsTerminal, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use zeroize::Zeroizing;
+
+/// Longest line in bytes that a terminal gives.
+const MAX_LINE: usize = 4096;
 
 /// How the terminal was, while keys are read.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -15,6 +21,43 @@ pub fn restore() {
     if let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
     }
+}
+
+/// Asks for a line that is not shown, until Enter or `stop`; none where standard input is no terminal. It is read
+/// byte by byte from the descriptor, as the standard library's buffer would keep a copy.
+pub fn hidden_line(question: &str, stop: &dyn Fn() -> bool) -> std::io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Ok(None);
+    }
+    let before = tcgetattr(&stdin)?;
+    let mut quiet = before.clone();
+    quiet.local_modes.remove(LocalModes::ECHO);
+    quiet.local_modes.insert(LocalModes::ECHONL);
+    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+    tcsetattr(&stdin, OptionalActions::Flush, &quiet)?;
+    eprint!("{question}");
+    let slice = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE));
+    let done = loop {
+        if stop() {
+            break Ok(None);
+        }
+        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&slice)) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(err) => break Err(err.into()),
+        }
+        let mut byte = Zeroizing::new([0]);
+        match rustix::io::read(&stdin, &mut *byte) {
+            Ok(1) if byte[0] != b'\n' && line.len() < MAX_LINE => line.push(byte[0]),
+            Ok(_) => break Ok(Some(line)),
+            Err(Errno::INTR) => {}
+            Err(err) => break Err(err.into()),
+        }
+    };
+    restore();
+    done
 }
 
 /// Reads keys until dropped.

@@ -11,6 +11,7 @@ mod cmd;
 mod coached;
 mod context;
 mod keyboard;
+mod password;
 mod show;
 
 use crate::event::Outcome;

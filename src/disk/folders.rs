@@ -70,6 +70,11 @@ impl Folders {
         self.cache.join("catalogue")
     }
 
+    /// Files that are gone when the command ends.
+    pub fn scratch(&self) -> PathBuf {
+        self.cache.join("scratch")
+    }
+
     pub fn jobs(&self) -> PathBuf {
         self.state.join("jobs")
     }
@@ -94,6 +99,7 @@ mod tests {
             folders.vault(),
             folders.firmware(),
             folders.catalogue(),
+            folders.scratch(),
             folders.jobs(),
             folders.locks(),
         ] {

@@ -56,6 +56,12 @@ pub fn text(text: &Text) -> String {
         T::BackupDone { files, size, place } => format!("Backup verified: {files} files, {size}, in {place}"),
         T::BackupPartial { unread } => format!("{unread} files could not be read by the device; the rest is safe."),
         T::BackupNotPossible { why } => format!("No backup can be made: {why}"),
+        T::BackupPasswordAsk => "Backup password (not shown): ".into(),
+        T::BackupPasswordAskVerify => "Backup password (not shown; Enter to check without it): ".into(),
+        T::BackupPasswordChecking => "Checking the backup password; this takes some seconds.".into(),
+        T::BackupSealed => "The backup is encrypted. Without its password its list of files cannot be read, so it was \
+                            not checked whether all of them are there."
+            .into(),
         T::NoBackups => "No backups yet.".into(),
         T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) verified: {place}"),
         T::FirmwareCached => "already here and verified".into(),

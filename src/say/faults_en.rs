@@ -175,6 +175,11 @@ pub fn fault(code: Code) -> Advice {
             "The backup password is wrong or needed",
             "It is not the passcode and not the Apple Account password: ask who made the backup.",
         ),
+        Code::BackupPasswordWrong => (
+            "The backup password is wrong",
+            "It is the one that was chosen when encryption was switched on, perhaps years ago in iTunes; not the \
+             passcode, not the Apple Account password. Nobody can recover it.",
+        ),
         Code::BackupNewer => (
             "The backup comes from a newer system than the device has",
             "Update the device first, then put the backup back.",

@@ -183,6 +183,11 @@ pub fn fault(code: Code) -> Advice {
             "Het wachtwoord van de reservekopie is fout of ontbreekt",
             "Het is niet de toegangscode en niet het Apple-wachtwoord: vraag het aan wie de reservekopie maakte.",
         ),
+        Code::BackupPasswordWrong => (
+            "Het wachtwoord van de reservekopie klopt niet",
+            "Het is het wachtwoord dat ooit bij het aanzetten van de versleuteling is gekozen, misschien jaren geleden \
+             in iTunes; niet de toegangscode en niet het Apple-wachtwoord. Niemand kan het terughalen.",
+        ),
         Code::BackupNewer => (
             "De reservekopie komt van een nieuwer systeem dan het toestel heeft",
             "Werk eerst het toestel bij en zet dan de reservekopie terug.",

@@ -60,6 +60,16 @@ pub fn text(text: &Text) -> String {
             format!("{unread} bestanden kon het toestel zelf niet lezen; de rest is veilig.")
         }
         T::BackupNotPossible { why } => format!("Een reservekopie kan niet: {why}"),
+        T::BackupPasswordAsk => "Wachtwoord van de reservekopie (onzichtbaar): ".into(),
+        T::BackupPasswordAskVerify => {
+            "Wachtwoord van de reservekopie (onzichtbaar; Enter om zonder te controleren): ".into()
+        }
+        T::BackupPasswordChecking => "Het wachtwoord wordt gecontroleerd; dat duurt enkele seconden.".into(),
+        T::BackupSealed => {
+            "De reservekopie is versleuteld. Zonder wachtwoord is de lijst van bestanden niet te lezen; \
+                            of ze er allemaal zijn, is dus niet gecontroleerd."
+                .into()
+        }
         T::NoBackups => "Nog geen reservekopieën.".into(),
         T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) gecontroleerd: {place}"),
         T::FirmwareCached => "is er al, en gecontroleerd".into(),

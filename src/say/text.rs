@@ -102,6 +102,11 @@ pub enum Text {
         why: String,
     },
     NoBackups,
+    /// Asked on a terminal; what is typed is not shown.
+    BackupPasswordAsk,
+    BackupPasswordAskVerify,
+    BackupPasswordChecking,
+    BackupSealed,
     FirmwareReady {
         version: String,
         build: String,

@@ -9,6 +9,7 @@ pub mod dfu;
 pub mod fdr;
 pub mod iboot;
 pub mod img4;
+pub mod keybag;
 pub mod lockdown;
 pub mod manifest;
 pub mod muxd;

@@ -80,6 +80,9 @@ pub fn manifest_plist(encrypted: bool) -> Vec<u8> {
     lockdown.insert("DeviceName".into(), "Anna".into());
     let mut dict = Dictionary::new();
     dict.insert("IsEncrypted".into(), encrypted.into());
+    if encrypted {
+        dict.insert("BackupKeyBag".into(), Value::Data(crate::backup::crypt::sample::Lock::new("x").keybag.build()));
+    }
     dict.insert("Version".into(), "10.0".into());
     dict.insert("Lockdown".into(), Value::Dictionary(lockdown));
     binary(dict)

@@ -1,7 +1,7 @@
 //! The engine and the vault against a phone that keeps the protocol, and one that does not.
 
 mod bench;
-mod fake;
+pub(super) mod fake;
 mod hostile;
 mod sound;
 mod walk;

@@ -2,13 +2,13 @@
 
 use super::list::{print_out, say_line};
 use crate::backup::{
-    BackupOptions, Cancel, Depth, Filter, Generation, Password, Patience, PutBackOptions, RestoreOptions, Vault,
-    browse, extract, find, make, put_back, verify,
+    BackupOptions, Cancel, Depth, Filter, Finding, Generation, Opened, Password, Patience, PutBackOptions,
+    RestoreOptions, Unlock, Vault, check_password, make, put_back, verify_with,
 };
-use crate::cli::args::{BackupArgs, BackupsVerb};
+use crate::cli::args::{BackupArgs, BackupsVerb, PasswordArgs};
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size, table::table};
-use crate::cli::{Done, ask};
+use crate::cli::{Done, ask, password};
 use crate::device::{Deed, Normal, Trust};
 use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
@@ -72,25 +72,26 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
     let vault = vault(context, folder)?;
     match verb {
         BackupsVerb::List => list(context, &vault),
-        BackupsVerb::Verify { generation, deep } => {
+        BackupsVerb::Verify { generation, deep, password } => {
             let generation = pick(context, &vault, None, generation.as_deref())?;
-            verify_one(context, &generation, deep).await
+            verify_one(context, &generation, deep, &password).await
         }
-        BackupsVerb::Browse { generation } => {
+        BackupsVerb::Browse { generation, password } => {
             let generation = pick(context, &vault, None, generation.as_deref())?;
-            list_files(context, &generation)
+            list_files(context, &open(context, &generation, &password).await?)
         }
-        BackupsVerb::Extract { file, to, generation } => {
+        BackupsVerb::Extract { file, to, generation, password } => {
             let generation = pick(context, &vault, None, generation.as_deref())?;
-            take_out(&generation, &file, &to)
+            take_out(&generation, &open(context, &generation, &password).await?, &file, &to)
         }
-        BackupsVerb::Restore { generation, yes_restore, from, password_file } => {
+        BackupsVerb::Restore { generation, yes_restore, from, password } => {
             let (eyes, normal) = trusted(context).await?;
             let from: Option<Udid> = match from {
                 Some(text) => Some(text.parse().map_err(|e| Fault::new(Code::Usage, format!("{e}")))?),
                 None => normal.who.udid.clone(),
             };
             let generation = pick(context, &vault, from, generation.as_deref())?;
+            let password = checked_password(context, &generation, &password).await?;
             let consent = ask::consent(context.lang, &normal.who, Deed::PutBack, yes_restore.as_deref())?;
             let what = RestoreOptions {
                 reboot: true,
@@ -98,7 +99,7 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
                 preserve_settings: false,
                 system_files: true,
                 remove_others: false,
-                password: password(password_file.as_deref())?,
+                password,
             };
             let options = PutBackOptions { what, patience: Patience::default().shortened(context.haste()) };
             let tell = context.show();
@@ -109,10 +110,45 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
     }
 }
 
-fn password(file: Option<&Path>) -> Result<Option<Password>, Fault> {
-    let Some(file) = file else { return Ok(None) };
-    let text = fs_err::read_to_string(file).map_err(|e| Fault::disk(&e))?;
-    Ok(Some(Password::new(text.trim_end_matches(['\r', '\n']))))
+/// The password of an encrypted generation, from the options or a person; none of another one.
+fn password_of(
+    context: &Context,
+    generation: &Generation,
+    args: &PasswordArgs,
+    question: &Text,
+) -> Result<Option<Password>, Fault> {
+    if generation.summary.encrypted != Some(true) {
+        return Ok(None);
+    }
+    let password = password::given_or_asked(context, args, question)?;
+    if password.is_some() {
+        say_line(&say::text(context.lang, &Text::BackupPasswordChecking));
+    }
+    Ok(password)
+}
+
+/// The password for a device, tried here first: a wrong one costs seconds instead of a restore that breaks off.
+async fn checked_password(
+    context: &Context,
+    generation: &Generation,
+    args: &PasswordArgs,
+) -> Result<Option<Password>, Fault> {
+    let Some(password) = password_of(context, generation, args, &Text::BackupPasswordAsk)? else { return Ok(None) };
+    let (folder, trial) = (generation.folder(), password.clone());
+    let checked = tokio::task::spawn_blocking(move || check_password(&folder, &trial));
+    checked.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
+    Ok(Some(password))
+}
+
+/// Opens a generation to look into it; the seconds that a password costs are spent beside the event loop.
+async fn open(context: &Context, generation: &Generation, args: &PasswordArgs) -> Result<Opened, Fault> {
+    let password = password_of(context, generation, args, &Text::BackupPasswordAsk)?;
+    let (folder, scratch) = (generation.folder(), context.folders()?.scratch());
+    let opened = tokio::task::spawn_blocking(move || {
+        let unlock = password.as_ref().map(|password| Unlock { password, scratch: &scratch });
+        Opened::open(&folder, unlock, &Cancel::new())
+    });
+    opened.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?
 }
 
 /// The generation that is meant: of the device that `-d` names as a UDID, else of the only one in the vault.
@@ -173,14 +209,17 @@ fn list(context: &Context, vault: &Vault) -> Done {
     Ok(Outcome::Ok)
 }
 
-async fn verify_one(context: &Context, generation: &Generation, deep: bool) -> Done {
+async fn verify_one(context: &Context, generation: &Generation, deep: bool, args: &PasswordArgs) -> Done {
+    let password = password_of(context, generation, args, &Text::BackupPasswordAskVerify)?;
+    let scratch = context.folders()?.scratch();
     let tell = context.show();
     let (folder, digests) = (generation.folder(), generation.digests());
     tell.tell(Event::StepBegan { step: Step::VerifyBackup, what: generation.name.clone() });
     let listener = tell.clone();
     let verdict = tokio::task::spawn_blocking(move || {
         let depth = if deep { Depth::Deep(&digests) } else { Depth::Quick };
-        verify(&folder, depth, listener.as_ref(), &Cancel::new())
+        let unlock = password.as_ref().map(|password| Unlock { password, scratch: &scratch });
+        verify_with(&folder, depth, unlock, listener.as_ref(), &Cancel::new())
     });
     let verdict = verdict.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
     tell.tell(Event::StepDone { step: Step::VerifyBackup, what: String::new() });
@@ -197,14 +236,17 @@ async fn verify_one(context: &Context, generation: &Generation, deep: bool) -> D
         return Err(Fault::new(Code::BackupDamaged, detail).during(Step::VerifyBackup));
     }
     let place = generation.path.display().to_string();
-    let done = Text::BackupDone { files: verdict.files, size: size(verdict.bytes), place };
+    let done = match verdict.findings.contains(&Finding::Sealed) {
+        true => Text::BackupSealed,
+        false => Text::BackupDone { files: verdict.files, size: size(verdict.bytes), place },
+    };
     say_line(&say::text(context.lang, &done));
     Ok(Outcome::Ok)
 }
 
-fn list_files(context: &Context, generation: &Generation) -> Done {
+fn list_files(context: &Context, opened: &Opened) -> Done {
     let json_lines = context.common.json;
-    browse(&generation.folder(), &Filter::default(), |row| {
+    opened.browse(&Filter::default(), |row| {
         if json_lines {
             print_line(
                 &json!({ "domain": row.domain, "path": row.path, "size": row.size, "kind": format!("{:?}", row.kind) }),
@@ -218,10 +260,10 @@ fn list_files(context: &Context, generation: &Generation) -> Done {
     Ok(Outcome::Ok)
 }
 
-fn take_out(generation: &Generation, file: &str, to: &Path) -> Done {
+fn take_out(generation: &Generation, opened: &Opened, file: &str, to: &Path) -> Done {
     let (domain, path) = file.split_once('/').ok_or_else(|| Fault::new(Code::Usage, "wanted domain/path"))?;
-    let row = find(&generation.folder(), domain, path)?;
+    let row = opened.find(domain, path)?;
     let row = row.ok_or_else(|| Fault::new(Code::Usage, format!("no file {file:?} in {}", generation.name)))?;
-    extract(&generation.folder(), &row, to, &Cancel::new())?;
+    opened.extract(&row, to, &Cancel::new())?;
     Ok(Outcome::Ok)
 }

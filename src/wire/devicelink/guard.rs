@@ -188,13 +188,22 @@ impl<'a> Table<'a> {
     }
 
     fn ascii(&self, index: usize) -> Option<&'a [u8]> {
+        self.leaf(index, 0x5)
+    }
+
+    fn leaf(&self, index: usize, kind: usize) -> Option<&'a [u8]> {
         let (at, token) = self.token(index)?;
-        let Object::Leaf(size) = self.object(index).ok().filter(|_| token >> 4 == 0x5)? else { return None };
+        let Object::Leaf(size) = self.object(index).ok().filter(|_| token >> 4 == kind)? else { return None };
         let body = match token & 0x0F {
             0x0F => at + 2 + (1 << (self.number_at(at + 1, 1).ok()? & 3)),
             _ => at + 1,
         };
         self.bytes.get(body..body + size as usize)
+    }
+
+    /// The bytes of a data object.
+    pub fn data(&self, index: usize) -> Option<&'a [u8]> {
+        self.leaf(index, 0x4)
     }
 
     /// An integer.
