@@ -102,6 +102,32 @@ pub enum Text {
         why: String,
     },
     NoBackups,
+    PruneHeader,
+    PruneGoes,
+    PruneStays,
+    PruneHeld,
+    PruneDamaged,
+    PruneNothing,
+    PruneAsk {
+        count: usize,
+        word: String,
+    },
+    PruneWord,
+    PruneDone {
+        count: usize,
+    },
+    ShowLabels,
+    ShowKinds,
+    ShowEncrypted {
+        encrypted: Option<bool>,
+    },
+    ShowSealed,
+    ExportDone {
+        files: u64,
+        size: String,
+        place: String,
+    },
+    ExportLinked,
     FirmwareReady {
         version: String,
         build: String,
