@@ -51,7 +51,7 @@ fn phone_of(seed: u64, round: u64) -> FakePhone {
             let content: Vec<u8> = (0..dice.below(9000)).map(|_| dice.roll() as u8).collect();
             phone.set("CameraRollDomain", &path, &content);
         }
-        phone.set("HomeDomain", &format!("Library/{round}"), &vec![round as u8; 100]);
+        phone.set("HomeDomain", &format!("Library/{round}"), &[round as u8; 100]);
         phone.files.remove(&("HomeDomain".to_owned(), format!("Library/{}", round - 1)));
     }
     phone
