@@ -200,6 +200,29 @@ fn backups(rig: &Rig) {
     assert_eq!(Sha1::digest(fs::read(&to).unwrap())[..], photo.entry.sha1().unwrap());
     let twice = exits(rig, &["backups", "extract", &name, to.to_str().unwrap(), "--json"], 1);
     assert_eq!(twice.code_of_fault(), Some(Code::DiskError), "what is there is not written over");
+
+    let shown = line_with(&exits(rig, &["backups", "show", "--json"], 0), "backup");
+    assert_eq!((&shown["backup"]["generation"], &shown["backup"]["unread"]), (&second["generation"], &json!(0)));
+    let counted = shown["backup"]["contents"]["kinds"].as_array().unwrap().iter().map(|k| k["files"].as_u64().unwrap());
+    assert_eq!(json!(counted.sum::<u64>()), second["files"]);
+    assert!(exits(rig, &["backups", "show"], 0).out.contains("CameraRollDomain"));
+    let out = rig.path("exported");
+    let exported = event(&exits(rig, &["backups", "export", out.to_str().unwrap(), "--json"], 0), "exported");
+    assert_eq!(exported["path"], json!(out.join(phone.udid.as_str())));
+    assert_eq!(exported["files"], second["files"]);
+
+    exits(rig, &["backups", "prune"], 2);
+    exits(rig, &["backups", "prune", "--keep", "0"], 2);
+    let asked = exits(rig, &["backups", "prune", "--keep", "1", "--json"], 4);
+    assert_eq!(asked.code_of_fault(), Some(Code::ConsentMissing), "no terminal, and no --yes");
+    exits(rig, &["backups", "prune", "--keep-days", "1", "--yes"], 0);
+    let planned = exits(rig, &["backups", "prune", "--keep", "1", "--dry-run", "--json"], 0);
+    assert_eq!(planned.events("prune").iter().filter(|line| line["goes"] == true).count(), 1);
+    let pruned = exits(rig, &["backups", "prune", "--keep", "1", "--yes", "--json"], 0);
+    assert_eq!(event(&pruned, "removed")["generation"], first["generation"]);
+    let list = line_with(&exits(rig, &["backups", "list", "--json"], 0), "backups");
+    assert_eq!(list["backups"][0]["generation"], second["generation"]);
+    assert_eq!(list["backups"].as_array().map(Vec::len), Some(1));
 }
 
 /// From the catalogue into the store, once; verified as a file and as a cache.

@@ -8,7 +8,8 @@
 //! keeps the run out of the generations; it goes to `rejected`, where it replaces the one before.
 
 use super::receive::FileError;
-use super::vault::{DIGESTS, Desk, Generation, RECORD, Record, remove_all};
+use super::tree::disk;
+use super::vault::{DIGESTS, Desk, Generation, RECORD, Record, next_name, remove_all};
 use super::verify::{Depth, Finding, Verdict, verify};
 use super::work::Work;
 use super::{Cancel, Received};
@@ -24,6 +25,23 @@ impl Work<'_> {
     /// [`Code::BackupUnverified`] when it did not verify, disk
     /// faults and cancel. The older generations are untouched in every case.
     pub fn publish(
+        self,
+        received: &Received,
+        tell: &dyn Tell,
+        cancel: &Cancel,
+    ) -> Result<(Generation, Verdict), Fault> {
+        let desk = self.desk;
+        let published = self.try_publish(received, tell, cancel);
+        if published.is_err() {
+            // The device has finished, so nobody can go on with it; on a full disk its room is wanted.
+            if let Err(other) = desk.discard(&desk.folder.join("work")) {
+                tell.tell(Event::Warning { text: format!("the work tree was not put away: {other}") });
+            }
+        }
+        published
+    }
+
+    fn try_publish(
         self,
         received: &Received,
         tell: &dyn Tell,
@@ -51,6 +69,7 @@ impl Work<'_> {
             base: self.state.base.clone(),
             full: self.state.full,
             resumed: self.is_resumed(),
+            begun: self.state.begun,
             received_files: received.files,
             received_bytes: received.bytes,
             files: verdict.files,
@@ -66,27 +85,26 @@ impl Work<'_> {
         self.strip()?;
 
         let folder = desk.folder.join("generations");
-        let time = made.strftime("%Y%m%dT%H%M%SZ").to_string();
-        // Two runs in one second: the later one sorts later.
-        let free = |name: &String| !folder.join(name).exists();
-        let name = std::iter::once(time.clone())
-            .chain((2..100).map(|n| format!("{time}-{n:02}")))
-            .find(free)
-            .ok_or_else(|| Fault::new(Code::Internal, "a hundred backups in one second"))?;
-        std::fs::rename(&work, folder.join(&name)).map_err(|e| Fault::disk(&e))?;
-        sync_folder(&folder)?;
-        if let Err(fault) = desk.point_latest(&name) {
-            // The generation stands; only the convenience is missing.
-            tell.tell(Event::Warning { text: format!("the link `latest` could not be moved: {fault}") });
+        let newest = desk.vault.generations(&desk.udid)?.pop();
+        let name = next_name(newest.as_ref().map(|newest| newest.name.as_str()), made);
+        // A rename onto an empty folder would succeed.
+        if folder.join(&name).symlink_metadata().is_ok() {
+            return Err(Fault::new(Code::DiskError, format!("{} is in the way", folder.join(&name).display())));
         }
-        remove_all(&desk.folder.join("rejected"))?;
+        std::fs::rename(&work, folder.join(&name)).map_err(|e| disk(&folder, e))?;
+        // From here on the generation stands; only convenience can be missing.
+        for done in [sync_folder(&folder), desk.point_latest(&name), remove_all(&desk.folder.join("rejected"))] {
+            if let Err(fault) = done {
+                tell.tell(Event::Warning { text: format!("after the backup was published: {fault}") });
+            }
+        }
         let generation = desk.vault.generation(&desk.udid, Some(&name))?;
         Ok((generation, verdict))
     }
 }
 
 /// Why this must not become a generation.
-fn objection(verdict: &Verdict, failed: &[FileError]) -> Option<Fault> {
+pub(super) fn objection(verdict: &Verdict, failed: &[FileError]) -> Option<Fault> {
     let unread: HashSet<&str> = failed.iter().filter_map(|f| f.path.rsplit('/').next()).collect();
     let excused = |finding: &&Finding| match finding {
         Finding::PayloadAbsent { file_id, .. } | Finding::PayloadSize { file_id, .. } => {

@@ -3,17 +3,23 @@
 //! ```text
 //! <vault>/<UDID>/lock                        held by the run that works on this device
 //! <vault>/<UDID>/latest                  ->  generations/20261122T101500Z, for people and scripts
-//! <vault>/<UDID>/generations/<time>/<UDID>/  the backup: `idevicebackup2 restore generations/<time>` works
+//! <vault>/<UDID>/generations/<time>/<UDID>/  the backup, as `idevicebackup2` lays it out
 //! <vault>/<UDID>/generations/<time>/digests.tsv, generation.json
 //! <vault>/<UDID>/work/                       the run in progress, or what an interruption left
 //! <vault>/<UDID>/rejected/                   the last run that did not verify, for looking at
+//! <vault>/<UDID>/cloning/, trash-*/          what a cut left of a beginning or a removal; the next run removes it
 //! ```
 //!
 //! A folder under `generations` got there by a rename after it was verified, so its presence is the proof; the link
-//! `latest` is moved afterwards and is not read back. Generations share unchanged files by reflink or hard link, so
-//! they may be removed in any order, and none may be written into.
+//! `latest` is moved afterwards, is not read back, and is put right by the next run when a cut came between.
+//! Generations share unchanged files by reflink or hard link, so they may be removed in any order, and none may be
+//! written into.
+//!
+//! Two locks, both the kernel's: a run holds the device's `lock` alone; who reads a generation shares a lock on its
+//! folder with other readers, and only what nobody reads is removed.
 
 use super::Cancel;
+use super::hold::Hold;
 use super::plists::{self, Summary};
 use super::receive::FileError;
 use super::tree::disk;
@@ -25,11 +31,16 @@ use crate::ids::Udid;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub(super) const DIGESTS: &str = "digests.tsv";
 pub(super) const RECORD: &str = "generation.json";
 /// Largest record that is read.
 const MAX_RECORD: u64 = 4 << 20;
+const TRASH: &str = "trash-";
+/// How the time of a generation is written in its name.
+const TIME: &str = "%Y%m%dT%H%M%SZ";
+const TIME_LENGTH: usize = 16;
 
 /// Where all backups of this person are.
 #[derive(Clone, Debug)]
@@ -50,6 +61,9 @@ pub struct Record {
     pub full: bool,
     /// It went on from an interrupted run.
     pub resumed: bool,
+    /// When the run began that made it, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<jiff::Timestamp>,
     /// What came over the cable.
     pub received_files: u64,
     pub received_bytes: u64,
@@ -66,7 +80,8 @@ pub struct Record {
     pub failed_count: u64,
 }
 
-/// One published backup.
+/// One published backup. One that was asked for by [`Vault::generation`] is held: while the value or a clone of it
+/// lives, no process removes the generation.
 #[derive(Clone, Debug)]
 pub struct Generation {
     /// Its time, e.g. `20261122T101500Z`; sorts by age.
@@ -77,6 +92,7 @@ pub struct Generation {
     /// None where the record was lost.
     pub record: Option<Record>,
     pub summary: Summary,
+    hold: Option<Arc<Hold>>,
 }
 
 impl Generation {
@@ -99,7 +115,17 @@ impl Generation {
     fn read(path: PathBuf, name: String, udid: &Udid) -> Self {
         let record = read_record(&path.join(RECORD));
         let summary = Summary::read(&path.join(udid.as_str()));
-        Generation { name, path, udid: udid.clone(), record, summary }
+        Generation { name, path, udid: udid.clone(), record, summary, hold: None }
+    }
+
+    /// When it was made: by its record, or else its name.
+    pub fn made(&self) -> Option<jiff::Timestamp> {
+        self.record.as_ref().map(|record| record.made).or_else(|| time_of(&self.name))
+    }
+
+    /// Does this value hold it? Not on a file system without locks.
+    pub fn is_held(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.is_real())
     }
 }
 
@@ -110,9 +136,27 @@ fn read_record(path: &Path) -> Option<Record> {
     serde_json::from_str(&text).ok()
 }
 
+/// The time that a generation is named by. A number may follow: once, runs in one second were told apart by it.
+fn time_of(name: &str) -> Option<jiff::Timestamp> {
+    let (time, rest) = name.split_at_checked(TIME_LENGTH)?;
+    if !rest.is_empty() && !rest.strip_prefix('-').is_some_and(|n| n.len() == 2 && n.parse::<u8>().is_ok()) {
+        return None;
+    }
+    let time = jiff::civil::DateTime::strptime(TIME, time).ok()?;
+    time.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|time| time.timestamp())
+}
+
 /// Is this the name of a generation?
 fn is_time(name: &str) -> bool {
-    name.len() >= 16 && name.starts_with(|c: char| c.is_ascii_digit()) && !name.contains('/')
+    time_of(name).is_some()
+}
+
+/// The name of a generation made now, later than `newest` even in the same second or after the clock was set back: the
+/// order of the names is the order of the generations.
+pub(super) fn next_name(newest: Option<&str>, now: jiff::Timestamp) -> String {
+    let second = jiff::SignedDuration::from_secs(1);
+    let after = newest.and_then(time_of).and_then(|newest| newest.checked_add(second).ok());
+    after.map_or(now, |after| after.max(now)).strftime(TIME).to_string()
 }
 
 fn names(folder: &Path) -> Result<Vec<String>, Fault> {
@@ -174,13 +218,15 @@ impl Vault {
         let folder = self.device(udid).join("generations");
         let mut all = names(&folder)?;
         all.retain(|each| is_time(each) && name.is_none_or(|name| each == name));
-        match all.pop() {
-            Some(name) => Ok(Generation::read(folder.join(&name), name, udid)),
-            None => {
-                let which = name.map_or_else(|| "a backup".to_owned(), |name| format!("a backup {name:?}"));
-                Err(Fault::new(Code::BackupNone, format!("{} holds no {which} of {udid}", self.root.display())))
-            }
-        }
+        let none = || {
+            let which = name.map_or_else(|| "backup".to_owned(), |name| format!("backup {name:?}"));
+            Fault::new(Code::BackupNone, format!("{} holds no {which} of {udid}", self.root.display()))
+        };
+        let found = all.pop().ok_or_else(none)?;
+        let path = folder.join(&found);
+        // Removed between the two looks: it is not there.
+        let hold = Hold::share(&path)?.ok_or_else(none)?;
+        Ok(Generation { hold: Some(Arc::new(hold)), ..Generation::read(path, found, udid) })
     }
 
     /// Takes the device's part of the vault for one run.
@@ -218,30 +264,48 @@ impl Desk {
         Work::begin(self, full, tell, cancel)
     }
 
-    /// Keeps the newest `keep` generations (at least one) and removes the others; their names.
+    /// Removes what a cut left of a clone or a removal, and points `latest` at the newest generation if a cut came
+    /// before that.
     ///
     /// # Errors
     /// Disk faults.
-    pub fn prune(&self, keep: usize) -> Result<Vec<String>, Fault> {
-        let folder = self.folder.join("generations");
-        let mut all: Vec<String> = names(&folder)?.into_iter().filter(|name| is_time(name)).collect();
-        all.truncate(all.len().saturating_sub(keep.max(1)));
-        for name in &all {
-            // Out of sight by one rename, so that nothing half removed looks like a generation.
-            self.discard(&folder.join(name))?;
+    pub(super) fn tidy(&self) -> Result<(), Fault> {
+        remove_all(&self.folder.join("cloning"))?;
+        for name in names(&self.folder)?.iter().filter(|name| name.starts_with(TRASH) || *name == "trash") {
+            remove_all(&self.folder.join(name))?;
         }
-        Ok(all)
+        let generations = names(&self.folder.join("generations"))?;
+        match generations.into_iter().rfind(|name| is_time(name)) {
+            Some(newest) if !self.is_latest(&newest) => {
+                // A convenience; a disk that is too full for it can still be pruned.
+                if let Err(fault) = self.point_latest(&newest) {
+                    tracing::info!(%fault, "the link `latest`");
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
-    /// Removes a folder of this device's part.
+    /// Removes a folder of this device's part: out of sight by one rename, so that nothing half removed looks whole.
     pub(super) fn discard(&self, path: &Path) -> Result<(), Fault> {
-        let trash = self.folder.join("trash");
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("nameless");
+        let trash = self.folder.join(format!("{TRASH}{name}"));
         remove_all(&trash)?;
         match std::fs::rename(path, &trash) {
-            Ok(()) => remove_all(&trash),
-            Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(err) => Err(disk(path, err)),
+            Ok(()) => {}
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(err) => return Err(disk(path, err)),
         }
+        if let Some(parent) = path.parent() {
+            // The rename reaches the medium before any file is missing.
+            sync_folder(parent)?;
+        }
+        remove_all(&trash)
+    }
+
+    fn is_latest(&self, name: &str) -> bool {
+        std::fs::read_link(self.folder.join("latest")).is_ok_and(|to| to == Path::new("generations").join(name))
     }
 
     /// Points `latest` at a generation.
@@ -267,5 +331,22 @@ pub(super) fn remove_all(path: &Path) -> Result<(), Fault> {
     match std::fs::remove_dir_all(path) {
         Err(err) if err.kind() != io::ErrorKind::NotFound => Err(disk(path, err)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_grow_whatever_the_clock_does() {
+        let now: jiff::Timestamp = "2026-11-22T10:15:00.7Z".parse().unwrap();
+        assert_eq!(next_name(None, now), "20261122T101500Z");
+        assert_eq!(next_name(Some("20261122T101459Z"), now), "20261122T101500Z");
+        assert_eq!(next_name(Some("20261122T101500Z"), now), "20261122T101501Z");
+        assert_eq!(next_name(Some("20990101T000000Z-07"), now), "20990101T000001Z");
+        for odd in ["20261122T101500", "20261399T101500Z", "20261122T101500Z-x1", "20261122T101500Z.part", "work"] {
+            assert!(!is_time(odd), "{odd}");
+        }
     }
 }

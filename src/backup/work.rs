@@ -1,26 +1,24 @@
 //! One run's work tree, from its beginning to its end.
 //!
-//! It begins as a clone of the newest generation: reflinks where the file system has them, else hard links, which is
-//! safe because nothing here opens an existing file for writing. Neither costs room; a file system with neither (an
-//! exFAT stick) gets copies. It is cloned under another name and renamed when complete, so that a half clone is never
+//! It begins as a clone of the newest generation ([`super::clone`]); hard links are safe because nothing here opens an
+//! existing file for writing. It is cloned under another name and renamed when complete, so that a half clone is never
 //! taken for a work tree.
 //!
 //! After an interruption the tree stays for one more run, and only if the phone's own Status.plist says that it was
 //! in the middle: then the phone goes on where it was. A tree whose status says "finished" although the run failed
-//! is rubbish in `Snapshot/` around the old backup; phones choke on that, so it is thrown away and cloned again.
+//! is rubbish in `Snapshot/` around the old backup; phones choke on that, so it is thrown away and cloned again. So is
+//! one that was left by a power cut: what was received last may be empty files by now, and the phone believes them.
 
+use super::clone::{Links, clone};
 use super::digests::DigestBook;
 use super::plists::{self, snapshot_state};
-use super::tree::{MAX_DEPTH, Place, WorkTree, disk};
+use super::tree::{Place, WorkTree, disk};
 use super::vault::{DIGESTS, Desk, remove_all};
 use super::{Cancel, InfoFacts};
-use crate::disk::{create_private_folder, write_atomic};
+use crate::disk::{create_private_folder, syncfs, write_atomic};
 use crate::event::{Event, Tell};
 use crate::fault::{Code, Fault};
 use serde::{Deserialize, Serialize};
-use std::fs::{DirBuilder, File};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 const STATE: &str = "work.json";
@@ -34,6 +32,26 @@ pub(super) struct State {
     pub base: Option<String>,
     pub full: bool,
     pub resumes: u32,
+    /// When the first of its runs began, UTC.
+    #[serde(default)]
+    pub begun: Option<jiff::Timestamp>,
+    /// All of it was written to the medium after its last run.
+    #[serde(default)]
+    pub settled: bool,
+    /// The kernel's identity of this boot; empty where it has none.
+    #[serde(default)]
+    pub boot: String,
+}
+
+impl State {
+    fn write(&self, work: &Path) -> Result<(), Fault> {
+        let text = serde_json::to_vec(self).map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
+        write_atomic(&work.join(STATE), &text)
+    }
+}
+
+fn this_boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
 /// A work tree in use.
@@ -45,8 +63,7 @@ pub struct Work<'d> {
 
 impl<'d> Work<'d> {
     pub(super) fn begin(desk: &'d Desk, full: bool, tell: &dyn Tell, cancel: &Cancel) -> Result<Self, Fault> {
-        remove_all(&desk.folder.join("trash"))?;
-        remove_all(&desk.folder.join("cloning"))?;
+        desk.tidy()?;
         let newest = match desk.vault.generation(&desk.udid, None) {
             Ok(generation) => Some(generation),
             Err(fault) if fault.code == Code::BackupNone => None,
@@ -59,7 +76,7 @@ impl<'d> Work<'d> {
         let state = match left {
             Some(state) => {
                 tell.tell(Event::Note { text: "going on with an interrupted backup".into() });
-                State { resumes: state.resumes + 1, ..state }
+                State { resumes: state.resumes + 1, settled: false, boot: this_boot(), ..state }
             }
             None => {
                 desk.discard(&work)?;
@@ -67,16 +84,35 @@ impl<'d> Work<'d> {
                 create_private_folder(&cloning)?;
                 let base = newest.as_ref().filter(|_| !full);
                 if let Some(base) = base {
-                    clone(&base.folder(), &cloning.join(desk.udid.as_str()), tell, cancel)?;
+                    let cloned = clone(
+                        &base.folder(),
+                        &cloning.join(desk.udid.as_str()),
+                        Links::Allowed,
+                        &mut || copies(tell),
+                        cancel,
+                    );
+                    if let Err(fault) = cloned {
+                        // On a full disk its room is wanted; what is left here the next run removes.
+                        let _ = remove_all(&cloning);
+                        return Err(fault);
+                    }
                 }
                 std::fs::rename(&cloning, &work).map_err(|e| disk(&work, e))?;
-                State { base: base.map(|g| g.name.clone()), full, resumes: 0 }
+                State {
+                    base: base.map(|g| g.name.clone()),
+                    full,
+                    resumes: 0,
+                    begun: Some(jiff::Timestamp::now()),
+                    settled: false,
+                    boot: this_boot(),
+                }
             }
         };
-        let text = serde_json::to_vec(&state).map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
-        write_atomic(&work.join(STATE), &text)?;
+        state.write(&work)?;
         let tree = WorkTree::open(&work, desk.udid.as_str())?;
-        let digests = newest.filter(|g| state.base.as_ref() == Some(&g.name)).map(|g| g.path.join(DIGESTS));
+        // In a tree that is gone on with, the base's digests are true only of what the earlier run did not touch.
+        let is_clone = |g: &super::Generation| state.resumes == 0 && state.base.as_ref() == Some(&g.name);
+        let digests = newest.filter(is_clone).map(|g| g.path.join(DIGESTS));
         tree.keep_book(DigestBook::open(&work.join(BOOK), digests.as_deref())?);
         Ok(Work { desk, tree, state })
     }
@@ -110,14 +146,22 @@ impl<'d> Work<'d> {
     /// Disk faults.
     pub fn give_up(self) -> Result<bool, Fault> {
         let work = self.desk.folder.join("work");
-        if let Some(book) = self.tree.book().take() {
-            book.close().map_err(|e| disk(&work, e))?;
+        let closed = self.tree.book().take().map_or(Ok(()), DigestBook::close);
+        if let Err(err) = closed {
+            // Not marked as clean, it is not believed: that costs a reading.
+            tracing::info!(%err, "the journals of a failed backup");
         }
         let stays = can_resume(self.desk, &work) && self.state.resumes < MAX_RESUMES;
         if !stays {
             self.desk.discard(&work)?;
+            return Ok(false);
         }
-        Ok(stays)
+        let settled = syncfs(&work).and_then(|()| State { settled: true, ..self.state.clone() }.write(&work));
+        if let Err(fault) = settled {
+            // Then it is good until the next boot.
+            tracing::info!(%fault, "the work tree of a failed backup");
+        }
+        Ok(true)
     }
 
     /// Removes what only a run needs, at its good end.
@@ -131,7 +175,8 @@ impl<'d> Work<'d> {
 fn left_over(desk: &Desk, work: &Path) -> Option<State> {
     let text = std::fs::read(work.join(STATE)).ok()?;
     let state: State = serde_json::from_slice(&text).ok()?;
-    (state.resumes < MAX_RESUMES && can_resume(desk, work)).then_some(state)
+    let sure = state.settled || (!state.boot.is_empty() && state.boot == this_boot());
+    (sure && state.resumes < MAX_RESUMES && can_resume(desk, work)).then_some(state)
 }
 
 /// Does the device's own status say that it was in the middle?
@@ -140,64 +185,8 @@ fn can_resume(desk: &Desk, work: &Path) -> bool {
     status.is_ok_and(|dict| matches!(snapshot_state(&dict), Some("uploading" | "moving" | "removing")))
 }
 
-/// How files come into a clone.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum How {
-    Reflink,
-    Link,
-    Copy,
-}
-
-fn clone(from: &Path, to: &Path, tell: &dyn Tell, cancel: &Cancel) -> Result<(), Fault> {
-    let mut how = How::Reflink;
-    clone_folder(from, to, 0, &mut how, cancel)?;
-    if how == How::Copy {
-        let text = "this disk has no links between files: every backup takes its full room";
-        tell.tell(Event::Warning { text: text.into() });
-    }
+fn copies(tell: &dyn Tell) -> Result<(), Fault> {
+    let text = "this disk has no links between files: every backup takes its full room";
+    tell.tell(Event::Warning { text: text.into() });
     Ok(())
-}
-
-fn clone_folder(from: &Path, to: &Path, depth: usize, how: &mut How, cancel: &Cancel) -> Result<(), Fault> {
-    if depth > MAX_DEPTH {
-        return Err(Fault::new(Code::BackupDamaged, format!("{} is nested too deep", from.display())));
-    }
-    DirBuilder::new().mode(0o700).create(to).map_err(|e| disk(to, e))?;
-    for item in std::fs::read_dir(from).map_err(|e| disk(from, e))? {
-        cancel.check()?;
-        let item = item.map_err(|e| disk(from, e))?;
-        let kind = item.file_type().map_err(|e| disk(&item.path(), e))?;
-        let target = to.join(item.file_name());
-        if kind.is_dir() {
-            clone_folder(&item.path(), &target, depth + 1, how, cancel)?;
-        } else if kind.is_file() {
-            clone_file(&item.path(), &target, how).map_err(|e| disk(&item.path(), e))?;
-        }
-    }
-    Ok(())
-}
-
-fn clone_file(from: &Path, to: &Path, how: &mut How) -> io::Result<()> {
-    if *how == How::Reflink {
-        let source = File::open(from)?;
-        let target = File::options().write(true).create_new(true).mode(0o600).open(to)?;
-        if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
-            return target.set_modified(source.metadata()?.modified()?);
-        }
-        // This file system has no reflinks: links from here on.
-        *how = How::Link;
-        std::fs::remove_file(to)?;
-    }
-    if *how == How::Link {
-        match std::fs::hard_link(from, to).map_err(|e| (e.kind(), e)) {
-            Ok(()) => return Ok(()),
-            // One file with too many names says nothing about the next.
-            Err((io::ErrorKind::TooManyLinks, _)) => {}
-            Err((io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported, _)) => *how = How::Copy,
-            Err((_, err)) => return Err(err),
-        }
-    }
-    let (mut source, mut target) = (File::open(from)?, File::create_new(to)?);
-    io::copy(&mut source, &mut target)?;
-    target.set_modified(source.metadata()?.modified()?)
 }

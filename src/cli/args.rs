@@ -178,6 +178,8 @@ pub struct BackupArgs {
 pub enum BackupsVerb {
     /// Every generation of every device
     List,
+    /// One generation: device, system, size, what is in it
+    Show { generation: Option<String> },
     /// What is wrong with a generation, if anything
     Verify {
         generation: Option<String>,
@@ -203,6 +205,31 @@ pub enum BackupsVerb {
         generation: Option<String>,
         #[command(flatten)]
         password: PasswordArgs,
+    },
+    /// Copy a whole generation into a folder, as iTunes, Finder and idevicebackup2 know it
+    #[command(allow_missing_positional = true)]
+    Export {
+        generation: Option<String>,
+        /// Folder in which the copy gets the name of the UDID; nothing is replaced
+        to: PathBuf,
+        /// Share the files with the vault by hard links: takes no room, and nobody may write into them
+        #[arg(long)]
+        link: bool,
+    },
+    /// Remove old generations; the newest good one always stays
+    Prune {
+        /// Keep so many of the newest of each device
+        #[arg(long, value_name = "N", required_unless_present = "keep_days", value_parser = clap::value_parser!(u32).range(1..))]
+        keep: Option<u32>,
+        /// Keep what is not older than so many days; with --keep, what either of them keeps
+        #[arg(long, value_name = "DAYS")]
+        keep_days: Option<u32>,
+        /// Say what would go, and stop
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Put a generation back onto a device
     Restore {

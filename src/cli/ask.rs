@@ -18,6 +18,11 @@ fn prompt(question: &str) -> Result<String, Fault> {
     Ok(line)
 }
 
+/// Did a person on the terminal type exactly `wanted`?
+pub fn agrees(question: &str, wanted: &str) -> Result<bool, Fault> {
+    Ok(prompt(question)?.trim() == wanted)
+}
+
 /// Consent to a deed: from the option if it was given, else from a question on the terminal.
 pub fn consent(lang: Lang, who: &Identity, deed: Deed, option: Option<&str>) -> Result<Consent, Fault> {
     if let Some(name) = option {

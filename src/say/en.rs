@@ -63,6 +63,31 @@ pub fn text(text: &Text) -> String {
                             not checked whether all of them are there."
             .into(),
         T::NoBackups => "No backups yet.".into(),
+        T::PruneHeader => "BACKUP|DEVICE|SIZE|WHAT|REMARK".into(),
+        T::PruneGoes => "goes".into(),
+        T::PruneStays => "stays".into(),
+        T::PruneHeld => "in use".into(),
+        T::PruneDamaged => "damaged".into(),
+        T::PruneNothing => "No backup has to go.".into(),
+        T::PruneAsk { count, word } => {
+            format!("{count} backups will be gone for good. Type {word} to go on, anything else to stop: ")
+        }
+        T::PruneWord => "REMOVE".into(),
+        T::PruneDone { count } => format!("Backups removed: {count}."),
+        T::ShowLabels => {
+            "device|system|UDID|backup|made|took|verified|files|received|on disk|encrypted|unread|apps|place".into()
+        }
+        T::ShowKinds => "KIND|FILES|SIZE".into(),
+        T::ShowEncrypted { encrypted } => match encrypted {
+            Some(true) => "yes".into(),
+            Some(false) => "no: passwords and health data are not in it".into(),
+            None => "unknown".into(),
+        },
+        T::ShowSealed => "The list of files is encrypted and cannot be shown without the password.".into(),
+        T::ExportDone { files, size, place } => format!("Exported and verified: {files} files, {size}, in {place}"),
+        T::ExportLinked => {
+            "The files are shared with the vault: do not let another program back up into this folder.".into()
+        }
         T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) verified: {place}"),
         T::FirmwareCached => "already here and verified".into(),
         T::RestoreDone { version, build } => format!("Restored: the device runs {version} ({build})."),

@@ -71,6 +71,34 @@ pub fn text(text: &Text) -> String {
                 .into()
         }
         T::NoBackups => "Nog geen reservekopieën.".into(),
+        T::PruneHeader => "KOPIE|TOESTEL|GROOTTE|WAT|OPMERKING".into(),
+        T::PruneGoes => "weg".into(),
+        T::PruneStays => "blijft".into(),
+        T::PruneHeld => "in gebruik".into(),
+        T::PruneDamaged => "beschadigd".into(),
+        T::PruneNothing => "Er hoeft geen reservekopie weg.".into(),
+        T::PruneAsk { count, word } => {
+            format!("{count} reservekopieën gaan voorgoed weg. Typ {word} om door te gaan, iets anders om te stoppen: ")
+        }
+        T::PruneWord => "WEG".into(),
+        T::PruneDone { count } => format!("Reservekopieën verwijderd: {count}."),
+        T::ShowLabels => {
+            "toestel|systeem|UDID|kopie|gemaakt|duur|gecontroleerd|bestanden|ontvangen|op schijf|versleuteld|             onleesbaar|apps|map"
+                .into()
+        }
+        T::ShowKinds => "SOORT|BESTANDEN|GROOTTE".into(),
+        T::ShowEncrypted { encrypted } => match encrypted {
+            Some(true) => "ja".into(),
+            Some(false) => "nee: wachtwoorden en gezondheidsgegevens zitten er niet in".into(),
+            None => "onbekend".into(),
+        },
+        T::ShowSealed => "De bestandslijst is versleuteld en niet te tonen zonder het wachtwoord.".into(),
+        T::ExportDone { files, size, place } => {
+            format!("Geëxporteerd en gecontroleerd: {files} bestanden, {size}, in {place}")
+        }
+        T::ExportLinked => {
+            "De bestanden worden gedeeld met de kluis: laat geen ander programma in deze map een kopie maken.".into()
+        }
         T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) gecontroleerd: {place}"),
         T::FirmwareCached => "is er al, en gecontroleerd".into(),
         T::RestoreDone { version, build } => format!("Hersteld: het toestel draait {version} ({build})."),

@@ -107,6 +107,32 @@ pub enum Text {
     BackupPasswordAskVerify,
     BackupPasswordChecking,
     BackupSealed,
+    PruneHeader,
+    PruneGoes,
+    PruneStays,
+    PruneHeld,
+    PruneDamaged,
+    PruneNothing,
+    PruneAsk {
+        count: usize,
+        word: String,
+    },
+    PruneWord,
+    PruneDone {
+        count: usize,
+    },
+    ShowLabels,
+    ShowKinds,
+    ShowEncrypted {
+        encrypted: Option<bool>,
+    },
+    ShowSealed,
+    ExportDone {
+        files: u64,
+        size: String,
+        place: String,
+    },
+    ExportLinked,
     FirmwareReady {
         version: String,
         build: String,

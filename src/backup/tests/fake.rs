@@ -18,6 +18,8 @@ pub const UDID: &str = "00008110-001A2B3C4D5E6F01";
 pub struct Script {
     /// The cable is pulled after so many bytes from the device.
     pub cut_after: Option<u64>,
+    /// It is not the cable then: this whole process is killed.
+    pub kills: bool,
     /// One byte from the device is another one.
     pub flip_at: Option<u64>,
     /// Sent instead of the first upload.
@@ -50,6 +52,8 @@ pub struct Seen {
     pub uploaded: usize,
     pub restored: BTreeMap<String, Vec<u8>>,
     pub free: u64,
+    /// Bytes that the phone sent.
+    pub sent: u64,
 }
 
 #[derive(Clone, Default)]
@@ -140,6 +144,7 @@ impl FakePhone {
             let mut talk = Talk {
                 stream: device,
                 left: phone.script.cut_after,
+                kills: phone.script.kills,
                 flip: phone.script.flip_at,
                 seen: Seen::default(),
             };
@@ -255,7 +260,9 @@ impl FakePhone {
         talk.upload(&[(at("Status.plist"), status_plist("moving"))])?;
         for batch in moves.chunks(if self.script.large { 128 } else { 5 }) {
             let answer = talk.ask(FromDevice::MoveItems { items: batch.to_vec(), progress: Some(98.0) })?;
-            assert_eq!(answer.code, DlCode::OK);
+            if answer.code != DlCode::OK {
+                return talk.send(FromDevice::Process(Response::error(104, "Multiple errors").build()));
+            }
         }
         let gone: Vec<String> = self.saved.keys().filter(|id| !now.contains_key(*id)).cloned().collect();
         let mut paths: Vec<String> = gone.iter().map(|id| at(&format!("{}/{id}", &id[..2]))).collect();
@@ -264,6 +271,9 @@ impl FakePhone {
         assert_eq!(talk.ask(FromDevice::RemoveItems { paths, progress: Some(100.0) })?.code, DlCode::OK);
         talk.upload(&[(at("Status.plist"), status_plist(self.script.final_state.unwrap_or("finished")))])?;
         let back = talk.download(&[at("Status.plist"), at("Manifest.db"), at("nothing/here")])?;
+        if talk.seen.answers.iter().any(|a| matches!(a.code, DlCode::NO_SPACE | DlCode::IO)) {
+            return talk.send(FromDevice::Process(Response::error(105, "Insufficient free disk space").build()));
+        }
         assert!(back[0].is_some() && back[2].is_none());
         assert_eq!(back[1].as_deref(), Some(self.manifest_db().as_slice()));
         assert_eq!(talk.download(&[])?.len(), 0);
@@ -291,6 +301,7 @@ impl FakePhone {
 struct Talk {
     stream: UnixStream,
     left: Option<u64>,
+    kills: bool,
     flip: Option<u64>,
     seen: Seen,
 }
@@ -310,9 +321,13 @@ impl Talk {
                 self.stream.write_all(&bytes[..may])?;
             }
         }
+        self.seen.sent += may as u64;
         if let Some(left) = &mut self.left {
             *left -= may as u64;
             if may < bytes.len() {
+                if self.kills {
+                    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+                }
                 let _ = self.stream.shutdown(Shutdown::Both);
                 return Err(io::ErrorKind::BrokenPipe.into());
             }

@@ -1,8 +1,10 @@
 //! The engine and the vault against a phone that keeps the protocol, and one that does not.
 
 mod bench;
+mod cut;
 pub(super) mod fake;
 mod hostile;
+mod keep;
 mod sound;
 mod walk;
 

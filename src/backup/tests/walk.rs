@@ -69,9 +69,16 @@ fn an_incremental_one_shares_what_did_not_change_and_leaves_the_old_one_alone() 
     assert_eq!(bench.vault.devices().unwrap(), [udid()]);
     let desk = bench.vault.take(&udid()).unwrap();
     assert_eq!(bench.vault.take(&udid()).unwrap_err().code, Code::Locked);
-    assert_eq!(desk.prune(1).unwrap(), [first.name.as_str()]);
+    let plan = || {
+        let (keep, now) = (Keep { last: Some(1), days: None }, jiff::Timestamp::now());
+        bench.vault.plan_prune(&udid(), &keep, now, &bench.tell, &bench.cancel).unwrap()
+    };
+    assert_eq!(plan().goes, [], "the first one is still held by this test");
+    let name = first.name.clone();
+    drop(first);
+    assert_eq!(desk.remove(&plan(), &bench.cancel).unwrap(), [name.as_str()]);
     assert_eq!(bench.vault.generation(&udid(), None).unwrap().name, second.name);
-    assert_eq!(bench.vault.generation(&udid(), Some(&first.name)).unwrap_err().code, Code::BackupNone);
+    assert_eq!(bench.vault.generation(&udid(), Some(&name)).unwrap_err().code, Code::BackupNone);
     let deep = verify(&second.folder(), Depth::Deep(&second.digests()), &bench.tell, &bench.cancel).unwrap();
     assert!(deep.findings.is_empty(), "the older one took nothing along");
 }

@@ -72,6 +72,17 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
     let vault = vault(context, folder)?;
     match verb {
         BackupsVerb::List => list(context, &vault),
+        BackupsVerb::Show { generation } => {
+            super::backups_show::show(context, &pick(context, &vault, None, generation.as_deref())?)
+        }
+        BackupsVerb::Export { generation, to, link } => {
+            let generation = pick(context, &vault, None, generation.as_deref())?;
+            super::backups_show::export_to(context, generation, to, link).await
+        }
+        BackupsVerb::Prune { keep, keep_days, dry_run, yes } => {
+            let keep = crate::backup::Keep { last: keep, days: keep_days };
+            super::backups_prune::prune(context, vault, keep, dry_run, yes).await
+        }
         BackupsVerb::Verify { generation, deep, password } => {
             let generation = pick(context, &vault, None, generation.as_deref())?;
             verify_one(context, &generation, deep, &password).await
@@ -169,7 +180,7 @@ fn pick(context: &Context, vault: &Vault, udid: Option<Udid>, name: Option<&str>
 }
 
 /// A UDID of the vault by its beginning, or by the ECID inside it.
-fn named(devices: &[Udid], text: &str) -> Option<Udid> {
+pub(super) fn named(devices: &[Udid], text: &str) -> Option<Udid> {
     let ecid = text.parse::<crate::ids::Ecid>().ok();
     let fits =
         |u: &&Udid| u.as_str().to_lowercase().starts_with(&text.to_lowercase()) || (ecid.is_some() && u.ecid() == ecid);

@@ -1,6 +1,8 @@
 //! One file per verb.
 
 mod backup;
+mod backups_prune;
+mod backups_show;
 mod bench;
 mod demo;
 mod doctor;
