@@ -52,6 +52,14 @@ impl FileLock {
     }
 }
 
+impl Drop for FileLock {
+    /// Given back by word, not only by closing: a child that is being started holds a copy of the descriptor
+    /// until it runs its own program.
+    fn drop(&mut self) {
+        let _ = self.file.file().unlock();
+    }
+}
+
 fn holder(path: &Path) -> Option<u32> {
     let mut text = String::new();
     fs_err::File::open(path).ok()?.take(16).read_to_string(&mut text).ok()?;
