@@ -1,7 +1,7 @@
 //! The engine and the vault against a phone that keeps the protocol, and one that does not.
 
 mod bench;
-pub(super) mod fake;
+mod fake;
 mod hostile;
 mod sound;
 mod walk;
@@ -11,6 +11,7 @@ use crate::event::Recorder;
 use crate::fault::Fault;
 use crate::ids::Udid;
 use fake::{FakePhone, Seen, UDID};
+pub(super) use fake::{file_id, status_plist};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
