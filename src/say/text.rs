@@ -90,6 +90,11 @@ pub enum Text {
     },
     ConsentWord,
     ConsentRefused,
+    /// Asked on a terminal; what is typed is not shown.
+    BackupPasswordAsk,
+    BackupPasswordAskVerify,
+    BackupPasswordChecking,
+    BackupSealed,
     BackupDone {
         files: u64,
         size: String,
@@ -102,11 +107,6 @@ pub enum Text {
         why: String,
     },
     NoBackups,
-    /// Asked on a terminal; what is typed is not shown.
-    BackupPasswordAsk,
-    BackupPasswordAskVerify,
-    BackupPasswordChecking,
-    BackupSealed,
     PruneHeader,
     PruneGoes,
     PruneStays,

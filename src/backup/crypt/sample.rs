@@ -2,7 +2,7 @@
 
 use crate::backup::Password;
 use crate::backup::mbfile::archive_with_key;
-use crate::backup::tests::fake::{file_id, status_plist};
+use crate::backup::tests::{file_id, status_plist};
 use crate::wire::keybag::{ClassKey, Keybag, Rounds, TYPE_BACKUP, WRAP_DEVICE, WRAP_PASSWORD, WRAPPED};
 use aws_lc_rs::cipher::{self, EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;

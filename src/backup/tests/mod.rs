@@ -13,6 +13,7 @@ use crate::event::Recorder;
 use crate::fault::Fault;
 use crate::ids::Udid;
 use fake::{FakePhone, Seen, UDID};
+pub(super) use fake::{file_id, status_plist};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
