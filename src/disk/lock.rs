@@ -52,6 +52,13 @@ impl FileLock {
     }
 }
 
+impl Drop for FileLock {
+    /// Closing is not enough: a process that is just being started has the file too, until it becomes another program.
+    fn drop(&mut self) {
+        let _ = self.file.file().unlock();
+    }
+}
+
 fn holder(path: &Path) -> Option<u32> {
     let mut text = String::new();
     fs_err::File::open(path).ok()?.take(16).read_to_string(&mut text).ok()?;

@@ -70,6 +70,8 @@ struct Run {
     /// The round of the newest generation.
     saved: Option<u64>,
     full: bool,
+    /// The phone still has what it sent in the run before.
+    resumes: bool,
     cut: Cut,
 }
 
@@ -92,6 +94,7 @@ impl Run {
     fn here(&self) -> (Result<Generation, Fault>, u64) {
         let mut phone = phone_of(self.seed, self.round);
         phone.saved = self.saved.map(|round| payloads(&phone_of(self.seed, round))).unwrap_or_default();
+        phone.script.resumes = self.resumes;
         match self.cut {
             Cut::Cable(bytes) => phone.script.cut_after = Some(bytes),
             Cut::KillAt(bytes) => (phone.script.cut_after, phone.script.kills) = (Some(bytes), true),
@@ -123,21 +126,21 @@ impl Run {
             _ => ("none", 0),
         };
         let vault = self.vault.display();
-        format!("{} {} {saved} {} {kind} {amount} {vault}", self.seed, self.round, self.full)
+        format!("{} {} {saved} {} {} {kind} {amount} {vault}", self.seed, self.round, self.full, self.resumes)
     }
 
     fn parse(text: &str) -> Self {
-        let mut parts = text.splitn(7, ' ');
+        let mut parts = text.splitn(8, ' ');
         let mut next = || parts.next().unwrap();
         let (seed, round) = (next().parse().unwrap(), next().parse().unwrap());
-        let (saved, full) = (next().parse().ok(), next() == "true");
+        let (saved, full, resumes) = (next().parse().ok(), next() == "true", next() == "true");
         let (kind, amount) = (next(), next().parse().unwrap());
         let cut = match kind {
             "bytes" => Cut::KillAt(amount),
             "micros" => Cut::KillAfter(amount),
             _ => Cut::None,
         };
-        Run { vault: next().into(), seed, round, saved, full, cut }
+        Run { vault: next().into(), seed, round, saved, full, resumes, cut }
     }
 
     /// In a process of its own.
@@ -190,6 +193,8 @@ struct World {
     dice: Dice,
     round: u64,
     saved: Option<u64>,
+    /// The round of a run that was cut.
+    interrupted: Option<u64>,
     /// Each generation and all that is in its folder.
     published: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     /// Bytes that the phone sent in the last good run, and how long it took.
@@ -201,11 +206,13 @@ impl World {
     fn new(vault: &Path, seed: u64) -> Self {
         let vault = vault.to_owned();
         let (dice, took) = (Dice(!seed), Duration::from_millis(30));
-        World { vault, seed, dice, round: 0, saved: None, published: BTreeMap::new(), sent: 60_000, took }
+        let published = BTreeMap::new();
+        World { vault, seed, dice, round: 0, saved: None, interrupted: None, published, sent: 60_000, took }
     }
 
     fn run(&self, full: bool, cut: Cut) -> Run {
-        Run { vault: self.vault.clone(), seed: self.seed, round: self.round, saved: self.saved, full, cut }
+        let resumes = self.interrupted == Some(self.round);
+        Run { vault: self.vault.clone(), seed: self.seed, round: self.round, saved: self.saved, full, resumes, cut }
     }
 
     fn folder(&self) -> PathBuf {
@@ -278,13 +285,17 @@ impl World {
 
     fn cut(&self, dice: &mut Dice) -> Cut {
         // A run is somewhat longer or shorter than the last.
-        let bytes = dice.below(self.sent + self.sent / 8);
+        let bytes = match dice.below(2) {
+            0 => dice.below(self.sent + self.sent / 8),
+            // The end is where things move.
+            _ => self.sent.saturating_sub(dice.below(6000)),
+        };
         let micros = dice.below(self.took.as_micros() as u64 * 2);
-        match dice.below(9) {
+        match dice.below(10) {
             0..=2 => Cut::Cable(bytes),
             3 | 4 => Cut::Quota(dice.below(bytes + 1)),
             5 => Cut::Blocks(1 + dice.below(60)),
-            6 => Cut::KillAt(bytes),
+            6 | 7 => Cut::KillAt(bytes),
             _ => Cut::KillAfter(micros),
         }
     }
@@ -303,6 +314,7 @@ impl World {
                 Cut::Blocks(_) | Cut::KillAt(_) | Cut::KillAfter(_) => run.in_child(),
                 _ => drop(run.here()),
             }
+            self.interrupted = Some(self.round);
             self.look(&format!("seed {}, cut {number}: {run:?}", self.seed));
         }
         self.round += self.dice.below(2);
