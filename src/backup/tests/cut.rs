@@ -143,8 +143,8 @@ impl Run {
         Run { vault: next().into(), seed, round, saved, full, resumes, cut }
     }
 
-    /// In a process of its own.
-    fn in_child(&self) {
+    /// In a process of its own. Was it cut?
+    fn in_child(&self) -> bool {
         let mut command = match self.cut {
             // The signal is ignored, so the write fails.
             Cut::Blocks(count) => {
@@ -158,7 +158,9 @@ impl Run {
         let Output { status, stdout, stderr } = as_child(&mut command, &self.text());
         let said = || format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
         let killed = status.signal() == Some(9) && matches!(self.cut, Cut::KillAt(_) | Cut::KillAfter(_));
-        assert!(killed || status.success(), "{self:?}: {status}\n{}", said());
+        let ended = ["RUN FAILED", "RUN DONE"].map(|word| said().contains(word));
+        assert!(killed || (status.success() && ended.contains(&true)), "{self:?}: {status}\n{}", said());
+        killed || ended[0]
     }
 }
 
@@ -300,26 +302,30 @@ impl World {
         }
     }
 
-    fn live(&mut self) {
+    /// How many runs were really cut.
+    fn live(&mut self) -> u64 {
+        let mut cuts = 0;
         for _ in 0..self.dice.below(3) {
             self.round += 1;
             self.good_run(false, &format!("seed {}, at first", self.seed));
         }
-        for number in 0..1 + self.dice.below(2) {
+        for number in 0..1 + self.dice.below(3) {
             self.round += self.dice.below(2);
             let (mut dice, full) = (Dice(self.dice.roll()), self.dice.below(5) == 0);
             let cut = self.cut(&mut dice);
             let run = self.run(full, cut);
-            match cut {
+            let was_cut = match cut {
                 Cut::Blocks(_) | Cut::KillAt(_) | Cut::KillAfter(_) => run.in_child(),
-                _ => drop(run.here()),
-            }
+                _ => run.here().0.is_err(),
+            };
+            cuts += u64::from(was_cut);
             self.interrupted = Some(self.round);
             self.look(&format!("seed {}, cut {number}: {run:?}", self.seed));
         }
         self.round += self.dice.below(2);
         let full = self.dice.below(8) == 0;
         self.good_run(full, &format!("seed {}, after the cuts", self.seed));
+        cuts
     }
 }
 
@@ -330,6 +336,7 @@ fn no_cut_costs_a_generation() {
         None => 0..env("HERSTEL_CUTS").map_or(SEEDS, |count| count.parse().unwrap()),
     };
     let (next, failed) = (AtomicU64::new(seeds.start), std::sync::Mutex::new(vec![]));
+    let cuts = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(8) {
             scope.spawn(|| {
@@ -340,14 +347,18 @@ fn no_cut_costs_a_generation() {
                     }
                     let dir = tempfile::tempdir().unwrap();
                     let life = std::panic::AssertUnwindSafe(|| World::new(dir.path(), seed).live());
-                    if std::panic::catch_unwind(life).is_err() {
-                        failed.lock().unwrap().push(seed);
+                    match std::panic::catch_unwind(life) {
+                        Ok(count) => drop(cuts.fetch_add(count, Ordering::Relaxed)),
+                        Err(_) => failed.lock().unwrap().push(seed),
                     }
                 }
             });
         }
     });
     let failed = failed.into_inner().unwrap();
+    let (cuts, count) = (cuts.into_inner(), seeds.end - seeds.start);
+    println!("{cuts} cuts in {count} lives");
+    assert!(!failed.is_empty() || count < 100 || cuts >= count, "too few runs were cut: {cuts} of {count} lives");
     assert!(failed.is_empty(), "seeds that failed (HERSTEL_CUT_SEED runs one of them again): {failed:?}");
 }
 
@@ -365,7 +376,7 @@ fn the_child_that_is_killed() {
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
         });
     }
-    drop(run.here());
+    println!("RUN {}", if run.here().0.is_ok() { "DONE" } else { "FAILED" });
 }
 
 /// A file system of a few megabytes, full at random: every write may fail, not only those of payloads. It needs a
