@@ -61,6 +61,15 @@ impl Hold {
     }
 }
 
+impl Drop for Hold {
+    /// Closing is not enough: a process that is just being started has the file too, until it becomes another program.
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            let _ = file.unlock();
+        }
+    }
+}
+
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let (Ok(open), Ok(there)) = (file.metadata(), path.symlink_metadata()) else { return false };

@@ -70,6 +70,8 @@ struct Run {
     /// The round of the newest generation.
     saved: Option<u64>,
     full: bool,
+    /// The phone still has what it sent in the run before.
+    resumes: bool,
     cut: Cut,
 }
 
@@ -92,6 +94,7 @@ impl Run {
     fn here(&self) -> (Result<Generation, Fault>, u64) {
         let mut phone = phone_of(self.seed, self.round);
         phone.saved = self.saved.map(|round| payloads(&phone_of(self.seed, round))).unwrap_or_default();
+        phone.script.resumes = self.resumes;
         match self.cut {
             Cut::Cable(bytes) => phone.script.cut_after = Some(bytes),
             Cut::KillAt(bytes) => (phone.script.cut_after, phone.script.kills) = (Some(bytes), true),
@@ -123,25 +126,25 @@ impl Run {
             _ => ("none", 0),
         };
         let vault = self.vault.display();
-        format!("{} {} {saved} {} {kind} {amount} {vault}", self.seed, self.round, self.full)
+        format!("{} {} {saved} {} {} {kind} {amount} {vault}", self.seed, self.round, self.full, self.resumes)
     }
 
     fn parse(text: &str) -> Self {
-        let mut parts = text.splitn(7, ' ');
+        let mut parts = text.splitn(8, ' ');
         let mut next = || parts.next().unwrap();
         let (seed, round) = (next().parse().unwrap(), next().parse().unwrap());
-        let (saved, full) = (next().parse().ok(), next() == "true");
+        let (saved, full, resumes) = (next().parse().ok(), next() == "true", next() == "true");
         let (kind, amount) = (next(), next().parse().unwrap());
         let cut = match kind {
             "bytes" => Cut::KillAt(amount),
             "micros" => Cut::KillAfter(amount),
             _ => Cut::None,
         };
-        Run { vault: next().into(), seed, round, saved, full, cut }
+        Run { vault: next().into(), seed, round, saved, full, resumes, cut }
     }
 
-    /// In a process of its own.
-    fn in_child(&self) {
+    /// In a process of its own. Was it cut?
+    fn in_child(&self) -> bool {
         let mut command = match self.cut {
             // The signal is ignored, so the write fails.
             Cut::Blocks(count) => {
@@ -155,7 +158,9 @@ impl Run {
         let Output { status, stdout, stderr } = as_child(&mut command, &self.text());
         let said = || format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
         let killed = status.signal() == Some(9) && matches!(self.cut, Cut::KillAt(_) | Cut::KillAfter(_));
-        assert!(killed || status.success(), "{self:?}: {status}\n{}", said());
+        let ended = ["RUN FAILED", "RUN DONE"].map(|word| said().contains(word));
+        assert!(killed || (status.success() && ended.contains(&true)), "{self:?}: {status}\n{}", said());
+        killed || ended[0]
     }
 }
 
@@ -190,6 +195,8 @@ struct World {
     dice: Dice,
     round: u64,
     saved: Option<u64>,
+    /// The round of a run that was cut.
+    interrupted: Option<u64>,
     /// Each generation and all that is in its folder.
     published: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     /// Bytes that the phone sent in the last good run, and how long it took.
@@ -201,11 +208,13 @@ impl World {
     fn new(vault: &Path, seed: u64) -> Self {
         let vault = vault.to_owned();
         let (dice, took) = (Dice(!seed), Duration::from_millis(30));
-        World { vault, seed, dice, round: 0, saved: None, published: BTreeMap::new(), sent: 60_000, took }
+        let published = BTreeMap::new();
+        World { vault, seed, dice, round: 0, saved: None, interrupted: None, published, sent: 60_000, took }
     }
 
     fn run(&self, full: bool, cut: Cut) -> Run {
-        Run { vault: self.vault.clone(), seed: self.seed, round: self.round, saved: self.saved, full, cut }
+        let resumes = self.interrupted == Some(self.round);
+        Run { vault: self.vault.clone(), seed: self.seed, round: self.round, saved: self.saved, full, resumes, cut }
     }
 
     fn folder(&self) -> PathBuf {
@@ -278,36 +287,45 @@ impl World {
 
     fn cut(&self, dice: &mut Dice) -> Cut {
         // A run is somewhat longer or shorter than the last.
-        let bytes = dice.below(self.sent + self.sent / 8);
+        let bytes = match dice.below(2) {
+            0 => dice.below(self.sent + self.sent / 8),
+            // The end is where things move.
+            _ => self.sent.saturating_sub(dice.below(6000)),
+        };
         let micros = dice.below(self.took.as_micros() as u64 * 2);
-        match dice.below(9) {
+        match dice.below(10) {
             0..=2 => Cut::Cable(bytes),
             3 | 4 => Cut::Quota(dice.below(bytes + 1)),
             5 => Cut::Blocks(1 + dice.below(60)),
-            6 => Cut::KillAt(bytes),
+            6 | 7 => Cut::KillAt(bytes),
             _ => Cut::KillAfter(micros),
         }
     }
 
-    fn live(&mut self) {
+    /// How many runs were really cut.
+    fn live(&mut self) -> u64 {
+        let mut cuts = 0;
         for _ in 0..self.dice.below(3) {
             self.round += 1;
             self.good_run(false, &format!("seed {}, at first", self.seed));
         }
-        for number in 0..1 + self.dice.below(2) {
+        for number in 0..1 + self.dice.below(3) {
             self.round += self.dice.below(2);
             let (mut dice, full) = (Dice(self.dice.roll()), self.dice.below(5) == 0);
             let cut = self.cut(&mut dice);
             let run = self.run(full, cut);
-            match cut {
+            let was_cut = match cut {
                 Cut::Blocks(_) | Cut::KillAt(_) | Cut::KillAfter(_) => run.in_child(),
-                _ => drop(run.here()),
-            }
+                _ => run.here().0.is_err(),
+            };
+            cuts += u64::from(was_cut);
+            self.interrupted = Some(self.round);
             self.look(&format!("seed {}, cut {number}: {run:?}", self.seed));
         }
         self.round += self.dice.below(2);
         let full = self.dice.below(8) == 0;
         self.good_run(full, &format!("seed {}, after the cuts", self.seed));
+        cuts
     }
 }
 
@@ -318,6 +336,7 @@ fn no_cut_costs_a_generation() {
         None => 0..env("HERSTEL_CUTS").map_or(SEEDS, |count| count.parse().unwrap()),
     };
     let (next, failed) = (AtomicU64::new(seeds.start), std::sync::Mutex::new(vec![]));
+    let cuts = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(8) {
             scope.spawn(|| {
@@ -328,14 +347,18 @@ fn no_cut_costs_a_generation() {
                     }
                     let dir = tempfile::tempdir().unwrap();
                     let life = std::panic::AssertUnwindSafe(|| World::new(dir.path(), seed).live());
-                    if std::panic::catch_unwind(life).is_err() {
-                        failed.lock().unwrap().push(seed);
+                    match std::panic::catch_unwind(life) {
+                        Ok(count) => drop(cuts.fetch_add(count, Ordering::Relaxed)),
+                        Err(_) => failed.lock().unwrap().push(seed),
                     }
                 }
             });
         }
     });
     let failed = failed.into_inner().unwrap();
+    let (cuts, count) = (cuts.into_inner(), seeds.end - seeds.start);
+    println!("{cuts} cuts in {count} lives");
+    assert!(!failed.is_empty() || count < 100 || cuts >= count, "too few runs were cut: {cuts} of {count} lives");
     assert!(failed.is_empty(), "seeds that failed (HERSTEL_CUT_SEED runs one of them again): {failed:?}");
 }
 
@@ -353,7 +376,7 @@ fn the_child_that_is_killed() {
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
         });
     }
-    drop(run.here());
+    println!("RUN {}", if run.here().0.is_ok() { "DONE" } else { "FAILED" });
 }
 
 /// A file system of a few megabytes, full at random: every write may fail, not only those of payloads. It needs a

@@ -3,7 +3,7 @@
 use crate::backup::mbfile::archive;
 use crate::wire::devicelink::frame::{DEVICE_FRAME, FrameCode, HOST_FRAME, Head, LIST_END, build_name};
 use crate::wire::devicelink::request::{Request, Response};
-use crate::wire::devicelink::{self, DlCode, Entry, FromDevice, FromHost, Status};
+use crate::wire::devicelink::{self, DlCode, Entry, EntryKind, FromDevice, FromHost, Status};
 use plist::{Dictionary, Value};
 use sha1::Digest;
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ pub struct Script {
     pub cut_after: Option<u64>,
     /// It is not the cable then: this whole process is killed.
     pub kills: bool,
+    /// It remembers the interrupted run and goes on moving what that one had sent.
+    pub resumes: bool,
     /// One byte from the device is another one.
     pub flip_at: Option<u64>,
     /// Sent instead of the first upload.
@@ -192,6 +194,9 @@ impl FakePhone {
         talk.seen.free = talk.ask(FromDevice::FreeDiskSpace)?.payload.as_unsigned_integer().unwrap();
         let full = full || old[0].is_none();
         talk.seen.full = Some(full);
+        if self.script.resumes && old[0].as_ref().is_some_and(|status| *status == status_plist("moving")) {
+            return self.go_on(talk);
+        }
         for path in [UDID.to_owned(), at("Snapshot")] {
             talk.ask(FromDevice::CreateDirectory { path })?;
         }
@@ -258,6 +263,34 @@ impl FakePhone {
             moves.push((at(&format!("Snapshot/{name}")), at(name)));
         }
         talk.upload(&[(at("Status.plist"), status_plist("moving"))])?;
+        self.finish(talk, moves, now)
+    }
+
+    /// What the interrupted run had sent is moved, nothing is sent again.
+    fn go_on(&mut self, talk: &mut Talk) -> io::Result<()> {
+        let mut moves = vec![];
+        let top = talk.ask(FromDevice::ContentsOfDirectory { path: format!("{UDID}/Snapshot") })?;
+        for entry in top.entries() {
+            if entry.kind != EntryKind::Directory {
+                moves.push((format!("{UDID}/Snapshot/{}", entry.name), format!("{UDID}/{}", entry.name)));
+                continue;
+            }
+            let folder = format!("{UDID}/Snapshot/{}", entry.name);
+            for name in names(&talk.ask(FromDevice::ContentsOfDirectory { path: folder.clone() })?) {
+                moves.push((format!("{folder}/{name}"), format!("{UDID}/{}/{name}", entry.name)));
+            }
+        }
+        let now = self.files.iter().map(|((domain, path), content)| (file_id(domain, path), content.clone())).collect();
+        self.finish(talk, moves, now)
+    }
+
+    fn finish(
+        &mut self,
+        talk: &mut Talk,
+        moves: Vec<(String, String)>,
+        now: BTreeMap<String, Vec<u8>>,
+    ) -> io::Result<()> {
+        let at = |name: &str| format!("{UDID}/{name}");
         for batch in moves.chunks(if self.script.large { 128 } else { 5 }) {
             let answer = talk.ask(FromDevice::MoveItems { items: batch.to_vec(), progress: Some(98.0) })?;
             if answer.code != DlCode::OK {
