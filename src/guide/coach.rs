@@ -274,7 +274,7 @@ impl Coach {
             && let Some((_, mode)) = self.here
         {
             self.unread_since = None;
-            self.arrived(at, mode);
+            self.arrived(mode);
         }
     }
 
@@ -359,7 +359,7 @@ impl Coach {
             self.unread_since = Some(at);
         } else if new || (reads && self.unread_since.is_some()) || told {
             self.unread_since = None;
-            self.arrived(at, ours.mode);
+            self.arrived(ours.mode);
         }
     }
 
@@ -378,7 +378,7 @@ impl Coach {
         self.running(at, step, at - since);
     }
 
-    fn arrived(&mut self, at: f32, mode: Mode) {
+    fn arrived(&mut self, mode: Mode) {
         if self.phase == (Phase::Waiting { wake: true }) && mode != Mode::Unknown {
             self.phase = Phase::Waiting { wake: false };
         }
@@ -387,7 +387,6 @@ impl Coach {
         if self.left_at.is_none() && self.from == Some(mode) {
             return;
         }
-        let _ = at;
         match self.recipe.proof {
             Proof::Shows(wanted) if wanted == mode => self.reached(Ending::Reached(mode)),
             Proof::Restarted if matches!(mode, Mode::Normal | Mode::Restore) => self.reached(Ending::Reached(mode)),

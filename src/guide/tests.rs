@@ -455,19 +455,17 @@ fn a_device_nobody_saw_before_is_known_by_its_arrival() {
     assert_eq!(coach.subject().ecid, Some(Ecid(4)));
 }
 
+/// A device on the one port that all of these watch.
+fn seen(device: u8, mode: Mode, ecid: Option<Ecid>) -> Sighting {
+    Sighting { address: Address { bus: 1, device }, mode, ecid, udid: None, port: PortPath::new("1-1") }
+}
+
 #[test]
 fn a_device_that_tells_its_ecid_late_counts_when_it_does() {
     let model = models::by_nickname("iphone5s").unwrap();
     let recipe = recipe(Layout::of(model), Aim::Dfu, Start::On).unwrap();
     let subject = Subject { ecid: Some(ECID), udid: None, port: Some(PortPath::new("1-1")) };
     let mut coach = Coach::new(recipe, subject, 1);
-    let seen = |device, mode, ecid| Sighting {
-        address: Address { bus: 1, device },
-        mode,
-        ecid,
-        udid: None,
-        port: PortPath::new("1-1"),
-    };
     let done = |orders: &[Order]| orders.iter().any(|o| matches!(o, Order::Done(_)));
     coach.step(time(0.0), Input::Usb(&[seen(1, Mode::Normal, Some(ECID))]));
     coach.step(time(0.0), Input::Go);
@@ -520,13 +518,6 @@ fn a_mode_that_no_keys_lead_to_ends_the_tries() {
     let recipe = recipe(Layout::of(models::by_nickname("iPhone17,3").unwrap()), Aim::Dfu, Start::On).unwrap();
     let subject = Subject { ecid: Some(ECID), udid: None, port: Some(PortPath::new("1-1")) };
     let mut coach = Coach::new(recipe, subject, 3);
-    let seen = |device, mode, ecid| Sighting {
-        address: Address { bus: 1, device },
-        mode,
-        ecid,
-        udid: None,
-        port: PortPath::new("1-1"),
-    };
     coach.step(time(0.0), Input::Usb(&[seen(1, Mode::Normal, Some(ECID))]));
     coach.step(time(0.0), Input::Go);
     coach.step(time(3.1), Input::Tick);

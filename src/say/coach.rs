@@ -48,10 +48,6 @@ pub enum Coach {
         keys: String,
         seconds: u32,
     },
-    HoldBlackBlind {
-        keys: String,
-        seconds: u32,
-    },
     HoldPicture {
         keys: String,
     },
@@ -62,9 +58,6 @@ pub enum Coach {
         keys: String,
     },
     LetGo {
-        keys: String,
-    },
-    Keep {
         keys: String,
     },
     LetGoAll,
@@ -79,7 +72,6 @@ pub enum Coach {
     Slide,
     Boots,
     Verdict,
-    Paused,
     ReachedDfu,
     ReachedRecovery,
     ReachedNormal,
@@ -113,10 +105,6 @@ pub enum Coach {
     SvgSaved {
         file: String,
     },
-    LogSaved {
-        file: String,
-    },
-    PaperSteps,
     PaperFoot,
 }
 
@@ -156,7 +144,6 @@ fn en(text: &Coach) -> String {
         C::Slide => "Let go, and slide the power slider on the screen.",
         C::Boots => "Let go: the Apple logo comes. Waiting until the system has started.",
         C::Verdict => "Let go of everything. Looking what it did.",
-        C::Paused => "Stopped. Let go of everything.",
         C::ReachedDfu => "DFU reached. Let go of everything; the screen stays black.",
         C::ReachedRecovery => "Recovery mode reached. Let go of everything.",
         C::ReachedNormal => "Its system has started.",
@@ -184,7 +171,6 @@ fn en(text: &Coach) -> String {
         C::NextLater => "The next try holds both keys a little longer.",
         C::NextAssisted => "A good place to start from: this time Herstel makes the reset itself.",
         C::NextByHand => "This time with the keys alone.",
-        C::PaperSteps => "Steps",
         C::PaperFoot => "Made by Herstel. Apple never asks for a password, code or recovery key.",
         C::Try { attempt, tries } => return format!("try {attempt} of {tries}"),
         C::Step { number, of } => return format!("step {number} of {of}"),
@@ -200,19 +186,16 @@ fn en(text: &Coach) -> String {
         C::HoldFor { keys, seconds } => return format!("Hold {keys}: {seconds} s"),
         C::HoldBlack { keys, seconds: 0 } => return format!("Hold {keys} until the screen goes black"),
         C::HoldBlack { keys, seconds } => return format!("Hold {keys} until the screen goes black, about {seconds} s"),
-        C::HoldBlackBlind { keys, seconds } => return format!("Hold {keys}: {seconds} s"),
         C::HoldPicture { keys } => return format!("Hold {keys} past the Apple logo, until cable and computer show"),
         C::HoldDark { keys } => return format!("Hold {keys}; the screen stays black"),
         C::ResetNow { keys } => return format!("Keep holding {keys}: Herstel resets it now"),
         C::LetGo { keys } => return format!("Let go of {keys}"),
-        C::Keep { keys } => return format!("keep {keys}"),
         C::Soon { keys } => return format!("Next: {keys}"),
         C::CableIn { keys } => {
             return format!("Hold {keys}, plug the cable in, and keep holding until cable and computer show");
         }
         C::MissElsewhere { mode } => return format!("It is in {mode} mode, which no keys lead to."),
         C::SvgSaved { file } => return format!("The sheet is {file}"),
-        C::LogSaved { file } => return format!("Times of this run: {file}"),
     };
     fixed.to_owned()
 }
@@ -236,7 +219,6 @@ fn nl(text: &Coach) -> String {
         C::Slide => "Laat los en veeg de schuif op het scherm opzij.",
         C::Boots => "Laat los: het Apple-logo komt. Wachten tot het systeem gestart is.",
         C::Verdict => "Laat alles los. Even kijken wat hij deed.",
-        C::Paused => "Gestopt. Laat alles los.",
         C::ReachedDfu => "Hij staat in DFU. Laat alles los; het scherm blijft zwart.",
         C::ReachedRecovery => "Hij staat in herstelmodus. Laat alles los.",
         C::ReachedNormal => "Het systeem is gestart.",
@@ -264,7 +246,6 @@ fn nl(text: &Coach) -> String {
         C::NextLater => "De volgende poging houdt beide knoppen iets langer vast.",
         C::NextAssisted => "Een goed begin: nu doet Herstel de reset zelf.",
         C::NextByHand => "Nu alleen met de knoppen.",
-        C::PaperSteps => "Stappen",
         C::PaperFoot => "Gemaakt door Herstel. Apple vraagt nooit om een wachtwoord, code of herstelsleutel.",
         C::Try { attempt, tries } => return format!("poging {attempt} van {tries}"),
         C::Step { number, of } => return format!("stap {number} van {of}"),
@@ -280,21 +261,18 @@ fn nl(text: &Coach) -> String {
         C::HoldBlack { keys, seconds } => {
             return format!("Houd {keys} vast tot het scherm zwart wordt, ongeveer {seconds} s");
         }
-        C::HoldBlackBlind { keys, seconds } => return format!("Houd {keys} vast: {seconds} s"),
         C::HoldPicture { keys } => {
             return format!("Houd {keys} vast tot na het Apple-logo, tot je kabel en computer ziet");
         }
         C::HoldDark { keys } => return format!("Houd {keys} vast; het scherm blijft zwart"),
         C::ResetNow { keys } => return format!("Houd {keys} vast: Herstel reset hem nu"),
         C::LetGo { keys } => return format!("Laat {keys} los"),
-        C::Keep { keys } => return format!("houd {keys} vast"),
         C::Soon { keys } => return format!("Zo meteen: {keys}"),
         C::CableIn { keys } => {
             return format!("Houd {keys} vast, steek de kabel erin en houd vast tot je kabel en computer ziet");
         }
         C::MissElsewhere { mode } => return format!("Hij staat in {mode}-modus; daar leiden geen knoppen heen."),
         C::SvgSaved { file } => return format!("Het blad staat in {file}"),
-        C::LogSaved { file } => return format!("Tijden van deze keer: {file}"),
     };
     fixed.to_owned()
 }
