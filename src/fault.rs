@@ -6,9 +6,13 @@
 //! language over [`Code`], so a code without a text does not compile. Codes and details are English and
 //! stable; scripts may match on them.
 
+mod remedy;
+
 use crate::ids::Ecid;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+pub use remedy::Remedy;
 
 /// Whose fault it probably is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,6 +217,9 @@ pub struct Fault {
     /// A number that Apple's own tools would show (AMRError, MBErrorDomain, TSS STATUS), for `explain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<i64>,
+    /// What helps, where the code alone does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
 }
 
 pub type Result<T, E = Fault> = std::result::Result<T, E>;
@@ -227,6 +234,7 @@ impl Fault {
             device: None,
             detail: detail.into(),
             number: None,
+            remedy: None,
         }
     }
 
@@ -247,6 +255,11 @@ impl Fault {
 
     pub fn number(mut self, number: i64) -> Self {
         self.number = Some(number);
+        self
+    }
+
+    pub fn remedy(mut self, remedy: Remedy) -> Self {
+        self.remedy = Some(remedy);
         self
     }
 

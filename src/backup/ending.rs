@@ -1,23 +1,18 @@
 //! What the phone's last word means.
 //!
-//! The numbers are Apple's MBErrorDomain; texts differ by version and are quoted, never read. For a disk that is too
+//! The numbers are Apple's MBErrorDomain, and what they mean is a table of the facts room; texts differ by version, are
+//! quoted, and at most choose between two remedies. A number that nobody knows is said to be unknown. For a disk that is too
 //! small the phone's own figures tell how much it wants: what it asked to be purged, plus what it was told is free,
 //! minus the 2 GiB it adds for itself.
 
 use super::receive::Intake;
-use crate::fault::{Code, Fault};
+pub(super) use crate::facts::backup_errors::Purpose;
+use crate::facts::backup_errors::{Certainty, meaning};
+use crate::fault::{Code, Fault, Remedy};
 use crate::wire::devicelink::request::Response;
 
 /// The margin that a device adds to what it asks to be purged.
 const PURGE_MARGIN: u64 = 2 << 30;
-
-/// What was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Backup,
-    Restore,
-    Password,
-}
 
 /// What the device was told and asked about room, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,20 +31,15 @@ impl Room {
 
 /// The fault of a final answer with a code other than zero.
 pub(super) fn fault_of(answer: &Response, purpose: Purpose, room: Room, intake: &Intake) -> Fault {
-    let code = match (answer.code, purpose) {
-        (208, _) => Code::BackupPasscode,
-        (207, _) => Code::BackupPassword,
-        (211, _) => Code::FindMyOn,
-        (212, _) => Code::SetupUnfinished,
-        (202, _) => Code::Cancelled,
-        (203, Purpose::Restore) => Code::BackupNewer,
-        (205, Purpose::Restore) => Code::BackupDamaged,
-        (105, Purpose::Backup) => Code::DiskFull,
-        (105, Purpose::Restore) => Code::DeviceFull,
-        _ => Code::BackupRefused,
-    };
+    let meaning = meaning(answer.code, purpose, &answer.description);
+    let code = meaning.map_or(Code::BackupRefused, |row| row.fault);
     let said = if answer.description.is_empty() { "no text" } else { answer.description.as_str() };
     let mut detail = format!("the device ended with {}: {said}", answer.code);
+    match meaning {
+        Some(row) if row.certainty == Certainty::Unknown => detail += "; nobody has told what this number means",
+        Some(row) => detail += &format!("; that is: {}", row.meaning),
+        None => detail += "; this number is in no table",
+    }
     if code == Code::DiskFull {
         let mb = |bytes: u64| bytes >> 20;
         if let Some(needed) = room.needed() {
@@ -65,12 +55,16 @@ pub(super) fn fault_of(answer: &Response, purpose: Purpose, room: Room, intake: 
             detail += &format!(", {} ({})", file.device_path, file.text);
         }
     }
-    Fault::new(code, detail).number(answer.code)
+    let retry = meaning.map_or(code.retry(), |row| row.retry);
+    let remedy = meaning.map_or(Remedy::Unknown, |row| row.remedy);
+    Fault { retry, ..Fault::new(code, detail).number(answer.code).remedy(remedy) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::backup_errors::all;
+    use crate::say::{Lang, remedy, whole_fault};
 
     #[test]
     fn a_full_disk_names_both_figures() {
@@ -80,6 +74,39 @@ mod tests {
         let fault = fault_of(&answer, Purpose::Backup, room, &Intake::default());
         assert_eq!((fault.code, fault.number), (Code::DiskFull, Some(105)));
         assert!(fault.detail.contains("32682 MB") && fault.detail.contains("9536 MB"), "{fault}");
-        assert_eq!(fault_of(&answer, Purpose::Restore, room, &Intake::default()).code, Code::DeviceFull);
+        assert!(fault.detail.contains("Insufficient free disk space on drive"), "quoted");
+        let silent = Response::error(105, "");
+        let fault = fault_of(&silent, Purpose::Restore, Room::default(), &Intake::default());
+        assert_eq!((fault.code, fault.remedy), (Code::DeviceFull, Some(Remedy::DeviceRoom)));
+    }
+
+    #[test]
+    fn every_row_of_the_table_becomes_a_fault_that_explains_itself() {
+        for row in all() {
+            let purpose = row.purpose.unwrap_or(Purpose::Backup);
+            let said = format!("Device's words, {}", row.hint.unwrap_or("no hint"));
+            let answer = Response::error(row.number, said.as_str());
+            let Some(found) = meaning(row.number, purpose, &said) else { panic!("{row:?}") };
+            let fault = fault_of(&answer, purpose, Room::default(), &Intake::default());
+            let told = (fault.code, fault.remedy, fault.retry, fault.number);
+            assert_eq!(told, (found.fault, Some(found.remedy), found.retry, Some(row.number)), "{row:?}");
+            assert!(fault.detail.contains(&said), "its own words are quoted: {fault}");
+            let unknown = found.certainty == Certainty::Unknown;
+            assert_eq!(fault.detail.contains("nobody has told"), unknown, "{fault}");
+            for lang in [Lang::En, Lang::Nl] {
+                let lines = whole_fault(lang, &fault).join("\n");
+                let advice = remedy(lang, found.remedy);
+                assert!(lines.contains(advice.what) && lines.contains(advice.next) && lines.contains(&said), "{lines}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_in_no_table_is_said_to_be_unknown() {
+        for number in [2, 13, 999, -5] {
+            let fault = fault_of(&Response::error(number, ""), Purpose::Backup, Room::default(), &Intake::default());
+            assert_eq!((fault.code, fault.remedy), (Code::BackupRefused, Some(Remedy::Unknown)));
+            assert!(fault.detail.contains("no text") && fault.detail.contains("in no table"), "{fault}");
+        }
     }
 }

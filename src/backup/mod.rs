@@ -23,6 +23,8 @@ mod clone;
 mod conduct;
 mod crypt;
 mod digests;
+#[doc(hidden)]
+pub mod doors;
 mod ending;
 mod engine;
 mod export;

@@ -45,7 +45,7 @@ pub(super) fn read(path: &Path) -> Result<Dictionary, Unread> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
     if bytes.is_empty() {
         return Err("is empty".into());
     }

@@ -1,5 +1,6 @@
 //! Tables: facts as data files, looked up by pure functions.
 
+pub mod backup_errors;
 pub mod guess;
 pub mod models;
 #[cfg(test)]

@@ -9,13 +9,14 @@ mod en;
 mod faults_en;
 mod faults_nl;
 mod nl;
+mod remedies;
 mod text;
 
 pub use coach::{Coach, coach, keys};
 pub use text::{Advice, Text};
 
 use crate::event::{Hurdle, Request, Step};
-use crate::fault::{Class, Code, Fault, Retry};
+use crate::fault::{Class, Code, Fault, Remedy, Retry};
 use std::str::FromStr;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +51,14 @@ pub fn fault(lang: Lang, code: Code) -> Advice {
     match lang {
         Lang::En => faults_en::fault(code),
         Lang::Nl => faults_nl::fault(code),
+    }
+}
+
+/// The same for what a device's number means.
+pub fn remedy(lang: Lang, remedy: Remedy) -> Advice {
+    match lang {
+        Lang::En => remedies::en(remedy),
+        Lang::Nl => remedies::nl(remedy),
     }
 }
 
@@ -100,7 +109,7 @@ pub fn retry(lang: Lang, retry: Retry) -> &'static str {
 
 /// A whole failure as a person reads it: what, where, whose, what next, whether to retry.
 pub fn whole_fault(lang: Lang, fault: &Fault) -> Vec<String> {
-    let advice = self::fault(lang, fault.code);
+    let advice = fault.remedy.map_or_else(|| self::fault(lang, fault.code), |remedy| self::remedy(lang, remedy));
     let mut lines = vec![format!("{} ({})", advice.what, fault.code)];
     if let Some(stage) = &fault.stage {
         lines.push(text(lang, &Text::FaultStage { stage: stage.clone() }));
@@ -148,6 +157,24 @@ mod tests {
                 assert!(advice.next.ends_with('.'), "{code} {lang}: {}", advice.next);
             }
             assert_ne!(en.what, nl.what, "{code} is not in Dutch");
+        }
+    }
+
+    #[test]
+    fn every_remedy_says_what_and_what_next_in_both_languages() {
+        for &each in Remedy::ALL {
+            let (en, nl) = (remedy(Lang::En, each), remedy(Lang::Nl, each));
+            for advice in [en, nl] {
+                assert!(advice.what.len() > 8 && advice.next.ends_with('.'), "{}", each.as_str());
+            }
+            assert!(en.what != nl.what && en.next != nl.next, "{} is not in Dutch", each.as_str());
+            let fault = Fault::new(Code::BackupRefused, "x").remedy(each);
+            for lang in [Lang::En, Lang::Nl] {
+                assert!(
+                    whole_fault(lang, &fault).concat().contains(remedy(lang, each).next),
+                    "it is what a person reads"
+                );
+            }
         }
     }
 
