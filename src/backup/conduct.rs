@@ -1,21 +1,22 @@
 //! A backup or a restore from the first handshake to the published generation.
 //!
 //! The engine knows DeviceLink and the vault knows generations; here are the duties around them: the
-//! trusted session, the sync lock, Info.plist with the apps, the passcode prompt shown while it is open,
-//! and the lock given back however it ended.
+//! trusted session, what the device says of itself first, the sync lock, Info.plist with the apps, the passcode
+//! prompt shown while it is open, and the lock given back however it ended.
 
 use super::{
-    BackupOptions, Cancel, Generation, InfoFacts, Patience, Received, RestoreOptions, Sent, Vault, Verdict, Wire,
-    WorkTree,
+    BackupOptions, Cancel, Generation, InfoFacts, Patience, Preflight, Received, RestoreOptions, Sent, Vault, Verdict,
+    Wire, WorkTree,
 };
 use crate::device::{Consent, Deed, Normal};
 use crate::event::{Event, Request, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
-use crate::mux::{self, Blocking, Mux, Notices, Session, SyncLock};
+use crate::mux::{self, Blocking, MediaFiles, Mux, Notices, Session, SyncLock};
 use plist::{Dictionary, Value};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 const SERVICE: &str = "com.apple.mobilebackup2";
@@ -33,6 +34,7 @@ pub struct Made {
     pub generation: Generation,
     pub verdict: Verdict,
     pub received: Received,
+    pub preflight: Preflight,
 }
 
 /// Backs the device up into the vault, verified and published. The device must trust this host.
@@ -47,37 +49,66 @@ pub async fn make(
     tell: &Teller,
     cancel: &CancellationToken,
 ) -> Result<Made, Fault> {
-    let (mut session, udid) = open(mux, normal).await.map_err(|f| f.during(Step::Backup))?;
+    let during = |fault: Fault| fault.during(Step::Backup);
+    let (mut session, udid) = open(mux, normal).await.map_err(during)?;
     tell.tell(Event::StepBegan { step: Step::Backup, what: normal.who.title() });
-    let facts = info_facts(&mut session, normal, &udid).await?;
-    let desk = with_lock(&mut session, tell, async |session, cancel_engine| {
-        let stream = session.service(SERVICE, true).await.map_err(Fault::from)?;
-        let wire = Blocking::new(stream, Handle::current());
-        let (vault, udid, tell) = (vault.clone(), udid.clone(), tell.clone());
-        let watch = tie(cancel, &cancel_engine);
-        let work = tokio::task::spawn_blocking(move || {
-            run_backup(wire, &vault, &udid, &options, &facts, &tell, &cancel_engine)
-        });
-        let made = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
-        watch.abort();
-        made
-    });
-    desk.await.map_err(|fault| fault.during(Step::Backup))
+    let preflight = Preflight::read(&mut session, normal).await.map_err(during)?;
+    preflight.may_back_up().map_err(during)?;
+    let facts = info_facts(&mut session, normal, &udid, tell).await.map_err(during)?;
+    let engine = Cancel::new();
+    let _tie = tie(cancel, &engine);
+    // The tree is cloned on the engine's thread first, which takes seconds for half a million files; only then are
+    // the lock taken and the service started: a phone that is connected waits for its request, and a phone that is
+    // locked for a sync shows it.
+    let (ready, is_ready) = oneshot::channel();
+    let (give, given) = oneshot::channel();
+    let (talked, has_talked) = oneshot::channel();
+    let work = {
+        let (vault, udid, tell, engine) = (vault.clone(), udid.clone(), tell.clone(), engine.clone());
+        let open = move || {
+            let _ = ready.send(());
+            given.blocking_recv().map_err(|_| Fault::new(Code::LinkLost, "the backup service was not started"))
+        };
+        tokio::task::spawn_blocking(move || run_backup(open, talked, &vault, &udid, &options, &facts, &tell, &engine))
+    };
+    let mut talk = Ok(());
+    if is_ready.await.is_ok() {
+        talk = with_lock(&mut session, tell, &engine, async |session| {
+            let stream = session.service(SERVICE, true).await.map_err(Fault::from)?;
+            let _ = give.send(Blocking::new(stream, Handle::current()));
+            // Whatever became of the conversation, the engine's thread says.
+            let _ = has_talked.await;
+            Ok(())
+        })
+        .await;
+    }
+    let made = work.await.map_err(|e| during(Fault::new(Code::Internal, e.to_string())))?;
+    talk.map_err(during)?;
+    let (generation, verdict, received) = made.map_err(during)?;
+    Ok(Made { generation, verdict, received, preflight })
 }
 
+#[expect(clippy::too_many_arguments, reason = "all that a thread needs")]
 fn run_backup(
-    mut wire: Blocking,
+    open: impl FnOnce() -> Result<Blocking, Fault>,
+    talked: oneshot::Sender<()>,
     vault: &Vault,
     udid: &Udid,
     options: &BackupOptions,
     facts: &InfoFacts,
     tell: &Teller,
     cancel: &Cancel,
-) -> Result<Made, Fault> {
+) -> Result<(Generation, Verdict, Received), Fault> {
     let desk = vault.take(udid)?;
     let work = desk.begin(options.full, tell.as_ref(), cancel)?;
-    let received = super::backup(&mut wire, udid, work.tree(), options, tell.as_ref(), cancel);
-    let received = match received.and_then(|received| work.put_info(facts).map(|()| received)) {
+    let talk = || {
+        let received = super::backup(&mut open()?, udid, work.tree(), options, tell.as_ref(), cancel)?;
+        work.put_info(facts)?;
+        Ok(received)
+    };
+    let received = talk();
+    let _ = talked.send(());
+    let received = match received {
         Ok(received) => received,
         Err(fault) => {
             if let Err(second) = work.give_up() {
@@ -91,7 +122,16 @@ fn run_backup(
     let published = work.publish(&received, tell.as_ref(), cancel);
     let (generation, verdict) = published.map_err(|fault| fault.during(Step::VerifyBackup))?;
     tell.tell(Event::StepDone { step: Step::VerifyBackup, what: generation.name.clone() });
-    Ok(Made { generation, verdict, received })
+    Ok((generation, verdict, received))
+}
+
+/// What the device says of itself before a backup is made or put back.
+///
+/// # Errors
+/// Trust, link and device faults.
+pub async fn look_before(mux: &Mux, normal: &Normal) -> Result<Preflight, Fault> {
+    let (mut session, _) = open(mux, normal).await?;
+    Preflight::read(&mut session, normal).await
 }
 
 /// What is put back, and how long silences may last.
@@ -104,7 +144,8 @@ pub struct PutBackOptions {
 /// Puts a generation back onto the device; it restarts afterwards when the options say so.
 ///
 /// # Errors
-/// Consent, trust, link, device and disk faults. `find-my-on` and `backup-newer-than-device` before anything is changed.
+/// Consent, trust, link, device and disk faults. `find-my-on`, `backup-newer-than-device` and `device-full` before
+/// anything is sent.
 pub async fn put_back(
     mux: &Mux,
     normal: &Normal,
@@ -117,27 +158,37 @@ pub async fn put_back(
     let during = |fault: Fault| fault.during(Step::PutBack);
     let ecid = normal.who.ecid.ok_or_else(|| Fault::new(Code::LockdownRefused, "the device told no ECID"))?;
     consent.covers(ecid, &Deed::PutBack)?;
-    check_versions(normal, generation).map_err(during)?;
     let (mut session, udid) = open(mux, normal).await.map_err(during)?;
+    let preflight = Preflight::read(&mut session, normal).await.map_err(during)?;
+    preflight.may_put_back(generation, &options.what).map_err(during)?;
     tell.tell(Event::StepBegan { step: Step::PutBack, what: generation.name.clone() });
     let apps = restore_applications(generation);
     let source = generation.udid.clone();
     let root = generation.path.clone();
-    let sent = with_lock(&mut session, tell, async |session, cancel_engine| {
+    let engine = Cancel::new();
+    let _tie = tie(cancel, &engine);
+    let sent = with_lock(&mut session, tell, &engine, async |session| {
         if let Some(apps) = &apps {
             mux::put_restore_applications(session, apps).await?;
         }
-        let stream = session.service(SERVICE, true).await.map_err(Fault::from)?;
-        let mut wire = Blocking::new(stream, Handle::current());
-        let (udid, tell) = (udid.clone(), tell.clone());
-        let watch = tie(cancel, &cancel_engine);
-        let work = tokio::task::spawn_blocking(move || {
-            let tree = WorkTree::open_read_only(&root, source.as_str())?;
-            let PutBackOptions { what, patience } = options;
-            super::restore(&mut wire, &udid, &tree, &what, patience, tell.as_ref(), &cancel_engine)
-        });
-        let sent = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
-        watch.abort();
+        let sent = async {
+            let stream = session.service(SERVICE, true).await.map_err(Fault::from)?;
+            let mut wire = Blocking::new(stream, Handle::current());
+            let (udid, tell, engine) = (udid.clone(), tell.clone(), engine.clone());
+            let work = tokio::task::spawn_blocking(move || {
+                let tree = WorkTree::open_read_only(&root, source.as_str())?;
+                let PutBackOptions { what, patience } = options;
+                super::restore(&mut wire, &udid, &tree, &what, patience, tell.as_ref(), &engine)
+            });
+            work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?
+        };
+        let sent = sent.await;
+        if sent.is_err() && apps.is_some() {
+            // After an unplug there is nobody left to take it away from.
+            if let Err(fault) = mux::remove_restore_applications(session).await {
+                tracing::info!(%fault, "taking RestoreApplications away");
+            }
+        }
         sent
     });
     let sent = sent.await.map_err(during)?;
@@ -152,27 +203,35 @@ async fn open(mux: &Mux, normal: &Normal) -> Result<(Session, Udid), Fault> {
     Ok((Session::open(mux, &normal.mux, record).await.map_err(Fault::from)?, udid))
 }
 
+/// A task that ends with its owner.
+struct Tied(tokio::task::JoinHandle<()>);
+
+impl Drop for Tied {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// The person's wish to stop, passed on to the engine's thread.
-fn tie(token: &CancellationToken, engine: &Cancel) -> tokio::task::JoinHandle<()> {
+fn tie(token: &CancellationToken, engine: &Cancel) -> Tied {
     let (token, engine) = (token.clone(), engine.clone());
-    tokio::spawn(async move {
+    Tied(tokio::spawn(async move {
         token.cancelled().await;
         engine.ask();
-    })
+    }))
 }
 
 /// Runs `work` while the sync lock is held and prompts of the phone are shown.
 async fn with_lock<T>(
     session: &mut Session,
     tell: &Teller,
-    work: impl AsyncFnOnce(&mut Session, Cancel) -> Result<T, Fault>,
+    engine: &Cancel,
+    work: impl AsyncFnOnce(&mut Session) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
-    let engine = Cancel::new();
     let notices = Notices::open(session).await?;
-    let watcher = tokio::spawn(show_prompts(notices, tell.clone(), engine.clone()));
+    let _watcher = Tied(tokio::spawn(show_prompts(notices, tell.clone(), engine.clone())));
     let lock = SyncLock::take(session).await?;
-    let result = work(session, engine).await;
-    watcher.abort();
+    let result = work(session).await;
     // After a restore with a reboot, or an unplug, there is nobody left to give it back to.
     if let Err(fault) = lock.release(session).await {
         tracing::info!(%fault, "giving the sync lock back");
@@ -188,16 +247,6 @@ async fn show_prompts(mut notices: Notices, tell: Teller, engine: Cancel) {
             Notices::CANCELLED => engine.ask(),
             _ => {}
         }
-    }
-}
-
-fn check_versions(normal: &Normal, generation: &Generation) -> Result<(), Fault> {
-    let made_on = generation.summary.product_version.as_deref().and_then(|v| v.parse::<crate::ids::Version>().ok());
-    match (&made_on, &normal.version) {
-        (Some(made_on), Some(now)) if made_on.major() > now.major() => {
-            Err(Fault::new(Code::BackupNewer, format!("made on {made_on}, the device runs {now}")))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -218,15 +267,20 @@ fn restore_applications(generation: &Generation) -> Option<Vec<u8>> {
     Some(xml)
 }
 
-async fn info_facts(session: &mut Session, normal: &Normal, udid: &Udid) -> Result<InfoFacts, Fault> {
-    let values = session.lockdown.all(None).await.map_err(Fault::from)?;
-    let text = |key: &str| values.get(key).and_then(Value::as_string).map(str::to_owned);
-    let itunes = session.lockdown.all(Some("com.apple.iTunes")).await.map_err(Fault::from)?;
-    let minimum = session.lockdown.get(Some("com.apple.mobile.iTunes"), "MinITunesVersion").await;
-    let minimum = minimum.map_err(Fault::from)?.and_then(|v| v.as_string().map(str::to_owned));
+/// The apps, for Info.plist. A phone that does not list them is backed up all the same, and it is said.
+async fn applications(session: &mut Session, tell: &Teller) -> Result<(Dictionary, Vec<String>), Fault> {
+    let apps = match mux::apps(session).await {
+        Err(fault) if fault.code == Code::ServiceRefused => {
+            let text =
+                format!("the device does not list its apps, so a restore will not install them: {}", fault.detail);
+            tell.tell(Event::Warning { text });
+            Vec::new()
+        }
+        apps => apps?,
+    };
     let mut applications = Dictionary::new();
     let mut installed = Vec::new();
-    for app in mux::apps(session).await? {
+    for app in apps {
         let mut entry = Dictionary::new();
         for (key, bytes) in
             [("ApplicationSINF", app.sinf), ("iTunesMetadata", app.metadata), ("PlaceholderIcon", app.icon)]
@@ -240,6 +294,23 @@ async fn info_facts(session: &mut Session, normal: &Normal, udid: &Udid) -> Resu
             applications.insert(app.bundle, Value::Dictionary(entry));
         }
     }
+    Ok((applications, installed))
+}
+
+async fn info_facts(session: &mut Session, normal: &Normal, udid: &Udid, tell: &Teller) -> Result<InfoFacts, Fault> {
+    let values = session.lockdown.all(None).await.map_err(Fault::from)?;
+    let text = |key: &str| values.get(key).and_then(Value::as_string).map(str::to_owned);
+    let itunes = session.lockdown.all(Some("com.apple.iTunes")).await.map_err(Fault::from)?;
+    let minimum = session.lockdown.get(Some("com.apple.mobile.iTunes"), "MinITunesVersion").await;
+    let minimum = minimum.map_err(Fault::from)?.and_then(|v| v.as_string().map(str::to_owned));
+    let (applications, installed_applications) = applications(session, tell).await?;
+    let media = match mux::media_files(session).await {
+        Err(fault) if fault.code == Code::ServiceRefused => {
+            tracing::info!(%fault, "the files of iTunes");
+            MediaFiles::default()
+        }
+        media => media?,
+    };
     Ok(InfoFacts {
         udid: udid.to_string(),
         device_name: normal.who.name.clone().unwrap_or_default(),
@@ -253,10 +324,10 @@ async fn info_facts(session: &mut Session, normal: &Normal, udid: &Udid) -> Resu
         phone_number: text("PhoneNumber"),
         min_itunes_version: minimum,
         applications,
-        installed_applications: installed,
-        itunes_files: Vec::new(),
+        installed_applications,
+        itunes_files: media.itunes,
         itunes_settings: itunes,
-        ibooks_data: None,
+        ibooks_data: media.ibooks,
         date: None,
     })
 }

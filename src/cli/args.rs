@@ -241,8 +241,31 @@ pub enum BackupsVerb {
         #[arg(long, value_name = "UDID")]
         from: Option<String>,
         #[command(flatten)]
+        how: PutBackArgs,
+        #[command(flatten)]
         password: PasswordArgs,
     },
+}
+
+/// How a backup is put back. Without any of these the device becomes what it was: settings and system files from the
+/// backup, then a restart.
+#[derive(Args, Debug, Clone, Copy, Default)]
+pub struct PutBackArgs {
+    /// Do not restart the device at the end; what was put back shows only after a restart
+    #[arg(long)]
+    pub no_reboot: bool,
+    /// Keep the settings that are on the device now, instead of those in the backup
+    #[arg(long)]
+    pub keep_settings: bool,
+    /// Leave out the system's own files (accounts, Wi-Fi, call history); only apps and media come back
+    #[arg(long)]
+    pub no_system: bool,
+    /// Remove from the device what is not in the backup
+    #[arg(long)]
+    pub remove_others: bool,
+    /// Copy the whole backup to the device before anything is changed; needs room for both
+    #[arg(long)]
+    pub copy_first: bool,
 }
 
 /// Where the password of an encrypted backup comes from; on a terminal it is asked for. Never an argument, which every

@@ -2,11 +2,10 @@
 //!
 //! The protocols are `idevice`'s; every call gets a limit here, since the crate has none.
 
+use super::afc::Afc;
 use super::guard::{Framing, Guarded, of_link};
 use super::{BoxDuplex, LABEL, Session};
 use crate::fault::{Code, Fault};
-use idevice::afc::AfcClient;
-use idevice::afc::opcode::{AfcFopenMode, AfcLockOp, AfcOpcode};
 use idevice::installation_proxy::InstallationProxyClient;
 use idevice::notification_proxy::NotificationProxyClient;
 use idevice::springboardservices::SpringBoardServicesClient;
@@ -15,16 +14,14 @@ use plist::Value;
 use std::future::Future;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(15);
-const LOCK_TRIES: u32 = 50;
-const LOCK_PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 const LOCK_FILE: &str = "/com.apple.itunes.lock_sync";
 
 fn device(stream: BoxDuplex) -> Idevice {
     Idevice::new(Box::new(Guarded::new(stream, Framing::Plist)), LABEL)
 }
 
-fn afc_device(stream: BoxDuplex) -> Idevice {
+pub(super) fn afc_device(stream: BoxDuplex) -> Idevice {
     Idevice::new(Box::new(Guarded::new(stream, Framing::Afc)), LABEL)
 }
 
@@ -39,11 +36,13 @@ async fn bounded<T>(what: &str, work: impl Future<Output = Result<T, IdeviceErro
     }
 }
 
-/// Posts one notification on a connection of its own, as iTunes does.
+/// Posts one notification on a connection of its own, as iTunes does. The goodbye is waited for: it is the only sign that
+/// the device took the notification, and without it two of them could change places.
 pub async fn post_notice(session: &mut Session, name: &str) -> Result<(), Fault> {
     let stream = session.service("com.apple.mobile.notification_proxy", false).await.map_err(Fault::from)?;
     let mut client = NotificationProxyClient::new(device(stream));
-    bounded("notification_proxy", client.post_notification(name.to_owned())).await
+    bounded("notification_proxy", client.post_notification(name.to_owned())).await?;
+    bounded("notification_proxy", client.shutdown()).await
 }
 
 /// Listens for notifications: the passcode prompt of a backup among them.
@@ -71,77 +70,27 @@ impl Notices {
     }
 }
 
-/// One open file on AFC. The crate's own handles print and panic when they are dropped after the link broke
-/// off, so operations are sent by their codes; the device closes what a lost link left open.
-struct AfcFile {
-    afc: AfcClient,
+/// The sync lock on AFC: while it is held, no other host syncs and the device does not change its media.
+pub struct SyncLock {
+    afc: Afc,
     handle: Vec<u8>,
 }
-
-impl AfcFile {
-    async fn open(mut afc: AfcClient, path: &str, mode: AfcFopenMode) -> Result<Self, Fault> {
-        let mut header = (mode as u64).to_le_bytes().to_vec();
-        header.extend_from_slice(path.as_bytes());
-        header.push(0);
-        let answer = bounded("AFC open", afc.send_op(AfcOpcode::FileOpen, header, Vec::new())).await?;
-        let handle = answer.header_payload.get(..8).map(<[u8]>::to_vec);
-        let handle = handle.ok_or_else(|| Fault::new(Code::LinkGarbage, "AFC open without a handle"))?;
-        Ok(AfcFile { afc, handle })
-    }
-
-    async fn lock(&mut self, how: AfcLockOp) -> Result<(), Fault> {
-        let mut header = self.handle.clone();
-        header.extend_from_slice(&(how as u64).to_le_bytes());
-        bounded("AFC lock", self.afc.send_op(AfcOpcode::FileLock, header, Vec::new())).await.map(drop)
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        for piece in bytes.chunks(64 << 10) {
-            let work = self.afc.send_op(AfcOpcode::Write, self.handle.clone(), piece.to_vec());
-            bounded("AFC write", work).await?;
-        }
-        Ok(())
-    }
-
-    async fn close(mut self) -> Result<(), Fault> {
-        let work = self.afc.send_op(AfcOpcode::FileClose, self.handle.clone(), Vec::new());
-        bounded("AFC close", work).await.map(drop)
-    }
-}
-
-/// The sync lock on AFC: while it is held, no other host syncs and the device does not change its media.
-pub struct SyncLock(AfcFile);
 
 impl SyncLock {
     /// Takes the lock: tries for 10 s while another program holds it.
     pub async fn take(session: &mut Session) -> Result<Self, Fault> {
         post_notice(session, "com.apple.itunes-mobdev.syncWillStart").await?;
-        let stream = session.service("com.apple.afc", true).await.map_err(Fault::from)?;
-        let mut file = AfcFile::open(AfcClient::new(afc_device(stream)), LOCK_FILE, AfcFopenMode::Rw).await?;
-        post_notice(session, "com.apple.itunes-mobdev.syncLockRequest").await?;
-        let mut tries = 0;
-        loop {
-            match file.lock(AfcLockOp::ExclusiveLock).await {
-                Ok(()) => break,
-                Err(refused) if refused.code == Code::ServiceRefused && tries < LOCK_TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(LOCK_PAUSE).await;
-                }
-                Err(refused) if refused.code == Code::ServiceRefused => {
-                    return Err(Fault::new(Code::Locked, format!("the sync lock: {}", refused.detail)));
-                }
-                Err(lost) => return Err(lost),
-            }
-        }
+        let mut afc = Afc::open(session).await?;
+        let request = async || post_notice(session, "com.apple.itunes-mobdev.syncLockRequest").await;
+        let handle = afc.lock(LOCK_FILE, request).await?;
         post_notice(session, "com.apple.itunes-mobdev.syncDidStart").await?;
-        Ok(SyncLock(file))
+        Ok(SyncLock { afc, handle })
     }
 
     /// Gives the lock back and says so.
     pub async fn release(self, session: &mut Session) -> Result<(), Fault> {
-        let SyncLock(mut file) = self;
-        file.lock(AfcLockOp::Unlock).await?;
-        file.close().await?;
+        let SyncLock { mut afc, handle } = self;
+        afc.unlock(handle).await?;
         post_notice(session, "com.apple.itunes-mobdev.syncDidFinish").await
     }
 }
@@ -154,17 +103,20 @@ pub struct AppInfo {
     pub icon: Option<Vec<u8>>,
 }
 
+/// Most bytes of icons that one backup carries: they are the only part that grows without need.
+const ALL_ICONS: usize = 4 << 20;
+const ICON: usize = 256 << 10;
+
 /// The person's apps with what a restore needs of them. A missing icon is no failure.
 pub async fn apps(session: &mut Session) -> Result<Vec<AppInfo>, Fault> {
     let stream = session.service("com.apple.mobile.installation_proxy", false).await.map_err(Fault::from)?;
     let mut client = InstallationProxyClient::new(device(stream));
     let mut options = plist::Dictionary::new();
     options.insert("ApplicationType".into(), "User".into());
-    let wanted = ["CFBundleIdentifier", "ApplicationSINF", "iTunesMetadata"];
+    let wanted = ["CFBundleIdentifier", "ApplicationSINF", "iTunesMetadata", "PlaceholderIcon"];
     options.insert("ReturnAttributes".into(), Value::Array(wanted.iter().map(|w| Value::from(*w)).collect()));
     let list = bounded("installation_proxy", client.browse(Some(Value::Dictionary(options)))).await?;
-    let stream = session.service("com.apple.springboardservices", false).await.map_err(Fault::from)?;
-    let mut icons = SpringBoardServicesClient::new(device(stream));
+    let mut icons = Icons::open(session).await;
     let mut apps = Vec::new();
     for entry in list.into_iter().take(5_000) {
         let Some(mut entry) = entry.into_dictionary() else { continue };
@@ -172,22 +124,108 @@ pub async fn apps(session: &mut Session) -> Result<Vec<AppInfo>, Fault> {
             continue;
         };
         let mut data = |key: &str| entry.remove(key).and_then(Value::into_data);
-        let (metadata, sinf) = (data("iTunesMetadata"), data("ApplicationSINF"));
-        let icon = bounded("springboardservices", icons.get_icon_pngdata(bundle.clone())).await.ok();
+        let (metadata, sinf, icon) = (data("iTunesMetadata"), data("ApplicationSINF"), data("PlaceholderIcon"));
+        // An app that a restore cannot ask for needs no picture.
+        let icon = match icon {
+            None if metadata.is_some() && sinf.is_some() => icons.of(&bundle).await,
+            icon => icons.fits(icon),
+        };
         apps.push(AppInfo { bundle, metadata, sinf, icon });
     }
     Ok(apps)
 }
 
+/// The home screen's icons, while there is room for them.
+struct Icons {
+    screen: Option<SpringBoardServicesClient>,
+    left: usize,
+}
+
+impl Icons {
+    async fn open(session: &mut Session) -> Self {
+        let stream = session.service("com.apple.springboardservices", false).await;
+        if let Err(err) = &stream {
+            tracing::info!(%err, "no icons");
+        }
+        let screen = stream.ok().map(|stream| SpringBoardServicesClient::new(device(stream)));
+        Icons { screen, left: ALL_ICONS }
+    }
+
+    async fn of(&mut self, bundle: &str) -> Option<Vec<u8>> {
+        let screen = self.screen.as_mut().filter(|_| self.left > 0)?;
+        match bounded("springboardservices", screen.get_icon_pngdata(bundle.to_owned())).await {
+            Ok(icon) => self.fits(Some(icon)),
+            Err(fault) => {
+                // After silence an answer could come late, for another app.
+                if fault.code != Code::ServiceRefused {
+                    self.screen = None;
+                }
+                None
+            }
+        }
+    }
+
+    fn fits(&mut self, icon: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let icon = icon.filter(|icon| icon.len() <= ICON.min(self.left))?;
+        self.left -= icon.len();
+        Some(icon)
+    }
+}
+
+/// What iTunes keeps on a device and a backup's Info.plist carries: name and content of each file that is there.
+#[derive(Clone, Debug, Default)]
+pub struct MediaFiles {
+    /// In `/iTunes_Control/iTunes`.
+    pub itunes: Vec<(String, Vec<u8>)>,
+    /// `/Books/iBooksData2.plist`.
+    pub ibooks: Option<Vec<u8>>,
+}
+
+const ITUNES_FILES: [&str; 11] = [
+    "ApertureAlbumPrefs",
+    "IC-Info.sidb",
+    "IC-Info.sidv",
+    "PhotosFolderAlbums",
+    "PhotosFolderName",
+    "PhotosFolderPrefs",
+    "VoiceMemos.plist",
+    "iPhotoAlbumPrefs",
+    "iTunesApplicationIDs",
+    "iTunesPrefs",
+    "iTunesPrefs.plist",
+];
+/// A larger one is left out; real ones are a few KiB.
+const MEDIA_FILE: usize = 512 << 10;
+
+/// Reads those files; most phones have few or none of them.
+pub async fn media_files(session: &mut Session) -> Result<MediaFiles, Fault> {
+    let mut afc = Afc::open(session).await?;
+    let mut found = MediaFiles::default();
+    for name in ITUNES_FILES {
+        if let Some(bytes) = afc.read(&format!("/iTunes_Control/iTunes/{name}"), MEDIA_FILE).await? {
+            found.itunes.push((name.to_owned(), bytes));
+        }
+    }
+    found.ibooks = afc.read("/Books/iBooksData2.plist", MEDIA_FILE).await?;
+    Ok(found)
+}
+
+/// Bytes that are free on the device for the person's data, as AFC tells it.
+pub async fn free_bytes(session: &mut Session) -> Result<Option<u64>, Fault> {
+    Afc::open(session).await?.free_bytes().await
+}
+
+const RESTORE_FOLDER: &str = "/iTunesRestore";
+const RESTORE_APPLICATIONS: &str = "/iTunesRestore/RestoreApplications.plist";
+
 /// Writes `/iTunesRestore/RestoreApplications.plist`: the apps that a restored device installs anew.
 pub async fn put_restore_applications(session: &mut Session, plist: &[u8]) -> Result<(), Fault> {
-    const FOLDER: &str = "/iTunesRestore";
-    let stream = session.service("com.apple.afc", true).await.map_err(Fault::from)?;
-    let mut afc = AfcClient::new(afc_device(stream));
-    // It may exist already.
-    let _ = bounded("AFC folder", afc.mk_dir(FOLDER)).await;
-    let path = format!("{FOLDER}/RestoreApplications.plist");
-    let mut file = AfcFile::open(afc, &path, AfcFopenMode::WrOnly).await?;
-    file.write(plist).await?;
-    file.close().await
+    let mut afc = Afc::open(session).await?;
+    afc.make_folder(RESTORE_FOLDER).await?;
+    afc.write(RESTORE_APPLICATIONS, plist).await
+}
+
+/// Takes it away again: left behind by a restore that failed, it would make the device install apps nobody asked for.
+pub async fn remove_restore_applications(session: &mut Session) -> Result<(), Fault> {
+    Afc::open(session).await?.remove(RESTORE_APPLICATIONS).await
 }

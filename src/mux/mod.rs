@@ -5,6 +5,7 @@
 //! sound and hard: the pairing certificates, AFC and the small services. Its types do not leave this room.
 
 mod address;
+mod afc;
 mod blocking;
 mod certificates;
 mod duties;
@@ -23,7 +24,10 @@ mod trust;
 
 pub use address::MuxAddress;
 pub use blocking::Blocking;
-pub use duties::{AppInfo, Notices, SyncLock, apps, post_notice, put_restore_applications};
+pub use duties::{
+    AppInfo, MediaFiles, Notices, SyncLock, apps, free_bytes, media_files, post_notice, put_restore_applications,
+    remove_restore_applications,
+};
 pub use lockdown::{Lockdown, LockdownError, Session};
 pub use pairing::{Unpaired, forget, pair, pair_by_udid, unpair};
 pub use power::{enter_recovery, restart, shut_down};

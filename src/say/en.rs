@@ -92,6 +92,27 @@ pub fn text(text: &Text) -> String {
         T::FirmwareCached => "already here and verified".into(),
         T::RestoreDone { version, build } => format!("Restored: the device runs {version} ({build})."),
         T::PutBackDone { files } => format!("Backup put back: {files} files."),
+        T::PutBackPlan { generation, device } => format!("Backup {generation} of {device} will be put back:"),
+        T::PutBackSystem => {
+            "  apps' data, media, and the system's own files such as accounts, Wi-Fi and call history".into()
+        }
+        T::PutBackNoSystem => "  apps' data and media only, none of the system's own files".into(),
+        T::PutBackSettings => "  settings as they are in the backup".into(),
+        T::PutBackKeepsSettings => "  settings stay as they are on the device now".into(),
+        T::PutBackLeaves => "  what is on the device and not in the backup stays".into(),
+        T::PutBackRemoves => "  what is on the device and NOT in the backup is removed".into(),
+        T::PutBackCopies => "  the whole backup is copied to the device before anything is changed".into(),
+        T::PutBackTight => {
+            "  the device has less free room than the backup needs: it goes only if what is on it now makes way".into()
+        }
+        T::PutBackRestarts => "  then the device restarts".into(),
+        T::PutBackStays => "  the device does not restart by itself: restart it, or nothing shows".into(),
+        T::PutBackInSetup => {
+            "The device is still in its setup: leave it at the first screens until it has restarted.".into()
+        }
+        T::BackupOpen => {
+            "It is not encrypted: saved passwords, Wi-Fi, Health and call history are only in encrypted backups.".into()
+        }
         T::ReportTitle => "Report".into(),
         T::ReportSaved { place } => format!("Report saved: {place}"),
         T::ReportDevice => "device".into(),

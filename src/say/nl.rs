@@ -103,6 +103,25 @@ pub fn text(text: &Text) -> String {
         T::FirmwareCached => "is er al, en gecontroleerd".into(),
         T::RestoreDone { version, build } => format!("Hersteld: het toestel draait {version} ({build})."),
         T::PutBackDone { files } => format!("Reservekopie teruggezet: {files} bestanden."),
+        T::PutBackPlan { generation, device } => format!("Reservekopie {generation} van {device} wordt teruggezet:"),
+        T::PutBackSystem => "  gegevens van apps, media, en wat het systeem zelf bewaart: accounts, wifi, gesprekken".into(),
+        T::PutBackNoSystem => "  alleen gegevens van apps en media, niets van het systeem zelf".into(),
+        T::PutBackSettings => "  instellingen zoals ze in de reservekopie staan".into(),
+        T::PutBackKeepsSettings => "  instellingen blijven zoals ze nu op het toestel staan".into(),
+        T::PutBackLeaves => "  wat op het toestel staat en niet in de reservekopie, blijft".into(),
+        T::PutBackRemoves => "  wat op het toestel staat en NIET in de reservekopie, gaat weg".into(),
+        T::PutBackCopies => "  de hele reservekopie gaat eerst naar het toestel; pas dan verandert er iets".into(),
+        T::PutBackTight => {
+            "  er is minder vrij dan de reservekopie vraagt: het past alleen als plaatsmaakt wat er nu op staat".into()
+        }
+        T::PutBackRestarts => "  daarna start het toestel opnieuw".into(),
+        T::PutBackStays => "  het toestel herstart niet vanzelf: doe dat zelf, anders is er niets van te zien".into(),
+        T::PutBackInSetup => {
+            "Het toestel is nog niet ingesteld: laat het bij de eerste schermen tot het opnieuw is gestart.".into()
+        }
+        T::BackupOpen => {
+            "Niet versleuteld: wachtwoorden, wifi, Gezondheid en gesprekken zitten alleen in een versleutelde.".into()
+        }
         T::ReportTitle => "Verslag".into(),
         T::ReportSaved { place } => format!("Verslag bewaard: {place}"),
         T::ReportDevice => "toestel".into(),

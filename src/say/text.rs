@@ -146,6 +146,24 @@ pub enum Text {
     PutBackDone {
         files: u64,
     },
+    PutBackPlan {
+        generation: String,
+        device: String,
+    },
+    PutBackSystem,
+    PutBackNoSystem,
+    PutBackSettings,
+    PutBackKeepsSettings,
+    PutBackLeaves,
+    PutBackRemoves,
+    PutBackCopies,
+    /// More than is free now, less than the device holds.
+    PutBackTight,
+    PutBackRestarts,
+    PutBackStays,
+    PutBackInSetup,
+    /// The backup that was made is not encrypted.
+    BackupOpen,
     ReportTitle,
     ReportSaved {
         place: String,

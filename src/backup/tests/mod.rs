@@ -2,6 +2,7 @@
 
 mod bench;
 mod cut;
+mod duties;
 pub(super) mod fake;
 mod hostile;
 mod keep;

@@ -2,10 +2,10 @@
 
 use super::list::{print_out, say_line};
 use crate::backup::{
-    BackupOptions, Cancel, Depth, Filter, Finding, Generation, Opened, Password, Patience, PutBackOptions,
-    RestoreOptions, Unlock, Vault, check_password, make, put_back, verify_with,
+    BackupOptions, Cancel, Depth, Filter, Finding, Generation, Opened, Password, Patience, Preflight, PutBackOptions,
+    RestoreOptions, Unlock, Vault, check_password, look_before, make, put_back, verify_with,
 };
-use crate::cli::args::{BackupArgs, BackupsVerb, PasswordArgs};
+use crate::cli::args::{BackupArgs, BackupsVerb, PasswordArgs, PutBackArgs};
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size, table::table};
 use crate::cli::{Done, ask, password};
@@ -46,11 +46,15 @@ pub async fn make_one(context: &Context, folder: Option<PathBuf>, full: bool) ->
     let place = made.generation.path.display().to_string();
     let done = Text::BackupDone { files: made.verdict.files, size: size(made.verdict.bytes), place };
     say_line(&say::text(context.lang, &done));
+    if made.preflight.encrypts == Some(false) {
+        say_line(&say::text(context.lang, &Text::BackupOpen));
+    }
     if context.common.json {
         print_line(&json!({
             "schema": 1, "event": "backup", "generation": made.generation.name, "path": made.generation.path,
             "files": made.verdict.files, "bytes": made.verdict.bytes, "received_files": made.received.files,
             "received_bytes": made.received.bytes, "unread": made.received.failed_count,
+            "encrypted": made.preflight.encrypts,
         }));
     }
     if made.received.failed_count > 0 {
@@ -95,29 +99,62 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
             let generation = pick(context, &vault, None, generation.as_deref())?;
             take_out(&generation, &open(context, &generation, &password).await?, &file, &to)
         }
-        BackupsVerb::Restore { generation, yes_restore, from, password } => {
+        BackupsVerb::Restore { generation, yes_restore, from, how, password } => {
             let (eyes, normal) = trusted(context).await?;
             let from: Option<Udid> = match from {
                 Some(text) => Some(text.parse().map_err(|e| Fault::new(Code::Usage, format!("{e}")))?),
                 None => normal.who.udid.clone(),
             };
             let generation = pick(context, &vault, from, generation.as_deref())?;
-            let password = checked_password(context, &generation, &password).await?;
+            let mut what = wish(how);
+            let before = look_before(&eyes.mux, &normal).await?;
+            before.may_put_back(&generation, &what)?;
+            what.password = checked_password(context, &generation, &password).await?;
+            show_put_back(context, &generation, &what, &before);
             let consent = ask::consent(context.lang, &normal.who, Deed::PutBack, yes_restore.as_deref())?;
-            let what = RestoreOptions {
-                reboot: true,
-                copy_first: false,
-                preserve_settings: false,
-                system_files: true,
-                remove_others: false,
-                password,
-            };
             let options = PutBackOptions { what, patience: Patience::default().shortened(context.haste()) };
             let tell = context.show();
             let sent = put_back(&eyes.mux, &normal, &generation, options, &consent, &tell, &context.cancel).await?;
             say_line(&say::text(context.lang, &Text::PutBackDone { files: sent.files }));
             Ok(Outcome::Ok)
         }
+    }
+}
+
+fn wish(how: PutBackArgs) -> RestoreOptions {
+    RestoreOptions {
+        reboot: !how.no_reboot,
+        copy_first: how.copy_first,
+        preserve_settings: how.keep_settings,
+        system_files: !how.no_system,
+        remove_others: how.remove_others,
+        password: None,
+    }
+}
+
+/// What is about to be done, before anybody agrees to it.
+fn show_put_back(context: &Context, generation: &Generation, what: &RestoreOptions, before: &Preflight) {
+    let t = |text: Text| say_line(&say::text(context.lang, &text));
+    if context.common.json {
+        print_line(&json!({
+            "schema": 1, "event": "put-back-plan", "generation": generation.name, "of": generation.udid,
+            "reboot": what.reboot, "keep_settings": what.preserve_settings, "system_files": what.system_files,
+            "remove_others": what.remove_others, "copy_first": what.copy_first, "device": before,
+        }));
+    }
+    let device = generation.summary.device_name.clone().unwrap_or_else(|| generation.udid.to_string());
+    t(Text::PutBackPlan { generation: generation.name.clone(), device });
+    t(if what.system_files { Text::PutBackSystem } else { Text::PutBackNoSystem });
+    t(if what.preserve_settings { Text::PutBackKeepsSettings } else { Text::PutBackSettings });
+    t(if what.remove_others { Text::PutBackRemoves } else { Text::PutBackLeaves });
+    if what.copy_first {
+        t(Text::PutBackCopies);
+    } else if before.is_tight(generation) {
+        t(Text::PutBackTight);
+    }
+    t(if what.reboot { Text::PutBackRestarts } else { Text::PutBackStays });
+    if before.setup_done == Some(false) {
+        t(Text::PutBackInSetup);
     }
 }
 

@@ -44,7 +44,8 @@ fn after_greeting(bytes: &[u8]) -> Phone {
     static GREETING: OnceLock<Vec<u8>> = OnceLock::new();
     let greeting = GREETING.get_or_init(|| {
         let hello = Response { version: Some(2.1), ..Response::ok() }.build();
-        let said = [FromDevice::VersionExchange { major: 400, minor: 0 }, FromDevice::Ready, FromDevice::Process(hello)];
+        let said =
+            [FromDevice::VersionExchange { major: 400, minor: 0 }, FromDevice::Ready, FromDevice::Process(hello)];
         said.into_iter().flat_map(|message| devicelink::encode(message.build()).unwrap()).collect()
     });
     Phone(Cursor::new([greeting, bytes].concat()))
@@ -112,7 +113,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let options = BackupOptions { full: false, patience: Patience::default() };
     let done = backup::backup(&mut after_greeting(bytes), &udid, &work, &options, &Quiet, &cancel);
     // Nobody asked to stop; the phone may say so itself, with a number.
-    assert!(done.as_ref().err().is_none_or(|f| f.code != Code::Internal && (f.code != Code::Cancelled || f.number == Some(202))));
+    assert!(
+        done.as_ref()
+            .err()
+            .is_none_or(|f| f.code != Code::Internal && (f.code != Code::Cancelled || f.number == Some(202)))
+    );
 
     let root = tree(folder);
     let status = "<plist version=\"1.0\"><dict><key>SnapshotState</key><string>finished</string></dict></plist>";

@@ -6,12 +6,12 @@ use herstel::backup::{Cancel, Depth, Filter, Finding, browse, doors, find, verif
 use herstel::event::Quiet;
 use rusqlite::Connection;
 use rusqlite::types::Value;
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 thread_local! {
-    static PLACE: OnceCell<(PathBuf, Connection)> = const { OnceCell::new() };
+    static PLACE: RefCell<Option<(PathBuf, Connection)>> = const { RefCell::new(None) };
 }
 
 /// A folder with all of a backup but its Manifest.db, and a database to make those of.
@@ -49,7 +49,7 @@ fn column(bytes: &mut &[u8]) -> Option<Value> {
     })
 }
 
-fn rows(base: &Connection, mut bytes: &[u8]) -> Vec<u8> {
+fn rows(base: &mut Connection, mut bytes: &[u8]) -> Vec<u8> {
     base.execute("DELETE FROM Files", []).unwrap();
     let mut insert = base.prepare_cached("INSERT INTO Files VALUES (?1, ?2, ?3, ?4, ?5)").unwrap();
     for _ in 0..16 {
@@ -62,6 +62,7 @@ fn rows(base: &Connection, mut bytes: &[u8]) -> Vec<u8> {
         }
         insert.execute(rusqlite::params_from_iter(row)).unwrap();
     }
+    drop(insert);
     base.serialize("main").unwrap().to_vec()
 }
 
@@ -89,7 +90,8 @@ fn look(folder: &Path) {
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((how, rest)) = bytes.split_first() else { return };
     PLACE.with(|cell| {
-        let (folder, base) = cell.get_or_init(place);
+        let mut cell = cell.borrow_mut();
+        let (folder, base) = cell.get_or_insert_with(place);
         let database = if how % 2 == 0 { rows(base, rest) } else { rest.to_vec() };
         std::fs::write(folder.join("Manifest.db"), database).unwrap();
         look(folder);
