@@ -3,6 +3,10 @@
 //! Step events and progress are apart: a step is never dropped, of progress only the newest counts.
 //! Work rooms get a [`Tell`] and never know who listens. The JSON form is frozen in `tests/schema/v1/`.
 
+mod chance;
+
+pub use chance::{Caveat, Ground, Possible};
+
 use crate::fault::Fault;
 use crate::ids::{Ecid, Mode};
 use serde::{Deserialize, Serialize};

@@ -6,11 +6,12 @@
 //! it to the examples: the matches and counts below see to that.
 
 use herstel::device::{Access, Device, Iboot, Identity, Normal, State, Trust};
-use herstel::event::{Event, Hurdle, Outcome, Request, Step, Unit};
-use herstel::fault::{Class, Code, Fault, Retry};
+use herstel::event::{Caveat, Event, Ground, Hurdle, Outcome, Possible, Request, Step, Unit};
+use herstel::fault::{Class, Code, Fault, Remedy, Retry};
 use herstel::ids::{Mode, PortPath, ProductType};
 use herstel::job::{Entry, Fact, Plan, Record, Story, Way, report};
 use herstel::mux::MuxDevice;
+use herstel::triage::Prospect;
 use herstel::usb::Address;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -172,6 +173,25 @@ fn a_row_of_list() {
     ];
     let rows: Vec<_> = devices.iter().map(Device::row).collect();
     assert_eq!(json!({ "schema": 1, "devices": rows }), example("list.json"));
+}
+
+#[test]
+fn the_chance_of_a_backup() {
+    let examples = example("backup_chance.json");
+    let all: Vec<Prospect> = there_and_back(&examples);
+    assert_eq!(field(&examples, "ground").len(), Ground::ALL.len(), "each ground once");
+    let caveats: BTreeSet<String> = all.iter().flat_map(|p| &p.caveats).map(|c| json!(c).to_string()).collect();
+    assert_eq!((caveats.len(), field(&examples, "possible").len()), (Caveat::ALL.len(), Possible::ALL.len()));
+}
+
+#[test]
+fn what_helps() {
+    let faults = example("fault.json");
+    assert!(field(&faults, "remedy").contains("wait-for-icloud"));
+    let words = example("words.json");
+    let list: Vec<Remedy> = there_and_back(&words["remedy"]);
+    assert_eq!(list, Remedy::ALL);
+    assert_eq!(json!(Remedy::ALL.iter().map(|r| r.as_str()).collect::<Vec<_>>()), words["remedy"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! logs stay English; only what a person reads on a terminal or a sheet comes from here. The Dutch is
 //! written, not translated word by word: "je", and the words that Dutch phones show on their screens.
 
+mod chance;
 mod coach;
 mod en;
 mod faults_en;
@@ -15,7 +16,7 @@ mod text;
 pub use coach::{Coach, coach, keys};
 pub use text::{Advice, Text};
 
-use crate::event::{Hurdle, Request, Step};
+use crate::event::{Caveat, Ground, Hurdle, Possible, Request, Step};
 use crate::fault::{Class, Code, Fault, Remedy, Retry};
 use std::str::FromStr;
 
@@ -82,6 +83,30 @@ pub fn hurdle(lang: Lang, hurdle: Hurdle) -> &'static str {
     match lang {
         Lang::En => en::hurdle(hurdle),
         Lang::Nl => nl::hurdle(hurdle),
+    }
+}
+
+/// Can a backup be made? In one line.
+pub fn possible(lang: Lang, possible: Possible) -> &'static str {
+    match lang {
+        Lang::En => chance::possible_en(possible),
+        Lang::Nl => chance::possible_nl(possible),
+    }
+}
+
+/// Why, and what that means.
+pub fn ground(lang: Lang, ground: Ground) -> &'static str {
+    match lang {
+        Lang::En => chance::ground_en(ground),
+        Lang::Nl => chance::ground_nl(ground),
+    }
+}
+
+/// What else to know before anything is erased.
+pub fn caveat(lang: Lang, caveat: Caveat) -> &'static str {
+    match lang {
+        Lang::En => chance::caveat_en(caveat),
+        Lang::Nl => chance::caveat_nl(caveat),
     }
 }
 
@@ -176,6 +201,18 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_chance_of_a_backup_is_said_in_both_languages() {
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        pairs.extend(Possible::ALL.iter().map(|p| (possible(Lang::En, *p), possible(Lang::Nl, *p))));
+        pairs.extend(Ground::ALL.iter().map(|g| (ground(Lang::En, *g), ground(Lang::Nl, *g))));
+        pairs.extend(Caveat::ALL.iter().map(|c| (caveat(Lang::En, *c), caveat(Lang::Nl, *c))));
+        for (en, nl) in &pairs {
+            assert!(en != nl && en.ends_with('.') && nl.ends_with('.') && en.len() > 20 && nl.len() > 20, "{en} {nl}");
+        }
+        assert_eq!(pairs.len(), 4 + 11 + 4);
     }
 
     #[test]

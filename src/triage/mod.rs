@@ -1,11 +1,13 @@
 //! Which way out, and what is lost.
 //!
 //! For now the part that `recover` needs: from what can be read of a device to whether a backup can be made
-//! first. The questions to a person follow later; evidence that is read over USB goes before answers.
+//! first ([`prospect`]). The questions to a person follow later; evidence that is read over USB goes before answers.
 
-use crate::device::{Device, State, Trust};
+mod chance;
+
+pub use chance::{Evidence, Prospect, backup_chance, prospect};
+
 use crate::fault::Code;
-use crate::ids::Version;
 
 /// Can a backup be made before an erase?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,32 +19,10 @@ pub enum BackupChance {
     No(Code),
 }
 
-/// iOS asks for the passcode at each backup from these versions on (facts: 15.7.1, and 16.1 in its train).
-fn asks_passcode(version: &Version) -> bool {
-    let v = |parts: &[u32]| Version(parts.to_vec());
-    *version >= v(&[16, 1]) || (version.major() == 15 && *version >= v(&[15, 7, 1]))
-}
-
-/// From evidence alone.
-pub fn backup_chance(device: &Device) -> BackupChance {
-    let State::Normal(normal) = &device.state else { return BackupChance::No(Code::WrongMode) };
-    let locked = normal.locked == Some(true);
-    match normal.trust {
-        Trust::Trusted if locked && normal.version.as_ref().is_some_and(asks_passcode) => {
-            BackupChance::No(Code::DeviceLocked)
-        }
-        Trust::Trusted => BackupChance::Possible,
-        Trust::Locked => BackupChance::No(Code::DeviceLocked),
-        Trust::Untrusted | Trust::Pending | Trust::Stale if locked => BackupChance::No(Code::DeviceLocked),
-        Trust::Untrusted | Trust::Pending | Trust::Stale => BackupChance::AfterTrust,
-        Trust::Denied => BackupChance::No(Code::TrustDenied),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::{Access, Identity, Normal};
+    use crate::device::{Access, Device, Identity, Normal, State, Trust};
     use crate::mux::MuxDevice;
 
     fn normal(trust: Trust, locked: bool, version: &str) -> Device {

@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::device::{Consent, Deed, Given, Identity, Normal, Trust};
-use crate::event::{Event, Teller};
+use crate::event::{Event, Request, Teller};
 use crate::fault::Code;
-use crate::mux::{Mux, MuxAddress, Session, SyncLock};
+use crate::mux::{Mux, MuxAddress, Notices, Session, SyncLock};
 use crate::virt::backup::Faults as BackupFaults;
 use crate::virt::mux::{HostRecords, Muxd, boot, observe, post};
 use crate::virt::phone::Phone;
-use crate::virt::spec::{Faults, PasscodeSpec, PhoneSpec, TrustSpec};
+use crate::virt::spec::{Faults, PhoneSpec, TrustSpec};
 use plist::Value;
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -191,37 +191,29 @@ async fn the_lock_of_another_host_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_on_the_phone_ends_it_in_order() {
+async fn a_prompt_of_the_phone_is_told_and_a_cancel_on_it_ends_the_run_in_order() {
     let slow = BackupFaults { silence_before_first_file_ms: 60_000, ..BackupFaults::default() };
     let host = Arc::new(Host::new(with(slow)));
     let heard = observe(host.phone());
     let phone = Arc::clone(host.phone());
     let canceller = std::thread::spawn(move || {
         while heard.recv_timeout(Duration::from_secs(20)).unwrap() != "com.apple.itunes-mobdev.syncDidStart" {}
-        post(&phone, "com.apple.itunes-client.syncCancelRequest");
+        for name in [Notices::PASSCODE_ASKED, Notices::PASSCODE_GONE, Notices::CANCELLED] {
+            post(&phone, name);
+        }
     });
     let fault = host.back_up().await.unwrap_err();
     canceller.join().unwrap();
     assert_eq!((fault.code, fault.stage.as_deref()), (Code::Cancelled, Some("backup")));
     assert_eq!(notices(host.phone()), POLITE, "the lock was given back");
+    let prompts = host.tell.events().into_iter().filter_map(|event| match event {
+        Event::Ask { request } => Some((true, request)),
+        Event::Answered { request } => Some((false, request)),
+        _ => None,
+    });
+    let prompts: Vec<_> = prompts.collect();
+    assert_eq!(prompts, [(true, Request::EnterPasscode), (false, Request::EnterPasscode)]);
     assert!(host.vault.generations(&host.phone().udid).unwrap().is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_passcode_prompt_is_told_while_it_is_open() {
-    let slow = BackupFaults { silence_before_first_file_ms: 500, ..BackupFaults::default() };
-    let host = Host::new(PhoneSpec { passcode: PasscodeSpec::Unlocked, ..with(slow) });
-    host.back_up().await.unwrap();
-    assert_eq!(host.phone().remembered("backup.passcode-asked"), 1);
-    let events = host.tell.events();
-    let at = |open: bool| {
-        events.iter().position(|e| match e {
-            Event::Ask { .. } => open,
-            Event::Answered { .. } => !open,
-            _ => false,
-        })
-    };
-    assert!(at(true).is_some() && at(true) < at(false), "{events:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

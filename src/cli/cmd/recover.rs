@@ -12,7 +12,7 @@ use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
 use crate::job::{self, BackupPlan, Consents, Entry, Job, Kit, Plan, Story, Way};
 use crate::say::{self, Text};
-use crate::triage::{BackupChance, backup_chance};
+use crate::triage::{BackupChance, Evidence, backup_chance, prospect};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -114,6 +114,24 @@ pub fn show_plan(context: &Context, plan: &Plan) {
     }
 }
 
+/// Before anything is erased: can a backup still be made, and what does it take?
+pub fn show_chance(context: &Context, device: &Device) {
+    let found = prospect(&Evidence::of(device));
+    if context.common.json {
+        print_line(&json!({
+            "schema": 1, "event": "backup-chance", "possible": found.possible, "ground": found.ground,
+            "caveats": found.caveats,
+        }));
+    }
+    let lang = context.lang;
+    let head = [say::possible(lang, found.possible), say::ground(lang, found.ground)];
+    for line in head.into_iter().chain(found.caveats.iter().map(|caveat| say::caveat(lang, *caveat))) {
+        for (at, piece) in say::wrapped(line, 76).into_iter().enumerate() {
+            say_line(&format!("{} {piece}", if at == 0 { "  *" } else { "   " }));
+        }
+    }
+}
+
 pub fn deed(plan: &Plan) -> Deed {
     plan.restore().deed()
 }
@@ -140,6 +158,7 @@ pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
     let wish = Wish { way: Way::Erase, backup: !args.no_backup, vault: args.vault, ipsw: args.ipsw };
     let plan = plan_for(context, &kit, &device, wish).await?;
     show_plan(context, &plan);
+    show_chance(context, &device);
     if args.plan {
         return Ok(Outcome::Ok);
     }

@@ -1,6 +1,6 @@
 //! `restore`: firmware only, no backup and nothing put back.
 
-use super::recover::{Wish, deed, drive, kit, plan_for, show_plan};
+use super::recover::{Wish, deed, drive, kit, plan_for, show_chance, show_plan};
 use crate::cli::args::RestoreArgs;
 use crate::cli::context::Context;
 use crate::cli::{Done, ask};
@@ -16,6 +16,9 @@ pub async fn run(context: &Context, args: RestoreArgs) -> Done {
     let wish = Wish { way, backup: false, vault: None, ipsw: args.ipsw };
     let plan = plan_for(context, &kit, &device, wish).await?;
     show_plan(context, &plan);
+    if way == Way::Erase {
+        show_chance(context, &device);
+    }
     let who = device.who().clone();
     let restore = match way {
         Way::Erase => ask::consent(context.lang, &who, deed(&plan), args.yes_erase.as_deref())?,
