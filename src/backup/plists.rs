@@ -7,9 +7,12 @@ use super::tree::disk;
 use crate::fault::Fault;
 use crate::wire::devicelink::guard::{self, MAX_DEPTH};
 use plist::{Dictionary, Value};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Largest list that is read. Real ones stay below 2 MB (an Info.plist with the icons of all apps).
@@ -26,11 +29,19 @@ pub(super) enum Unread {
 /// # Errors
 /// [`Unread`]: absent, no property list, or the disk.
 pub(super) fn read(path: &Path) -> Result<Dictionary, Unread> {
-    let file = match File::open(path) {
+    // A link could lead anywhere, and a pipe would be waited for.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let file = match File::options().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Err(Unread::Missing),
+        Err(err) if err.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            return Err(Unread::Damaged("is a link".into()));
+        }
         Err(err) => return Err(Unread::Disk(disk(path, err))),
     };
+    if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+        return Err(Unread::Damaged("is no file".into()));
+    }
     let mut bytes = vec![];
     if let Err(err) = file.take(MAX_BYTES + 1).read_to_end(&mut bytes) {
         return Err(Unread::Disk(disk(path, err)));
@@ -149,6 +160,13 @@ mod tests {
             format!("<plist version=\"1.0\">{}{}</plist>", "<array>".repeat(100_000), "</array>".repeat(100_000));
         put(deep.as_bytes());
         assert!(matches!(read(&path), Err(Unread::Damaged(why)) if why.contains("deep")));
+        let link = dir.path().join("link.plist");
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        assert!(matches!(read(&link), Err(Unread::Damaged(why)) if why.contains("link")));
+        let pipe = dir.path().join("pipe.plist");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        assert!(matches!(read(&pipe), Err(Unread::Damaged(why)) if why.contains("no file")));
+        assert!(matches!(read(dir.path()), Err(Unread::Damaged(_))));
         assert_eq!(xml_depth(b"<a><!-- </a></a> <b> --><c/><d x='/'></d></a>"), 2);
     }
 }

@@ -84,13 +84,20 @@ fn breaks(name: &'static str, fault: &str, code: Code) -> Case {
 }
 
 fn hostile(name: &'static str, way: &str, path: &str) -> Case {
-    let phone = format!("faults.backup.hostile_path = '{path}'\nfaults.backup.hostile_in = '{way}'");
+    strange(name, way, &format!("'{path}'"), Code::BackupHostile)
+}
+
+/// A path as TOML, beside a good generation that stays as it is to the last byte.
+fn strange(name: &'static str, way: &str, path: &str, code: Code) -> Case {
+    let phone = format!("faults.backup.hostile_path = {path}\nfaults.backup.hostile_in = '{way}'");
     case(name)
         .phone(&phone)
+        .before(with_generation)
         .before(bystanders)
         .run("backup")
-        .fails(1, Code::BackupHostile, "backup")
+        .fails(i32::from(code.exit()), code, "backup")
         .after(nothing_outside)
+        .after(generation_is_sound)
 }
 
 pub fn cases() -> Vec<Case> {
@@ -166,6 +173,21 @@ pub fn cases() -> Vec<Case> {
         hostile("backup: removes a file outside", "remove", "../../kept"),
         hostile("backup: lists a folder outside", "list", "../../../../"),
         hostile("backup: copies a file from outside", "copy", "../../kept"),
+        hostile("backup: makes the folder above", "create-directory", ".."),
+        hostile("backup: removes a path without a name", "remove", ""),
+        hostile("backup: moves into the folder of another device", "move-to", "00008110-00AABBCCDDEEFF01/Status.plist"),
+        strange(
+            "backup: a path with a NUL",
+            "create-directory",
+            "\"00008110-00126D0E81100001/a\\u0000b\"",
+            Code::BackupHostile,
+        ),
+        strange(
+            "backup: a path of 5,000 characters",
+            "create-directory",
+            &format!("'00008110-00126D0E81100001/{}'", "a".repeat(5000)),
+            Code::LinkAbsurd,
+        ),
     ];
     if namespaces() {
         all.push(case("backup: a disk of 3 MB").around(on_a_small_disk).run("backup --vault {dir}/small").fails(
@@ -196,6 +218,15 @@ fn payload(rig: &Rig) -> PathBuf {
 
 fn truncated_payload(rig: &Rig) {
     fs::OpenOptions::new().write(true).open(payload(rig)).unwrap().set_len(100).unwrap();
+}
+
+/// The record says more bytes than a device has room for.
+fn too_large(rig: &Rig) {
+    let path = newest(rig).parent().unwrap().join("generation.json");
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert!(record["bytes"].is_u64());
+    record["bytes"] = (1_u64 << 40).into();
+    fs::write(&path, record.to_string()).unwrap();
 }
 
 /// The length stays: only the digest tells.
@@ -247,6 +278,7 @@ pub fn put_back_cases() -> Vec<Case> {
         back("put back: absurd length", "faults.backup.absurd_message_length = 2147483647", Code::LinkAbsurd),
         back("put back: the phone falls silent", "faults.backup.silent_at_file = 7", Code::LinkSilent)
             .waits_shortened(60),
+        back("put back: it never fits on the device", "photos = 4", Code::DeviceFull).before(too_large),
         case("put back: there is no backup").run(BACK).fails(1, Code::BackupNone, "put-back"),
         case("put back: consent for another phone")
             .before(with_generation)

@@ -152,6 +152,12 @@ async fn what_itunes_keeps_on_a_phone_is_in_info_plist_and_the_sync_is_announced
     }
     assert_eq!(notices(host.phone()), POLITE);
     let services = remembered(host.phone(), "lockdown.service", "service");
+    let opened = host.phone().memory().into_iter().filter(|memo| memo.what == "lockdown.service");
+    for memo in
+        opened.filter(|memo| ["com.apple.mobilebackup2", "com.apple.afc"].iter().any(|s| memo.detail["service"] == *s))
+    {
+        assert_eq!(memo.detail["escrow"], Json::Bool(true), "{}", memo.detail);
+    }
     let at = |name: &str| services.iter().position(|s| s == name).unwrap();
     assert!(at("com.apple.mobile.installation_proxy") < at("com.apple.mobilebackup2"));
 }

@@ -1,7 +1,9 @@
 //! The engine and the vault against a phone that keeps the protocol, and one that does not.
 
+mod bad_input;
 mod bench;
 mod cut;
+mod defects;
 mod duties;
 pub(super) mod fake;
 mod hostile;
