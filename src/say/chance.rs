@@ -6,7 +6,9 @@ pub(super) fn possible_en(possible: Possible) -> &'static str {
     match possible {
         Possible::Yes => "A backup can be made now.",
         Possible::WithTrust => "A backup can be made once somebody taps Trust on the device.",
-        Possible::WithPasscode => "A backup can be made only if somebody types the passcode on the device.",
+        Possible::WithPasscode => {
+            "A backup can be made only with the passcode, typed on the device (where one is set)."
+        }
         Possible::No => "No backup can be made of the device as it is now.",
     }
 }
@@ -15,7 +17,9 @@ pub(super) fn possible_nl(possible: Possible) -> &'static str {
     match possible {
         Possible::Yes => "Een reservekopie kan nu worden gemaakt.",
         Possible::WithTrust => "Een reservekopie kan, zodra iemand op het toestel op Vertrouw tikt.",
-        Possible::WithPasscode => "Een reservekopie kan alleen als iemand op het toestel de toegangscode intypt.",
+        Possible::WithPasscode => {
+            "Een reservekopie kan alleen met de toegangscode, ingetypt op het toestel (als die is ingesteld)."
+        }
         Possible::No => "Zoals het toestel nu is, kan er geen reservekopie worden gemaakt.",
     }
 }
@@ -39,7 +43,8 @@ pub(super) fn ground_en(ground: Ground) -> &'static str {
             "It does not trust this computer yet; on this system a tap on the unlocked screen is enough."
         }
         Ground::TrustByPasscode => {
-            "It does not trust this computer yet, and since iOS 11 trust takes the passcode: without it no backup."
+            "It does not trust this computer yet, and since iOS 11 trust takes the passcode where one is set: \
+             without it no backup."
         }
         Ground::LockedStranger => {
             "It is locked and does not trust this computer: without the passcode nobody makes a backup, and an erase \
@@ -83,8 +88,8 @@ pub(super) fn ground_nl(ground: Ground) -> &'static str {
             "Het vertrouwt deze computer nog niet; op dit systeem is een tik op het ontgrendelde scherm genoeg."
         }
         Ground::TrustByPasscode => {
-            "Het vertrouwt deze computer nog niet, en sinds iOS 11 is daar de toegangscode voor nodig: zonder code \
-             geen reservekopie."
+            "Het vertrouwt deze computer nog niet, en sinds iOS 11 is daar de toegangscode voor nodig, als die is \
+             ingesteld: zonder code geen reservekopie."
         }
         Ground::LockedStranger => {
             "Het is vergrendeld en vertrouwt deze computer niet: zonder toegangscode maakt niemand een reservekopie, en \
