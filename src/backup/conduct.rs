@@ -191,7 +191,12 @@ pub async fn put_back(
         }
         sent
     });
-    let sent = sent.await.map_err(during)?;
+    let sent = sent.await.map_err(|mut fault| {
+        if fault.code == Code::DeviceFull {
+            fault.detail += &format!("; {}", preflight.figures(generation));
+        }
+        during(fault)
+    })?;
     tell.tell(Event::StepDone { step: Step::PutBack, what: String::new() });
     Ok(sent)
 }

@@ -16,7 +16,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Largest list that is read. Real ones stay below 2 MB (an Info.plist with the icons of all apps).
-const MAX_BYTES: u64 = 16 << 20;
+const MAX_BYTES: u64 = 32 << 20;
 
 /// Why a list could not be read.
 #[derive(Debug)]

@@ -108,6 +108,13 @@ impl Preflight {
         Ok(())
     }
 
+    /// Both figures, for a device that says that it is full.
+    pub(super) fn figures(&self, generation: &Generation) -> String {
+        let mb = |bytes: Option<u64>| bytes.map_or("an unknown number of".to_owned(), |b| (b >> 20).to_string());
+        let has = generation.record.as_ref().map(|r| r.bytes.max(r.stored_bytes));
+        format!("the backup has {} MB, the device had {} MB free", mb(has), mb(self.free))
+    }
+
     /// It fits, but not beside what is on the device now.
     pub fn is_tight(&self, generation: &Generation) -> bool {
         match (&generation.record, self.free) {

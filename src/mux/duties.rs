@@ -103,9 +103,11 @@ pub struct AppInfo {
     pub icon: Option<Vec<u8>>,
 }
 
-/// Most bytes of icons that one backup carries: they are the only part that grows without need.
+/// Most bytes of icons that one backup carries, and of what the apps tell of themselves: with the caps on iTunes's own
+/// files they keep Info.plist below what its readers take (`backup/plists.rs`).
 const ALL_ICONS: usize = 4 << 20;
 const ICON: usize = 256 << 10;
+const ALL_METADATA: usize = 8 << 20;
 
 /// The person's apps with what a restore needs of them. A missing icon is no failure.
 pub async fn apps(session: &mut Session) -> Result<Vec<AppInfo>, Fault> {
@@ -118,13 +120,19 @@ pub async fn apps(session: &mut Session) -> Result<Vec<AppInfo>, Fault> {
     let list = bounded("installation_proxy", client.browse(Some(Value::Dictionary(options)))).await?;
     let mut icons = Icons::open(session).await;
     let mut apps = Vec::new();
+    let mut left = ALL_METADATA;
     for entry in list.into_iter().take(5_000) {
         let Some(mut entry) = entry.into_dictionary() else { continue };
         let Some(bundle) = entry.get("CFBundleIdentifier").and_then(Value::as_string).map(str::to_owned) else {
             continue;
         };
         let mut data = |key: &str| entry.remove(key).and_then(Value::into_data);
-        let (metadata, sinf, icon) = (data("iTunesMetadata"), data("ApplicationSINF"), data("PlaceholderIcon"));
+        let (mut metadata, sinf, icon) = (data("iTunesMetadata"), data("ApplicationSINF"), data("PlaceholderIcon"));
+        let told = [&metadata, &sinf].into_iter().flatten().map(Vec::len).sum::<usize>();
+        match left.checked_sub(told) {
+            Some(rest) => left = rest,
+            None => metadata = None,
+        }
         // An app that a restore cannot ask for needs no picture.
         let icon = match icon {
             None if metadata.is_some() && sinf.is_some() => icons.of(&bundle).await,
@@ -195,7 +203,7 @@ const ITUNES_FILES: [&str; 11] = [
     "iTunesPrefs.plist",
 ];
 /// A larger one is left out; real ones are a few KiB.
-const MEDIA_FILE: usize = 512 << 10;
+const MEDIA_FILE: usize = 256 << 10;
 
 /// Reads those files; most phones have few or none of them.
 pub async fn media_files(session: &mut Session) -> Result<MediaFiles, Fault> {

@@ -188,12 +188,11 @@ async fn the_lock_of_another_host_is_waited_for() {
         while heard.recv_timeout(Duration::from_secs(20)).unwrap() != "com.apple.itunes-mobdev.syncLockRequest" {}
     });
     asked.await.unwrap();
+    let started = |host: &Host| notices(host.phone()).iter().filter(|name| *name == "syncDidStart").count();
+    assert_eq!(started(&host), 1, "ours has not begun while the other one holds the lock");
     held.release(&mut other).await.unwrap();
     run.await.unwrap().unwrap();
-    let names = notices(host.phone());
-    let last = |name: &str| names.iter().rposition(|n| n == name).unwrap();
-    let released = names.iter().position(|n| n == "syncDidFinish").unwrap();
-    assert!(released < last("syncDidStart") && last("syncDidStart") < last("syncDidFinish"), "{names:?}");
+    assert_eq!(started(&host), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,6 +269,23 @@ async fn a_generation_of_another_phone_is_put_back() {
     host.put_back(1, &generation, what).await.unwrap();
     assert_eq!(old.files.digest_of_user_data(), new.files.digest_of_user_data());
     assert_eq!(new.remembered("restore.mismatch"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_is_full_costs_a_fault_with_both_figures() {
+    use crate::virt::backup::FinalError;
+    let host = Host::new(spec());
+    let generation = host.back_up().await.unwrap().generation;
+    let text = "Insufficient free disk space on device to restore".to_owned();
+    let faults = BackupFaults { final_error: Some(FinalError { code: 105, text }), ..BackupFaults::default() };
+    let fault = Host::new(with(faults)).put_back(0, &generation, RestoreOptions::default()).await.unwrap_err();
+    assert_eq!(
+        (fault.code, fault.number, fault.remedy.map(|r| r.as_str())),
+        (Code::DeviceFull, Some(105), Some("device-room"))
+    );
+    for text in ["on device to restore", "the backup has 4 MB", "MB free"] {
+        assert!(fault.detail.contains(text), "{text}: {fault}");
+    }
 }
 
 /// Every refusal that can be foreseen comes before a notification, a file or a request.
