@@ -123,7 +123,8 @@ mod tests {
         use Trust::{Denied, Locked, Pending, Stale, Trusted, Untrusted};
         let (yes, with, tap, no) = (Possible::Yes, Possible::WithPasscode, Possible::WithTrust, Possible::No);
         let (open, shut) = (Some(false), Some(true));
-        let rows: &[(Trust, Option<bool>, &str, Possible, Ground, &[Caveat])] = &[
+        type Row = (Trust, Option<bool>, &'static str, Possible, Ground, &'static [Caveat]);
+        let rows: &[Row] = &[
             (Trusted, open, "9.3.5", yes, Ground::Ready, &[]),
             (Trusted, shut, "9.3.5", yes, Ground::RecordOpens, &[KeepItOn]),
             (Trusted, shut, "10.3.4", yes, Ground::RecordOpens, &[KeepItOn]),

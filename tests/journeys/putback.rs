@@ -60,6 +60,30 @@ fn every_option_of_a_restore_is_said_and_reaches_the_phone() {
 }
 
 #[test]
+fn a_tight_fit_and_a_phone_in_setup_are_said() {
+    let rig = rig("");
+    let (phone, ecid) = (rig.phone(), rig.phone().ecid.to_string());
+    exits(&rig, &["backup", "--json"], 0);
+    let newest = herstel::backup::Vault::new(rig.vault()).generation(&phone.udid, None).unwrap();
+    let path = newest.path.join("generation.json");
+    let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    // More than is free on a phone of 128 GB, less than it has.
+    record["bytes"] = json!(115_000_000_000_u64);
+    std::fs::write(&path, record.to_string()).unwrap();
+    phone.state().setup_done = false;
+    let ran = exits(&rig, &["backups", "restore", "--yes-restore", &ecid, "--no-reboot", "--json"], 0);
+    assert_eq!(event(&ran, "put-back-plan")["device"]["setup_done"], json!(false));
+    assert!(ran.err.contains("only if what is on it now makes way"), "{ran}");
+    assert!(ran.err.contains("still in its setup"), "{ran}");
+    let copied = ["backups", "restore", "--yes-restore", &ecid, "--copy-first", "--json"];
+    let full = exits(&rig, &copied, i32::from(Code::DeviceFull.exit()));
+    assert_eq!(full.code_of_fault(), Some(Code::DeviceFull), "{full}");
+    assert_eq!(phone.remembered("restore.begun"), 1, "nothing was sent");
+    let setup = exits(&rig, &["backup", "--json"], 4);
+    assert_eq!(setup.code_of_fault(), Some(Code::SetupUnfinished));
+}
+
+#[test]
 fn a_backup_goes_onto_another_phone() {
     let rig = rig("[[phone]]\nmodel = 'iphone13'\ntrust = 'trusted'\nphotos = 1\nphoto_bytes = 100");
     let [old, new] = &rig.bench.phones[..] else { panic!() };

@@ -14,8 +14,11 @@ use crate::wire::devicelink::{DlCode, FromDevice, FromHost, Status, decode, enco
 use std::io::{Cursor, Read, Write};
 use std::path::PathBuf;
 
-/// Number, what goes wrong elsewhere, and where it is shown that it does not here: file below `src`, test.
-const TABLE: &[(&str, &str, &[(&str, &str)])] = &[
+/// A file below `src`, and a test in it.
+type Shown = (&'static str, &'static str);
+
+/// Number, what goes wrong elsewhere, and where it is shown that it does not here.
+const TABLE: &[(&str, &str, &[Shown])] = &[
     (
         "B1",
         "\"..\", \"/\" and \"\" are the backup's root, and other devices' folders are within reach",
