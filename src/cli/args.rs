@@ -257,7 +257,7 @@ pub struct PutBackArgs {
     /// Keep the settings that are on the device now, instead of those in the backup
     #[arg(long)]
     pub keep_settings: bool,
-    /// Leave out the system's own files (accounts, Wi-Fi, call history); only apps and media come back
+    /// Leave out the system's own files; which those are, the device decides
     #[arg(long)]
     pub no_system: bool,
     /// Remove from the device what is not in the backup

@@ -93,9 +93,7 @@ pub fn text(text: &Text) -> String {
         T::RestoreDone { version, build } => format!("Restored: the device runs {version} ({build})."),
         T::PutBackDone { files } => format!("Backup put back: {files} files."),
         T::PutBackPlan { generation, device } => format!("Backup {generation} of {device} will be put back:"),
-        T::PutBackSystem => {
-            "  apps' data, media, and the system's own files such as accounts, Wi-Fi and call history".into()
-        }
+        T::PutBackSystem => "  apps' data and media, and the system's own files with them".into(),
         T::PutBackNoSystem => "  apps' data and media only, none of the system's own files".into(),
         T::PutBackSettings => "  settings as they are in the backup".into(),
         T::PutBackKeepsSettings => "  settings stay as they are on the device now".into(),

@@ -104,7 +104,7 @@ pub fn text(text: &Text) -> String {
         T::RestoreDone { version, build } => format!("Hersteld: het toestel draait {version} ({build})."),
         T::PutBackDone { files } => format!("Reservekopie teruggezet: {files} bestanden."),
         T::PutBackPlan { generation, device } => format!("Reservekopie {generation} van {device} wordt teruggezet:"),
-        T::PutBackSystem => "  gegevens van apps, media, en wat het systeem zelf bewaart: accounts, wifi, gesprekken".into(),
+        T::PutBackSystem => "  gegevens van apps en media, en daarbij de bestanden van het systeem zelf".into(),
         T::PutBackNoSystem => "  alleen gegevens van apps en media, niets van het systeem zelf".into(),
         T::PutBackSettings => "  instellingen zoals ze in de reservekopie staan".into(),
         T::PutBackKeepsSettings => "  instellingen blijven zoals ze nu op het toestel staan".into(),

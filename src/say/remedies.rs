@@ -27,8 +27,8 @@ pub(super) fn en(remedy: Remedy) -> Advice {
         ),
         Remedy::UnreadableFiles => (
             "The device could not read several of its files",
-            "Unlock it, keep the screen on, free some room on it, restart it and try again. Files that stay unreadable \
-             are listed in the detail: remove or copy those on the device.",
+            "Unlock it, keep the screen on, free some room on it, restart it and try again. If files are \
+             named in the detail, remove those on the device or copy them elsewhere first.",
         ),
         Remedy::SnapshotLeft => (
             "The remains of an unfinished backup could not be removed",
@@ -120,8 +120,8 @@ pub(super) fn nl(remedy: Remedy) -> Advice {
         ),
         Remedy::UnreadableFiles => (
             "Het toestel kon een aantal van zijn bestanden niet lezen",
-            "Ontgrendel het, laat het scherm aan, maak er wat ruimte vrij, herstart het en probeer het opnieuw. Wat \
-             onleesbaar blijft, staat bij detail: verwijder of kopieer dat op het toestel.",
+            "Ontgrendel het, laat het scherm aan, maak er wat ruimte vrij, herstart het en probeer het opnieuw. Staan er \
+             bestanden bij detail, verwijder die dan van het toestel of kopieer ze eerst.",
         ),
         Remedy::SnapshotLeft => (
             "De resten van een onvoltooide reservekopie waren niet weg te halen",
