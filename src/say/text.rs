@@ -95,6 +95,28 @@ pub enum Text {
     BackupPasswordAskVerify,
     BackupPasswordChecking,
     BackupSealed,
+    /// Made, and encrypted with its manifest: nothing in it could be counted.
+    BackupDoneSealed {
+        files: u64,
+        size: String,
+        place: String,
+    },
+    /// After a backup that is not encrypted.
+    BackupPlain,
+    /// Before a backup that the device will refuse.
+    EncryptionDemanded,
+    BackupPasswordAskOld,
+    BackupPasswordAskNew,
+    BackupPasswordAskAgain,
+    BackupPasswordsDiffer,
+    /// What switching it on means, before a password is asked for.
+    EncryptionBefore,
+    EncryptionForgotten,
+    EncryptionLoses,
+    EncryptionNowOn,
+    EncryptionChanged,
+    EncryptionNowOff,
+    EncryptionIsOff,
     BackupDone {
         files: u64,
         size: String,

@@ -1,6 +1,7 @@
 //! One file per verb.
 
 mod backup;
+mod backups_encrypt;
 mod backups_prune;
 mod backups_show;
 mod bench;
@@ -61,6 +62,7 @@ fn step_of(verb: &Verb) -> Step {
         Verb::Pair { .. } | Verb::Unpair => Step::Pair,
         Verb::Backup(_) => Step::Backup,
         Verb::Backups { verb: BackupsVerb::Restore { .. }, .. } => Step::PutBack,
+        Verb::Backups { verb: BackupsVerb::Encrypt { .. }, .. } => Step::Encrypt,
         Verb::Backups { .. } => Step::VerifyBackup,
         Verb::Firmware { verb: FirmwareVerb::List { .. } | FirmwareVerb::Fetch { .. } } => Step::Catalogue,
         Verb::Firmware { .. } => Step::VerifyFirmware,
