@@ -71,9 +71,8 @@ impl Encryption {
 /// # Errors
 /// Trust and link faults.
 pub async fn encryption(mux: &Mux, normal: &Normal) -> Result<Encryption, Fault> {
-    let during = |fault: Fault| fault.during(Step::Encrypt);
-    let (mut session, _) = open(mux, normal).await.map_err(during)?;
-    read(&mut session).await.map_err(during)
+    let (mut session, _) = open(mux, normal).await?;
+    read(&mut session).await
 }
 
 async fn read(session: &mut Session) -> Result<Encryption, Fault> {

@@ -84,6 +84,8 @@ pub enum Verb {
         /// Coach a person's hands where no command is taken, even without a terminal
         #[arg(long)]
         by_hand: bool,
+        #[command(flatten)]
+        password: PasswordArgs,
     },
     /// The report of a job
     Report {
@@ -369,6 +371,8 @@ pub struct RecoverArgs {
     /// Show the plan and stop
     #[arg(long)]
     pub plan: bool,
+    #[command(flatten)]
+    pub password: PasswordArgs,
 }
 
 #[derive(Subcommand, Debug)]

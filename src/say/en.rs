@@ -69,9 +69,6 @@ pub fn text(text: &Text) -> String {
         T::BackupPlain => "This backup is not encrypted: passwords (also of Wi-Fi) and Health data are not in it. \
                            `herstel backups encrypt on` changes that."
             .into(),
-        T::EncryptionDemanded => "A profile on this device demands encrypted backups and none is switched on: the \
-                                  device will refuse. First: herstel backups encrypt on"
-            .into(),
         T::BackupPasswordAskOld => "Present backup password (not shown): ".into(),
         T::BackupPasswordAskNew => "New backup password (not shown): ".into(),
         T::BackupPasswordAskAgain => "The same once more: ".into(),

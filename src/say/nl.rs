@@ -77,9 +77,6 @@ pub fn text(text: &Text) -> String {
         T::BackupPlain => "Deze reservekopie is niet versleuteld: wachtwoorden (ook die van wifi) en \
                            gezondheidsgegevens zitten er niet in. `herstel backups encrypt on` verandert dat."
             .into(),
-        T::EncryptionDemanded => "Een profiel op dit toestel eist versleutelde reservekopieën en dat staat niet aan: \
-                                  het toestel gaat weigeren. Eerst: herstel backups encrypt on"
-            .into(),
         T::BackupPasswordAskOld => "Huidig wachtwoord van reservekopieën (onzichtbaar): ".into(),
         T::BackupPasswordAskNew => "Nieuw wachtwoord voor reservekopieën (onzichtbaar): ".into(),
         T::BackupPasswordAskAgain => "Nog een keer hetzelfde: ".into(),

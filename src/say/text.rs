@@ -103,8 +103,6 @@ pub enum Text {
     },
     /// After a backup that is not encrypted.
     BackupPlain,
-    /// Before a backup that the device will refuse.
-    EncryptionDemanded,
     BackupPasswordAskOld,
     BackupPasswordAskNew,
     BackupPasswordAskAgain,

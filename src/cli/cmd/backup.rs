@@ -3,7 +3,7 @@
 use super::list::{print_out, say_line};
 use crate::backup::{
     BackupOptions, Cancel, Depth, Filter, Finding, Generation, Opened, Password, Patience, PutBackOptions,
-    RestoreOptions, Unlock, Vault, check_password, encryption, make, put_back, verify_with,
+    RestoreOptions, Unlock, Vault, check_password, make, put_back, verify_with,
 };
 use crate::cli::args::{BackupArgs, BackupsVerb, PasswordArgs};
 use crate::cli::context::Context;
@@ -42,10 +42,6 @@ pub async fn make_one(context: &Context, folder: Option<PathBuf>, full: bool) ->
     let (eyes, normal) = trusted(context).await?;
     let vault = vault(context, folder)?;
     let options = BackupOptions { full, patience: Patience::default().shortened(context.haste()) };
-    let demands = encryption(&eyes.mux, &normal).await?;
-    if demands.required && demands.on != Some(true) {
-        say_line(&say::text(context.lang, &Text::EncryptionDemanded));
-    }
     let made = make(&eyes.mux, &normal, &vault, options, &context.show(), &context.cancel).await?;
     let place = made.generation.path.display().to_string();
     let encrypted = made.generation.summary.encrypted;

@@ -46,7 +46,9 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 Verb::Firmware { verb } => firmware::run(&context, verb).await,
                 Verb::Restore(args) => restore::run(&context, args).await,
                 Verb::Recover(args) => recover::recover(&context, args).await,
-                Verb::Resume { job, by_hand } => recover::resume(&context, job.as_deref(), by_hand).await,
+                Verb::Resume { job, by_hand, password } => {
+                    recover::resume(&context, job.as_deref(), by_hand, &password).await
+                }
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
                 Verb::Doctor => doctor::run(&context).await,
                 Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo { .. } => Ok(crate::event::Outcome::Ok),
