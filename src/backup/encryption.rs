@@ -8,10 +8,12 @@
 use super::conduct::{SERVICE, open, show_prompts, tie};
 use super::{Cancel, Password, Patience, change_password};
 use crate::device::Normal;
-use crate::event::{Event, Step, Teller};
+use crate::event::{Event, Request, Step, Tell, Teller};
 use crate::fault::{Code, Fault};
 use crate::mux::{Blocking, Mux, Notices, Session};
 use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -122,7 +124,8 @@ async fn set(
     let notices = Notices::open(&mut session).await?;
     let stream = session.service(SERVICE, true).await.map_err(Fault::from)?;
     let mut wire = Blocking::new(stream, Handle::current());
-    let watches = [tokio::spawn(show_prompts(notices, tell.clone(), engine.clone())), tie(cancel, &engine)];
+    let prompt = Arc::new(Prompt { tell: tell.clone(), open: AtomicBool::new(false) });
+    let watches = [tokio::spawn(show_prompts(notices, prompt.clone(), engine.clone())), tie(cancel, &engine)];
     let listener = tell.clone();
     let work = tokio::task::spawn_blocking(move || {
         let (old, new) = change.into_passwords();
@@ -130,6 +133,7 @@ async fn set(
     });
     let done = work.await;
     watches.iter().for_each(tokio::task::JoinHandle::abort);
+    prompt.close();
     done.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
     let after = match read(&mut session).await {
         Ok(after) => after,
@@ -146,6 +150,33 @@ async fn set(
     }
     tell.tell(Event::StepDone { step: Step::Encrypt, what: String::new() });
     Ok(after)
+}
+
+/// Passes on that the device asks for its passcode. Its answer may be here before the word that the prompt is gone,
+/// and nobody is left waiting for that word.
+struct Prompt {
+    tell: Teller,
+    open: AtomicBool,
+}
+
+impl Prompt {
+    fn close(&self) {
+        if self.open.swap(false, Ordering::Relaxed) {
+            self.tell.tell(Event::Answered { request: Request::EnterPasscode });
+        }
+    }
+}
+
+impl Tell for Prompt {
+    fn tell(&self, event: Event) {
+        match event {
+            Event::Answered { request: Request::EnterPasscode } => self.close(),
+            event => {
+                self.open.fetch_or(matches!(event, Event::Ask { .. }), Ordering::Relaxed);
+                self.tell.tell(event);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
