@@ -163,8 +163,9 @@ fn a_generation_is_found_by_its_path_too() {
 #[test]
 fn phones_that_encrypt_badly_are_found_out() {
     // Without the password nobody can see it, so that it is published; with it, verify finds it.
+    type Set = fn(&mut Faults);
     type Fits = fn(&Finding) -> bool;
-    let found: [(fn(&mut Faults), Fits); 2] = [
+    let found: [(Set, Fits); 2] = [
         (|f| f.wrong_wrap_at_file = Some(3), |f| matches!(f, Finding::Undecryptable { .. })),
         (|f| f.truncated_payload_at_file = Some(5), |f| matches!(f, Finding::PayloadSize { .. })),
     ];

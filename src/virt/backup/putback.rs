@@ -230,12 +230,11 @@ fn fetch_batch(
             }
             Got::End => {
                 if let Some((row, mut intake, mut opening)) = current.take() {
-                    match &mut opening {
-                        Ok(Some(opener)) => match opener.finish() {
+                    if let Ok(Some(opener)) = &mut opening {
+                        match opener.finish() {
                             Ok(plain) => intake.push(plain)?,
                             Err(err) => opening = Err(err),
-                        },
-                        Ok(None) | Err(_) => {}
+                        }
                     }
                     let taken = intake.finish()?;
                     fetched.files += 1;
