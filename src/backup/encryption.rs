@@ -134,15 +134,23 @@ async fn set(
     let done = work.await;
     watches.iter().for_each(tokio::task::JoinHandle::abort);
     prompt.close();
-    done.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
+    let done = done.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
     let after = match read(&mut session).await {
         Ok(after) => after,
-        // The passcode may have taken longer than the session lives; the change itself is done.
+        // The passcode may have taken longer than the session lives.
         Err(fault) => {
             tracing::info!(%fault, "reading the setting back");
             encryption(mux, normal).await.unwrap_or(Encryption { on: None, required: false })
         }
     };
+    if let Err(mut fault) = done {
+        if matches!(fault.code, Code::Cancelled | Code::LinkLost | Code::LinkSilent) {
+            // Nobody heard what the device made of it.
+            let now = after.on.map_or("unknown", |on| if on { "on" } else { "off" });
+            fault.detail += &format!("; encryption is {now} now");
+        }
+        return Err(fault);
+    }
     let wanted = wish != Wish::Off;
     if after.on.is_some_and(|on| on != wanted) {
         let text = format!("the device agreed, and yet WillEncrypt is {}", !wanted);

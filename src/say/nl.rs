@@ -85,10 +85,12 @@ pub fn text(text: &Text) -> String {
                                 wachtwoorden (de sleutelhanger, met die van wifi) en gezondheidsgegevens. Het toestel \
                                 onthoudt dit wachtwoord en versleutelt er elke reservekopie mee, op welke computer ook."
             .into(),
-        T::EncryptionForgotten => "Zonder het wachtwoord krijgt niemand deze reservekopieën open. Wie het vergeet, kan \
+        T::EncryptionForgotten => {
+            "Zonder het wachtwoord krijgt niemand deze reservekopieën open. Wie het vergeet, kan \
                                    het alleen op het toestel wissen (Instellingen, Algemeen, Zet over of stel opnieuw \
                                    in, Stel opnieuw in, Herstel alle instellingen); oudere kopieën blijven dicht."
-            .into(),
+                .into()
+        }
         T::EncryptionLoses => "Bewaarde wachtwoorden en gezondheidsgegevens komen niet meer in reservekopieën, en wie \
                                ze heeft kan ze lezen. Kopieën die al versleuteld zijn, blijven dat."
             .into(),
@@ -111,7 +113,8 @@ pub fn text(text: &Text) -> String {
         T::PruneWord => "WEG".into(),
         T::PruneDone { count } => format!("Reservekopieën verwijderd: {count}."),
         T::ShowLabels => {
-            "toestel|systeem|UDID|kopie|gemaakt|duur|gecontroleerd|bestanden|ontvangen|op schijf|versleuteld|onleesbaar|apps|map"
+            "toestel|systeem|UDID|kopie|gemaakt|duur|gecontroleerd|bestanden|ontvangen|op schijf|versleuteld|\
+             onleesbaar|apps|map"
                 .into()
         }
         T::ShowKinds => "SOORT|BESTANDEN|GROOTTE".into(),

@@ -358,3 +358,58 @@ impl Opening {
         Ok(self.piece.get(..self.plain - count).unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(byte: u8) -> Key {
+        Key::new(&[byte; KEY])
+    }
+
+    #[test]
+    fn keys_are_wrapped_and_only_theirs_unwraps_them() {
+        let wrapped = key(1).wrap(&key(2)).unwrap();
+        assert_eq!(wrapped.len(), WRAPPED);
+        assert_eq!(key(1).unwrap(&wrapped).unwrap().0, key(2).0);
+        assert!(key(3).unwrap(&wrapped).is_none() && key(1).unwrap(&wrapped[1..]).is_none());
+        assert_eq!(format!("{:?}", key(1)), "Key(…)");
+        assert_eq!([0, 15, 16, 17].map(stored_size), [16, 16, 32, 32]);
+        assert!(stored_size(u64::MAX) >= u64::MAX - 15);
+    }
+
+    #[test]
+    fn no_iterations_are_no_key() {
+        let none = Rounds { salt: vec![1], iterations: 0 };
+        assert!(matches!(Key::of_password(None, &none, b"x"), Err(SealError::Damaged(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_of_any_length_make_the_same_whole(
+            plain in proptest::collection::vec(any::<u8>(), 0..2000), blocks in 1..40usize, step in 1..300usize,
+        ) {
+            let total = plain.len() as u64;
+            let mut cipher = plain.clone();
+            cipher.resize(stored_size(total) as usize, 0);
+            let mut sealing = Sealing::new(&key(7)).unwrap();
+            let mut at = 0;
+            for piece in cipher.chunks_mut(blocks * BLOCK) {
+                let length = piece.len() as u64;
+                sealing.seal_payload(piece, at, total).unwrap();
+                at += length;
+            }
+            let mut opening = Opening::new(&key(7), true).unwrap();
+            let mut back = vec![];
+            for piece in cipher.chunks(step) {
+                back.extend_from_slice(opening.push(piece).unwrap());
+            }
+            back.extend_from_slice(opening.finish().unwrap());
+            prop_assert_eq!(back, plain);
+            let mut last = [vec![0; BLOCK], cipher].concat();
+            let tail: [u8; 2 * BLOCK] = last.split_off(last.len() - 2 * BLOCK).try_into().unwrap();
+            prop_assert!(ends_well(&key(7), &tail));
+        }
+    }
+}

@@ -76,7 +76,9 @@ pub(super) fn backup(phone: &Arc<Phone>, line: &mut Line, force_full: bool) -> R
         wanted.push((row.clone(), fails));
     }
     let bytes = wanted.iter().map(|(row, _)| row.stored(ring.is_some())).sum::<u64>();
-    let begun = serde_json::json!({ "full": full, "files": wanted.len(), "bytes": bytes, "rows": rows.len(), "encrypted": ring.is_some() });
+    let begun = serde_json::json!({
+        "full": full, "files": wanted.len(), "bytes": bytes, "rows": rows.len(), "encrypted": ring.is_some(),
+    });
     phone.remember("backup.begun", begun);
 
     free_space(line, bytes)?;
