@@ -7,6 +7,8 @@
 mod address;
 mod certificates;
 mod direct;
+#[cfg(test)]
+mod direct_tests;
 mod duties;
 #[cfg(test)]
 mod garbage_tests;
