@@ -12,18 +12,16 @@ use crate::device::{Consent, Deed, Normal};
 use crate::event::{Event, Request, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
-use crate::mux::{self, Blocking, Mux, Notices, Session, SyncLock};
+use crate::mux::{self, Direct, Mux, Notices, Session, SyncLock};
 use plist::{Dictionary, Value};
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 pub(super) const SERVICE: &str = "com.apple.mobilebackup2";
 
-impl Wire for Blocking {
+impl Wire for Direct {
     fn set_limit(&mut self, limit: Option<Duration>) -> std::io::Result<()> {
-        Blocking::set_limit(self, limit);
-        Ok(())
+        Direct::set_limit(self, limit)
     }
 }
 
@@ -51,8 +49,7 @@ pub async fn make(
     tell.tell(Event::StepBegan { step: Step::Backup, what: normal.who.title() });
     let facts = info_facts(&mut session, normal, &udid).await?;
     let desk = with_lock(&mut session, tell, async |session, cancel_engine| {
-        let stream = session.service(SERVICE, true).await.map_err(Fault::from)?;
-        let wire = Blocking::new(stream, Handle::current());
+        let wire = session.direct(SERVICE, true).await.map_err(Fault::from)?;
         let (vault, udid, tell) = (vault.clone(), udid.clone(), tell.clone());
         let watch = tie(cancel, &cancel_engine);
         let work = tokio::task::spawn_blocking(move || {
@@ -66,7 +63,7 @@ pub async fn make(
 }
 
 fn run_backup(
-    mut wire: Blocking,
+    mut wire: Direct,
     vault: &Vault,
     udid: &Udid,
     options: &BackupOptions,
@@ -127,8 +124,7 @@ pub async fn put_back(
         if let Some(apps) = &apps {
             mux::put_restore_applications(session, apps).await?;
         }
-        let stream = session.service(SERVICE, true).await.map_err(Fault::from)?;
-        let mut wire = Blocking::new(stream, Handle::current());
+        let mut wire = session.direct(SERVICE, true).await.map_err(Fault::from)?;
         let (udid, tell) = (udid.clone(), tell.clone());
         let watch = tie(cancel, &cancel_engine);
         let work = tokio::task::spawn_blocking(move || {
