@@ -10,11 +10,10 @@ use super::{Cancel, Password, Patience, change_password};
 use crate::device::Normal;
 use crate::event::{Event, Request, Step, Tell, Teller};
 use crate::fault::{Code, Fault};
-use crate::mux::{Blocking, Mux, Notices, Session};
+use crate::mux::{Mux, Notices, Session};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 const DOMAIN: &str = "com.apple.mobile.backup";
@@ -122,8 +121,7 @@ async fn set(
     tell.tell(Event::StepBegan { step: Step::Encrypt, what: normal.who.title() });
     let engine = Cancel::new();
     let notices = Notices::open(&mut session).await?;
-    let stream = session.service(SERVICE, true).await.map_err(Fault::from)?;
-    let mut wire = Blocking::new(stream, Handle::current());
+    let mut wire = session.direct(SERVICE, true).await.map_err(Fault::from)?;
     let prompt = Arc::new(Prompt { tell: tell.clone(), open: AtomicBool::new(false) });
     let watches = [tokio::spawn(show_prompts(notices, prompt.clone(), engine.clone())), tie(cancel, &engine)];
     let listener = tell.clone();
