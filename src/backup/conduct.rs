@@ -12,19 +12,17 @@ use crate::device::{Consent, Deed, Normal};
 use crate::event::{Event, Request, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
-use crate::mux::{self, Blocking, MediaFiles, Mux, Notices, Session, SyncLock};
+use crate::mux::{self, Direct, MediaFiles, Mux, Notices, Session, SyncLock};
 use plist::{Dictionary, Value};
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-const SERVICE: &str = "com.apple.mobilebackup2";
+pub(super) const SERVICE: &str = "com.apple.mobilebackup2";
 
-impl Wire for Blocking {
+impl Wire for Direct {
     fn set_limit(&mut self, limit: Option<Duration>) -> std::io::Result<()> {
-        Blocking::set_limit(self, limit);
-        Ok(())
+        Direct::set_limit(self, limit)
     }
 }
 
@@ -74,8 +72,7 @@ pub async fn make(
     let mut talk = Ok(());
     if is_ready.await.is_ok() {
         talk = with_lock(&mut session, tell, &engine, async |session| {
-            let stream = session.service(SERVICE, true).await.map_err(Fault::from)?;
-            let _ = give.send(Blocking::new(stream, Handle::current()));
+            let _ = give.send(session.direct(SERVICE, true).await.map_err(Fault::from)?);
             // Whatever became of the conversation, the engine's thread says.
             let _ = has_talked.await;
             Ok(())
@@ -90,7 +87,7 @@ pub async fn make(
 
 #[expect(clippy::too_many_arguments, reason = "all that a thread needs")]
 fn run_backup(
-    open: impl FnOnce() -> Result<Blocking, Fault>,
+    open: impl FnOnce() -> Result<Direct, Fault>,
     talked: oneshot::Sender<()>,
     vault: &Vault,
     udid: &Udid,
@@ -172,8 +169,7 @@ pub async fn put_back(
             mux::put_restore_applications(session, apps).await?;
         }
         let sent = async {
-            let stream = session.service(SERVICE, true).await.map_err(Fault::from)?;
-            let mut wire = Blocking::new(stream, Handle::current());
+            let mut wire = session.direct(SERVICE, true).await.map_err(Fault::from)?;
             let (udid, tell, engine) = (udid.clone(), tell.clone(), engine.clone());
             let work = tokio::task::spawn_blocking(move || {
                 let tree = WorkTree::open_read_only(&root, source.as_str())?;
@@ -201,7 +197,7 @@ pub async fn put_back(
     Ok(sent)
 }
 
-async fn open(mux: &Mux, normal: &Normal) -> Result<(Session, Udid), Fault> {
+pub(super) async fn open(mux: &Mux, normal: &Normal) -> Result<(Session, Udid), Fault> {
     let udid = normal.who.udid.clone().ok_or_else(|| Fault::new(Code::NotTrusted, "the device told no UDID"))?;
     let record = mux.pair_record(&udid).await?;
     let record = record.ok_or_else(|| Fault::new(Code::NotTrusted, "this host has no pair record of the device"))?;
@@ -209,7 +205,7 @@ async fn open(mux: &Mux, normal: &Normal) -> Result<(Session, Udid), Fault> {
 }
 
 /// A task that ends with its owner.
-struct Tied(tokio::task::JoinHandle<()>);
+pub(super) struct Tied(pub(super) tokio::task::JoinHandle<()>);
 
 impl Drop for Tied {
     fn drop(&mut self) {
@@ -218,7 +214,7 @@ impl Drop for Tied {
 }
 
 /// The person's wish to stop, passed on to the engine's thread.
-fn tie(token: &CancellationToken, engine: &Cancel) -> Tied {
+pub(super) fn tie(token: &CancellationToken, engine: &Cancel) -> Tied {
     let (token, engine) = (token.clone(), engine.clone());
     Tied(tokio::spawn(async move {
         token.cancelled().await;
@@ -244,7 +240,7 @@ async fn with_lock<T>(
     result
 }
 
-async fn show_prompts(mut notices: Notices, tell: Teller, engine: Cancel) {
+pub(super) async fn show_prompts(mut notices: Notices, tell: Teller, engine: Cancel) {
     while let Ok(name) = notices.next().await {
         match name.as_str() {
             Notices::PASSCODE_ASKED => tell.tell(Event::Ask { request: Request::EnterPasscode }),

@@ -60,7 +60,7 @@ impl Preflight {
     /// May a backup be asked for?
     ///
     /// # Errors
-    /// [`Code::SetupUnfinished`]; [`Code::BackupPassword`] where a profile demands encryption that is off.
+    /// [`Code::SetupUnfinished`]; [`Code::EncryptionRequired`] where a profile demands encryption that is off.
     pub fn may_back_up(&self) -> Result<(), Fault> {
         if self.setup_done == Some(false) {
             return Err(refusal(
@@ -72,7 +72,7 @@ impl Preflight {
         }
         if self.must_encrypt == Some(true) && self.encrypts == Some(false) {
             let text = "a profile on the device demands encrypted backups, and encryption is off";
-            return Err(refusal(Code::BackupPassword, Remedy::PasswordDemanded, text, 207));
+            return Err(refusal(Code::EncryptionRequired, Remedy::PasswordDemanded, text, 207));
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ mod tests {
             Err((Code::SetupUnfinished, Some(212)))
         );
         let profile = |encrypts| Preflight { must_encrypt: Some(true), encrypts, ..Preflight::default() };
-        assert_eq!(backup(profile(Some(false))), Err((Code::BackupPassword, Some(207))));
+        assert_eq!(backup(profile(Some(false))), Err((Code::EncryptionRequired, Some(207))));
         assert_eq!((backup(profile(Some(true))), backup(profile(None))), (Ok(()), Ok(())));
 
         let back = |read: &Preflight, made_on: &str, bytes: u64, copy_first: bool| {

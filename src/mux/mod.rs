@@ -6,8 +6,10 @@
 
 mod address;
 mod afc;
-mod blocking;
 mod certificates;
+mod direct;
+#[cfg(test)]
+mod direct_tests;
 mod duties;
 #[cfg(test)]
 mod garbage_tests;
@@ -23,7 +25,7 @@ mod tls;
 mod trust;
 
 pub use address::MuxAddress;
-pub use blocking::Blocking;
+pub use direct::Direct;
 pub use duties::{
     AppInfo, MediaFiles, Notices, SyncLock, apps, free_bytes, media_files, post_notice, put_restore_applications,
     remove_restore_applications,

@@ -19,7 +19,7 @@ fn every_option_of_a_restore_is_said_and_reaches_the_phone() {
     let ecid = phone.ecid.to_string();
     let made = exits(&rig, &["backup", "--json"], 0);
     assert_eq!(event(&made, "backup")["encrypted"], json!(false));
-    assert!(made.err.contains("only in encrypted backups"), "{made}");
+    assert!(made.err.contains("This backup is not encrypted"), "{made}");
 
     let odd = ["--no-reboot", "--keep-settings", "--no-system", "--remove-others", "--copy-first"];
     let usual = ["backups", "restore", "--yes-restore", &ecid, "--json"];

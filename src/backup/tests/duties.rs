@@ -308,7 +308,7 @@ async fn what_the_phone_would_refuse_is_not_sent() {
     let key = ("com.apple.mobile.backup".to_owned(), "RequiresEncryption".to_owned());
     host.phone().state().set_values.insert(key, Value::Boolean(true));
     let fault = host.back_up().await.unwrap_err();
-    assert_eq!((fault.code, fault.remedy.map(|r| r.as_str())), (Code::BackupPassword, Some("encryption-demanded")));
+    assert_eq!((fault.code, fault.remedy.map(|r| r.as_str())), (Code::EncryptionRequired, Some("encryption-demanded")));
 
     assert_eq!(notices(host.phone()).len(), before, "no notification");
     assert_eq!((host.phone().remembered("restore.begun"), host.phone().remembered("backup.begun")), (0, 1));

@@ -8,6 +8,7 @@ mod duties;
 pub(super) mod fake;
 mod hostile;
 mod keep;
+mod sealed;
 mod seeds;
 mod sound;
 mod walk;
