@@ -21,8 +21,12 @@ mod http;
 #[cfg(test)]
 pub(crate) mod loopback;
 mod part;
+mod pieces;
 mod relay;
 mod tss;
+mod wide;
+#[cfg(test)]
+mod wide_tests;
 
 pub use digests::{Digests, Sums, hash_file, hex, unhex};
 pub use feed::{Document, Shape, document};
