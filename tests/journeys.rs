@@ -239,7 +239,7 @@ fn firmware(rig: &Rig) {
     assert_eq!(again.events("progress").iter().filter(|p| p["done"] == size && p["step"] == "fetch").count(), 0);
     let verified = event(&exits(rig, &["firmware", "verify", &path, "--json"], 0), "verified");
     assert!(verified["ok"].as_u64().unwrap() > 5 && verified["wrong"] == json!([]), "{verified}");
-    let cache = line_with(&exits(rig, &["firmware", "cache", "--verify", "--json"], 0), "cache");
+    let cache = line_with(&exits(rig, &["firmware", "cache", "verify", "--json"], 0), "cache");
     assert_eq!(cache["cache"].as_array().map(Vec::len), Some(1));
 
     let copy = rig.path("flipped.ipsw");

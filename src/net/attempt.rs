@@ -381,13 +381,13 @@ fn differ(a: Option<u64>, b: Option<u64>) -> Option<(u64, u64)> {
     a.zip(b).filter(|(a, b)| a != b)
 }
 
-fn validators(headers: &HeaderMap) -> Validators {
+pub(super) fn validators(headers: &HeaderMap) -> Validators {
     let text = |name| headers.get(name).and_then(|v| v.to_str().ok()).filter(|t| t.len() < 512).map(str::to_owned);
     Validators { etag: text(header::ETAG), last_modified: text(header::LAST_MODIFIED) }
 }
 
 /// `bytes 100-199/200` and `bytes */200`: the first byte (0 for `*`) and the total if known.
-fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+pub(super) fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     let text = headers.get(header::CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes")?.trim_start();
     let (range, total) = text.split_once('/')?;
     let start = match range.split_once('-') {

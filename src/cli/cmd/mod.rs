@@ -7,6 +7,8 @@ mod bench;
 mod demo;
 mod doctor;
 mod firmware;
+mod firmware_cache;
+mod firmware_signed;
 mod generate;
 mod guide;
 mod info;
@@ -62,7 +64,9 @@ fn step_of(verb: &Verb) -> Step {
         Verb::Backup(_) => Step::Backup,
         Verb::Backups { verb: BackupsVerb::Restore { .. }, .. } => Step::PutBack,
         Verb::Backups { .. } => Step::VerifyBackup,
-        Verb::Firmware { verb: FirmwareVerb::List { .. } | FirmwareVerb::Fetch { .. } } => Step::Catalogue,
+        Verb::Firmware {
+            verb: FirmwareVerb::List { .. } | FirmwareVerb::Fetch { .. } | FirmwareVerb::Signed { .. },
+        } => Step::Catalogue,
         Verb::Firmware { .. } => Step::VerifyFirmware,
         Verb::Restore(_) | Verb::Recover(_) => Step::Plan,
         Verb::Report { .. } => Step::Report,
