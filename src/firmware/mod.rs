@@ -21,6 +21,8 @@ mod gather;
 mod image;
 mod ipsw;
 mod remote;
+#[cfg(test)]
+mod remote_tests;
 mod signed;
 mod store;
 #[cfg(test)]
