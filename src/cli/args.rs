@@ -264,6 +264,9 @@ pub enum FirmwareVerb {
         /// e.g. iPhone14,5
         #[arg(long, value_name = "TYPE")]
         product: Option<String>,
+        /// Betas too
+        #[arg(long)]
+        prereleases: bool,
     },
     /// Fetch and verify the newest firmware
     Fetch {

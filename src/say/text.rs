@@ -145,6 +145,10 @@ pub enum Text {
     FirmwareRemote {
         size: String,
     },
+    FirmwareHeader,
+    FirmwareHere,
+    FirmwareNotHere,
+    SignedUnsaid,
     SignedYes,
     SignedNo,
     SignedUnknown {

@@ -15,9 +15,9 @@ use std::path::Path;
 
 pub async fn run(context: &Context, verb: FirmwareVerb) -> Done {
     match verb {
-        FirmwareVerb::List { product } => {
+        FirmwareVerb::List { product, prereleases } => {
             let (gathered, product) = gather(context, product).await?;
-            list(context, &gathered, &product)
+            list(context, &gathered, &product, prereleases)
         }
         FirmwareVerb::Fetch { product, build } => fetch(context, product, build).await,
         FirmwareVerb::Verify { file } => verify(context, &file).await,
@@ -48,20 +48,33 @@ pub(super) async fn gather(context: &Context, product: Option<String>) -> Result
     Ok((gathered, product))
 }
 
-fn list(context: &Context, gathered: &Gathered, product: &ProductType) -> Done {
+/// What scripts get is everything; people see what can be restored, and which of it is here already.
+fn list(context: &Context, gathered: &Gathered, product: &ProductType, prereleases: bool) -> Done {
     if context.common.json {
         print_line(&json!({ "schema": 1, "firmware": gathered }));
         return Ok(Outcome::Ok);
     }
-    let rows = gathered.catalogue.of(product).map(|f| {
-        vec![
+    let store = Store::new(&context.folders()?.firmware());
+    let mut rows = Vec::new();
+    for f in gathered.catalogue.of(product).filter(|f| prereleases || !f.build.is_prerelease()) {
+        let signed = match (&f.signed[..], f.may_be_signed()) {
+            ([], _) => Text::SignedUnsaid,
+            (_, true) => Text::SignedYes,
+            (_, false) => Text::SignedNo,
+        };
+        let here = if store.find(&f.digests())?.is_some() { Text::FirmwareHere } else { Text::FirmwareNotHere };
+        let from: Vec<_> = f.version.from.iter().map(|source| format!("{source:?}").to_lowercase()).collect();
+        rows.push(vec![
             f.version.value.to_string(),
             f.build.to_string(),
             f.size.as_ref().map(|s| size(s.value)).unwrap_or_default(),
-            f.url.value.clone(),
-        ]
-    });
-    print_out(&table(&["VERSION", "BUILD", "SIZE", "URL"], &[], rows.collect()));
+            say::text(context.lang, &signed),
+            say::text(context.lang, &here),
+            from.join(" "),
+        ]);
+    }
+    let header = say::text(context.lang, &Text::FirmwareHeader);
+    print_out(&table(&header.split('|').collect::<Vec<_>>(), &[5], rows));
     for asked in &gathered.asked {
         if let Some(fault) = &asked.fault {
             say_line(&format!("! {:?}: {}", asked.source, fault.detail));
