@@ -258,7 +258,7 @@ fn firmware(rig: &Rig) {
     );
     // The only file is the newest of its product: it stays, whoever asks.
     let pruned = exits(rig, &["firmware", "cache", "prune", "--yes", "--json"], 0);
-    assert!(pruned.events("cache-prune").is_empty() && Path::new(&path).exists(), "{pruned}");
+    assert!(pruned.events("cache-prune").is_empty() && std::path::Path::new(&path).exists(), "{pruned}");
 
     let copy = rig.path("flipped.ipsw");
     let mut bytes = fs::read(&path).unwrap();
