@@ -5,12 +5,13 @@
 //! which is checked to be one. An encrypted backup shows nothing until its password is given; [`Opened`] keeps what
 //! the password opened, as that takes long.
 
-use super::crypt::{ContentKey, Decrypter, Keys, Seal, Unlock, open_manifest};
+use super::crypt::{Decrypter, Keys, Seal, Unlock, open_manifest};
 use super::manifest::{FLAG_FILE, FLAG_FOLDER, Manifest, payload_path};
 use super::mbfile::{key_of, size_of};
 use super::tree::{Place, WorkTree, disk};
 use super::{Cancel, Summary};
 use crate::fault::{Code, Fault};
+use crate::wire::seal::Key;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
@@ -184,13 +185,7 @@ pub fn extract(folder: &Path, row: &Row, to: &Path, cancel: &Cancel) -> Result<u
 }
 
 /// The payload as it is, or decrypted with its key, which an empty content may lack.
-fn copy_out(
-    folder: &Path,
-    row: &Row,
-    to: &Path,
-    cancel: &Cancel,
-    sealed: Option<Option<ContentKey>>,
-) -> Result<u64, Fault> {
+fn copy_out(folder: &Path, row: &Row, to: &Path, cancel: &Cancel, sealed: Option<Option<Key>>) -> Result<u64, Fault> {
     if row.kind != RowKind::File {
         return Err(Fault::new(Code::Usage, "only files have a content"));
     }

@@ -17,7 +17,7 @@ use plist::{Dictionary, Value};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-const SERVICE: &str = "com.apple.mobilebackup2";
+pub(super) const SERVICE: &str = "com.apple.mobilebackup2";
 
 impl Wire for Direct {
     fn set_limit(&mut self, limit: Option<Duration>) -> std::io::Result<()> {
@@ -141,7 +141,7 @@ pub async fn put_back(
     Ok(sent)
 }
 
-async fn open(mux: &Mux, normal: &Normal) -> Result<(Session, Udid), Fault> {
+pub(super) async fn open(mux: &Mux, normal: &Normal) -> Result<(Session, Udid), Fault> {
     let udid = normal.who.udid.clone().ok_or_else(|| Fault::new(Code::NotTrusted, "the device told no UDID"))?;
     let record = mux.pair_record(&udid).await?;
     let record = record.ok_or_else(|| Fault::new(Code::NotTrusted, "this host has no pair record of the device"))?;
@@ -149,7 +149,7 @@ async fn open(mux: &Mux, normal: &Normal) -> Result<(Session, Udid), Fault> {
 }
 
 /// The person's wish to stop, passed on to the engine's thread.
-fn tie(token: &CancellationToken, engine: &Cancel) -> tokio::task::JoinHandle<()> {
+pub(super) fn tie(token: &CancellationToken, engine: &Cancel) -> tokio::task::JoinHandle<()> {
     let (token, engine) = (token.clone(), engine.clone());
     tokio::spawn(async move {
         token.cancelled().await;
@@ -176,7 +176,7 @@ async fn with_lock<T>(
     result
 }
 
-async fn show_prompts(mut notices: Notices, tell: Teller, engine: Cancel) {
+pub(super) async fn show_prompts(mut notices: Notices, tell: Teller, engine: Cancel) {
     while let Ok(name) = notices.next().await {
         match name.as_str() {
             Notices::PASSCODE_ASKED => tell.tell(Event::Ask { request: Request::EnterPasscode }),

@@ -5,6 +5,7 @@ mod cut;
 pub(super) mod fake;
 mod hostile;
 mod keep;
+mod sealed;
 mod sound;
 mod walk;
 
