@@ -13,6 +13,8 @@ mod bench;
 mod cut;
 #[path = "journeys/encrypt.rs"]
 mod encrypt;
+#[path = "journeys/fetch.rs"]
+mod fetch;
 
 use bench::{Ran, Rig, run};
 use herstel::fault::Code;
