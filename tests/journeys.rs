@@ -13,6 +13,8 @@ mod bench;
 mod cut;
 #[path = "journeys/encrypt.rs"]
 mod encrypt;
+#[path = "journeys/fetch.rs"]
+mod fetch;
 #[path = "journeys/putback.rs"]
 mod putback;
 
@@ -234,6 +236,13 @@ fn firmware(rig: &Rig) {
     let phone = rig.phone();
     let list = line_with(&exits(rig, &["firmware", "list", "--json"], 0), "firmware");
     assert!(list.to_string().contains(&offered(phone).1), "{list}");
+    let build = offered(phone).1;
+    // From the server, without the download: nothing is in the store afterwards.
+    let afar = event(&exits(rig, &["firmware", "show", &build, "--json"], 0), "firmware-show");
+    assert!(afar["place"].as_str().unwrap().starts_with("http://127.0.0.1"), "{afar}");
+    assert_eq!(line_with(&exits(rig, &["firmware", "cache", "--json"], 0), "cache")["cache"], json!([]));
+    let signed = event(&exits(rig, &["firmware", "signed", "--json"], 0), "signed");
+    assert_eq!((&signed["signed"], &signed["code"], &signed["build"]), (&json!(true), &json!(0), &json!(build)));
     let fetched = event(&exits(rig, &["firmware", "fetch", "--json"], 0), "firmware");
     let path = fetched["path"].as_str().unwrap().to_owned();
     assert!(path.starts_with(rig.store().to_str().unwrap()), "{path}");
@@ -243,8 +252,19 @@ fn firmware(rig: &Rig) {
     assert_eq!(again.events("progress").iter().filter(|p| p["done"] == size && p["step"] == "fetch").count(), 0);
     let verified = event(&exits(rig, &["firmware", "verify", &path, "--json"], 0), "verified");
     assert!(verified["ok"].as_u64().unwrap() > 5 && verified["wrong"] == json!([]), "{verified}");
-    let cache = line_with(&exits(rig, &["firmware", "cache", "--verify", "--json"], 0), "cache");
+    let cache = line_with(&exits(rig, &["firmware", "cache", "verify", "--json"], 0), "cache");
     assert_eq!(cache["cache"].as_array().map(Vec::len), Some(1));
+    let here = event(&exits(rig, &["firmware", "show", &build, "--verify", "--json"], 0), "firmware-show");
+    assert_eq!(here["place"], path.as_str());
+    assert_eq!((&here["products"], &here["bytes"]), (&afar["products"], &json!(size)));
+    let erase = |show: &Value| show["identities"][0].as_object().unwrap().clone();
+    assert_eq!(
+        (erase(&here)["variant"].clone(), erase(&here)["checked"]["wrong"].clone()),
+        (erase(&afar)["variant"].clone(), json!(0))
+    );
+    // The only file is the newest of its product: it stays, whoever asks.
+    let pruned = exits(rig, &["firmware", "cache", "prune", "--yes", "--json"], 0);
+    assert!(pruned.events("cache-prune").is_empty() && std::path::Path::new(&path).exists(), "{pruned}");
 
     let copy = rig.path("flipped.ipsw");
     let mut bytes = fs::read(&path).unwrap();

@@ -9,7 +9,7 @@
 //! that overlap each other or the directory, sizes that deflate cannot reach, headers that contradict
 //! each other are refused when opening. Reading checks the CRC and the size.
 
-use super::directory::{Bytes, central, check_name, find_directory, header_for, local};
+use super::directory::{Bytes, Directory, central, check_name, find_directory, header_for, local};
 use crate::fault::{Code, Fault};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -132,6 +132,32 @@ impl Archive {
             return Err(shared.damaged("entries overlap"));
         }
         Ok(Archive { shared, entries })
+    }
+
+    /// Where the directory of a file of `length` bytes lies.
+    pub fn directory(shared: &Shared, length: u64) -> Result<Directory, Fault> {
+        find_directory(shared, length)
+    }
+
+    /// One entry by the directory alone: where its data begins is not known yet.
+    pub fn find(shared: &Shared, directory: &Directory, wanted: &str) -> Result<Entry, Fault> {
+        let mut bytes = vec![0; usize::try_from(directory.size).unwrap_or(0)];
+        shared.read_exact_at(directory.offset, &mut bytes)?;
+        let mut rest = Bytes(&bytes);
+        for _ in 0..directory.count {
+            let (name, entry) = central(&mut rest).map_err(|why| shared.damaged(why))?;
+            if name == wanted {
+                return Ok(entry);
+            }
+        }
+        Err(shared.damaged(format!("has no {wanted:?}")))
+    }
+
+    /// An archive of which only this entry is here.
+    pub fn of_one(shared: Shared, directory: &Directory, name: &str, mut entry: Entry) -> Result<Archive, Fault> {
+        let wrong = |why: &str| shared.damaged(format!("{name:?}: {why}"));
+        entry.data = local(&shared, name, &entry, directory.offset).map_err(&wrong)?;
+        Ok(Archive { entries: BTreeMap::from([(name.to_owned(), entry)]), shared })
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {

@@ -20,9 +20,14 @@ mod fetch;
 mod gather;
 mod image;
 mod ipsw;
+mod remote;
+#[cfg(test)]
+mod remote_tests;
+mod signed;
 mod store;
 #[cfg(test)]
 mod store_tests;
+mod tidy;
 #[cfg(test)]
 mod tiny;
 mod verify;
@@ -33,5 +38,8 @@ pub use fetch::fetch;
 pub use gather::{Asked, Gathered, gather};
 pub use image::{CHUNK, Chunk, ImageReader, RootImage};
 pub use ipsw::{Ipsw, StoredEntry};
+pub use remote::{Remote, read_manifest};
+pub use signed::{Answer, Probe, Signed};
 pub use store::{Check, Record, Store, Stored};
+pub use tidy::old;
 pub use verify::{Checked, Verdict, verify_components};

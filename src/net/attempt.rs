@@ -14,6 +14,7 @@ use crate::event::{Event, Step, Teller, Unit};
 use crate::fault::{Code, Fault};
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Response, StatusCode, Url};
+use std::ops::Deref;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -45,17 +46,23 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// One request. Gives the part back in any case, unless its thread died.
+    /// One request, or many side by side where the server gives ranges. Gives the part back in any case, unless its
+    /// thread died.
     pub async fn attempt(&mut self, mut part: Part) -> (Result<Part, Fault>, Result<(), Trouble>) {
         let have = part.done();
-        if have > 0 && self.wanted.size.or(part.size) == Some(have) {
+        let known = self.wanted.size.or(part.size);
+        if have > 0 && known == Some(have) {
             return (Ok(part), Ok(()));
         }
-        let response = match self.ask(&part).await {
+        // Only a piece is asked for where more could follow: the answer tells whether the server gives ranges.
+        let limits = self.http.limits();
+        let end = if limits.connections > 1 { Some(part.first_end(limits.piece)) } else { None };
+        let end = end.filter(|end| known.is_none_or(|size| size > *end));
+        let response = match self.ask(&part.validators, have, end, self.cancel).await {
             Ok(response) => response,
             Err(trouble) => return (Ok(part), Err(trouble)),
         };
-        let body = match self.judge(&response, &part) {
+        let body = match self.judge(&response, have, &part.validators, part.size) {
             Ok(Some(body)) => body,
             Ok(None) => return (Ok(part), Ok(())),
             Err(trouble) => return (Ok(part), Err(trouble)),
@@ -65,30 +72,44 @@ impl Run<'_> {
             part.size = body.total;
         }
         let begun = match body.total {
-            Some(total) => require_space(part.path(), total.saturating_sub(have)),
+            Some(total) => require_space(part.path(), total.saturating_sub(part.here())),
             None => Ok(()),
         };
-        if let Err(fault) = begun.and_then(|()| part.save_state()) {
+        let ranges = response.status() == StatusCode::PARTIAL_CONTENT;
+        let wide = end.zip(body.total).filter(|(end, total)| ranges && total > end).map(|(_, total)| total);
+        let ready = begun.and_then(|()| if wide.is_none() { part.narrow() } else { Ok(()) });
+        if let Err(fault) = ready.and_then(|()| part.save_state()) {
             return (Ok(part), Err(Trouble::Stop(fault)));
         }
-        self.stream(response, part, &body).await
+        match wide {
+            Some(total) => super::wide::fetch(self, part, response, total).await,
+            None => self.stream(response, part, &body).await,
+        }
     }
 
-    async fn ask(&self, part: &Part) -> Result<Response, Trouble> {
+    /// Asks for the file from byte `from` on, or for a range of it.
+    pub async fn ask(
+        &self,
+        validators: &Validators,
+        from: u64,
+        to: Option<u64>,
+        cancel: &CancellationToken,
+    ) -> Result<Response, Trouble> {
         let client = self.http.client(self.url, For::Files).map_err(Trouble::Stop)?;
         let mut request = client.get(self.url.clone()).header(header::ACCEPT_ENCODING, "identity");
-        if part.done() > 0 {
-            request = request.header(header::RANGE, format!("bytes={}-", part.done()));
-            if let Some(validator) = part.validators.if_range() {
+        if from > 0 || to.is_some() {
+            let last = to.map(|to| (to.saturating_sub(1)).to_string()).unwrap_or_default();
+            request = request.header(header::RANGE, format!("bytes={from}-{last}"));
+            if let Some(validator) = validators.if_range() {
                 request = request.header(header::IF_RANGE, validator);
             }
         }
         let answer = tokio::select! {
             answer = tokio::time::timeout(self.http.limits().stall, request.send()) => answer,
-            () = self.cancel.cancelled() => return Err(Trouble::Stop(Fault::cancelled())),
+            () = cancel.cancelled() => return Err(Trouble::Stop(Fault::cancelled())),
         };
         match answer {
-            Err(_) => Err(Trouble::Again(self.stalled(part.done()), None)),
+            Err(_) => Err(self.lost(Lost::Stalled, from)),
             Ok(Err(e)) => Err(match no_answer(Code::DownloadFailed, &e) {
                 fault if fault.code == Code::HostNotAllowed || e.is_redirect() => Trouble::Stop(fault),
                 fault => Trouble::Again(fault, None),
@@ -97,15 +118,21 @@ impl Run<'_> {
         }
     }
 
-    /// What the head of an answer means. None: nothing is missing.
-    fn judge(&self, response: &Response, part: &Part) -> Result<Option<Body>, Trouble> {
-        let (status, headers, have) = (response.status(), response.headers(), part.done());
+    /// What the head of an answer means that was asked for from byte `have` on. None: nothing is missing.
+    pub fn judge(
+        &self,
+        response: &Response,
+        have: u64,
+        begun: &Validators,
+        size: Option<u64>,
+    ) -> Result<Option<Body>, Trouble> {
+        let (status, headers) = (response.status(), response.headers());
         let failed = |why: String| Fault::new(Code::DownloadFailed, format!("{}: {why}", self.url));
-        let known = self.wanted.size.or(part.size);
+        let known = self.wanted.size.or(size);
         let body = match status {
             StatusCode::OK => {
                 let seen = validators(headers);
-                let skip = if part.validators.confirm(&seen) { have } else { 0 };
+                let skip = if begun.confirm(&seen) { have } else { 0 };
                 if have > 0 && skip == 0 {
                     return Err(Trouble::Changed("the server sent the whole file again".to_owned()));
                 }
@@ -118,13 +145,13 @@ impl Run<'_> {
                 if start != have {
                     return Err(Trouble::Stop(failed(format!("asked for byte {have} and got byte {start}"))));
                 }
-                if part.validators.contradict(&validators(headers)) {
+                if begun.contradict(&validators(headers)) {
                     return Err(Trouble::Changed("the file on the server is another one".to_owned()));
                 }
-                if let Some((total, before)) = differ(total, part.size) {
+                if let Some((total, before)) = differ(total, size) {
                     return Err(Trouble::Changed(format!("{before} bytes became {total}")));
                 }
-                Body { skip: 0, total: total.or(part.size) }
+                Body { skip: 0, total: total.or(size) }
             }
             StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => {
                 let total = content_range(headers).and_then(|(_, total)| total);
@@ -157,8 +184,8 @@ impl Run<'_> {
         if headers.contains_key(header::CONTENT_ENCODING) {
             return Err(Trouble::Stop(self.not_firmware("an encoded answer")));
         }
-        if let Some((total, size)) = differ(body.total, self.wanted.size) {
-            return Err(Trouble::Again(failed(format!("{total} bytes, the catalogue says {size}")), None));
+        if let Some((total, said)) = differ(body.total, self.wanted.size) {
+            return Err(Trouble::Again(failed(format!("{total} bytes, the catalogue says {said}")), None));
         }
         if body.total.is_some_and(|total| total > self.wanted.cap) {
             return Err(Trouble::Stop(failed(format!("more than {} bytes", self.wanted.cap))));
@@ -211,30 +238,21 @@ impl Run<'_> {
         spare: &mut mpsc::Receiver<Vec<u8>>,
     ) -> Result<(), Trouble> {
         let limit = self.wanted.size.or(body.total).unwrap_or(self.wanted.cap);
-        let stall = self.http.limits().stall;
+        let mut next = Next::new(self.http.limits().stall);
         let mut skip = body.skip;
         let mut done = at;
-        let mut window = (Instant::now(), 0u64);
         let mut buffer = spare.recv().await.unwrap_or_default();
         let result = loop {
             let chunk = tokio::select! {
-                chunk = tokio::time::timeout(stall, response.chunk()) => chunk,
+                chunk = next.chunk(&mut response) => chunk,
                 () = self.cancel.cancelled() => break Err(Trouble::Stop(Fault::cancelled())),
             };
             let chunk = match chunk {
-                Err(_) => break Err(Trouble::Again(self.stalled(done), None)),
-                Ok(Err(e)) => break Err(Trouble::Again(self.cut(done, &told(&e)), None)),
-                Ok(Ok(None)) => break Ok(()),
-                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break Ok(()),
+                Err(lost) => break Err(self.lost(lost, done)),
             };
             self.received += chunk.len() as u64;
-            window.1 += chunk.len() as u64;
-            if window.0.elapsed() >= stall {
-                if window.1 < TRICKLE {
-                    break Err(Trouble::Again(self.stalled(done), None));
-                }
-                window = (Instant::now(), 0);
-            }
             let known = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
             skip -= known as u64;
             let mut rest = &chunk[known..];
@@ -273,14 +291,14 @@ impl Run<'_> {
         result?;
         self.progress(done, self.wanted.size.or(body.total), true);
         match self.wanted.size.or(body.total) {
-            Some(total) if done < total => Err(Trouble::Again(self.cut(done, "the answer ended early"), None)),
-            _ if done == 0 => Err(Trouble::Again(self.cut(0, "an empty answer"), None)),
+            Some(total) if done < total => Err(self.lost(Lost::Cut("the answer ended early".into()), done)),
+            _ if done == 0 => Err(self.lost(Lost::Cut("an empty answer".into()), 0)),
             _ => Ok(()),
         }
     }
 
     /// Is the beginning of the file that of a firmware? Asked before anything is written.
-    fn sniff(&self, start: &[u8]) -> Result<(), Trouble> {
+    pub fn sniff(&self, start: &[u8]) -> Result<(), Trouble> {
         let magic = &self.wanted.magic[..self.wanted.magic.len().min(start.len())];
         if looks_html(start) {
             Err(Trouble::Stop(self.not_firmware("a web page")))
@@ -302,18 +320,56 @@ impl Run<'_> {
         Fault::new(Code::DownloadNotFirmware, format!("{}: {what}", self.url))
     }
 
-    fn stalled(&self, at: u64) -> Fault {
+    /// What a line that was lost at byte `at` means: the same again.
+    pub fn lost(&self, lost: Lost, at: u64) -> Trouble {
         let seconds = self.http.limits().stall.as_secs_f32();
-        Fault::new(Code::DownloadStalled, format!("{}: silent for {seconds} s at byte {at}", self.url))
+        let fault = match lost {
+            Lost::Stalled => (Code::DownloadStalled, format!("{}: silent for {seconds} s at byte {at}", self.url)),
+            Lost::Cut(why) => (Code::DownloadFailed, format!("{}: cut at byte {at}: {why}", self.url)),
+        };
+        Trouble::Again(Fault::new(fault.0, fault.1), None)
+    }
+}
+
+/// How a body ended before its end.
+pub(super) enum Lost {
+    Stalled,
+    Cut(String),
+}
+
+/// Reads a body piece by piece and knows a line that is silent, or nearly so.
+pub(super) struct Next {
+    stall: Duration,
+    since: Instant,
+    count: u64,
+}
+
+impl Next {
+    pub fn new(stall: Duration) -> Self {
+        Next { stall, since: Instant::now(), count: 0 }
     }
 
-    fn cut(&self, at: u64, why: &str) -> Fault {
-        Fault::new(Code::DownloadFailed, format!("{}: cut at byte {at}: {why}", self.url))
+    /// None at the end of the body.
+    pub async fn chunk(&mut self, response: &mut Response) -> Result<Option<impl Deref<Target = [u8]> + use<>>, Lost> {
+        let chunk = match tokio::time::timeout(self.stall, response.chunk()).await {
+            Err(_) => return Err(Lost::Stalled),
+            Ok(Err(e)) => return Err(Lost::Cut(told(&e))),
+            Ok(Ok(None)) => return Ok(None),
+            Ok(Ok(Some(chunk))) => chunk,
+        };
+        self.count += chunk.len() as u64;
+        if self.since.elapsed() >= self.stall {
+            if self.count < TRICKLE {
+                return Err(Lost::Stalled);
+            }
+            *self = Next::new(self.stall);
+        }
+        Ok(Some(chunk))
     }
 }
 
 /// The body that follows an accepted head.
-struct Body {
+pub(super) struct Body {
     /// Bytes to pass over, since the part has them.
     skip: u64,
     /// Of the whole file.
@@ -325,13 +381,13 @@ fn differ(a: Option<u64>, b: Option<u64>) -> Option<(u64, u64)> {
     a.zip(b).filter(|(a, b)| a != b)
 }
 
-fn validators(headers: &HeaderMap) -> Validators {
+pub(super) fn validators(headers: &HeaderMap) -> Validators {
     let text = |name| headers.get(name).and_then(|v| v.to_str().ok()).filter(|t| t.len() < 512).map(str::to_owned);
     Validators { etag: text(header::ETAG), last_modified: text(header::LAST_MODIFIED) }
 }
 
 /// `bytes 100-199/200` and `bytes */200`: the first byte (0 for `*`) and the total if known.
-fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+pub(super) fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     let text = headers.get(header::CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes")?.trim_start();
     let (range, total) = text.split_once('/')?;
     let start = match range.split_once('-') {

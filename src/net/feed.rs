@@ -198,6 +198,8 @@ mod tests {
             document: Duration::from_millis(400),
             attempts: 2,
             pause: Duration::from_millis(1),
+            connections: 1,
+            piece: 1 << 20,
             ..Limits::default()
         };
         Http::new(&Endpoints::new(Some(&server.root), None, None, None).unwrap(), limits)

@@ -25,6 +25,8 @@ fn limits() -> Limits {
         document: Duration::from_secs(5),
         attempts: 3,
         pause: Duration::from_millis(1),
+        connections: 1,
+        piece: 1 << 20,
     }
 }
 

@@ -26,6 +26,10 @@ pub struct Limits {
     pub attempts: usize,
     /// Before the second attempt; doubled for each further one, up to 30 times this.
     pub pause: Duration,
+    /// For one file; a server that gives no ranges gets one.
+    pub connections: usize,
+    /// Bytes that one connection fetches at a time.
+    pub piece: u64,
 }
 
 impl Default for Limits {
@@ -36,6 +40,8 @@ impl Default for Limits {
             document: Duration::from_secs(60),
             attempts: 8,
             pause: Duration::from_secs(1),
+            connections: 6,
+            piece: 16 << 20,
         }
     }
 }

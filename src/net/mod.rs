@@ -21,8 +21,13 @@ mod http;
 #[cfg(test)]
 pub(crate) mod loopback;
 mod part;
+mod pieces;
+mod ranges;
 mod relay;
 mod tss;
+mod wide;
+#[cfg(test)]
+mod wide_tests;
 
 pub use digests::{Digests, Sums, hash_file, hex, unhex};
 pub use feed::{Document, Shape, document};
@@ -30,6 +35,7 @@ pub use fetch::{Fetched, Place, Turn, Wanted, fetch};
 pub use hosts::{Endpoints, Hosts, is_loopback};
 pub use http::{Http, Limits};
 pub(crate) use part::quarantine;
+pub use ranges::Ranges;
 pub use relay::{Relayed, RelayedRequest};
 pub use reqwest::Url;
 pub use tss::Tss;

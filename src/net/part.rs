@@ -9,15 +9,24 @@
 
 use super::digests::{Digests, Running, Sums, hash_file, hex, unhex};
 use super::fetch::Turn;
+use super::pieces::Pieces;
 use crate::disk::write_atomic;
 use crate::fault::{Code, Fault};
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Written to the medium each so many bytes.
 const SYNC_EVERY: u64 = 256 << 20;
-const MAX_STATE: u64 = 64 << 10;
+const MAX_STATE: u64 = 1 << 20;
+const MAP: &str = ".part.map";
+const MAP_ENDING: &str = "part.map";
+const MAX_MAP: u64 = 1 << 20;
+/// Hashed at once behind several connections.
+const FOLLOW: usize = 1 << 20;
 
 #[derive(Serialize, Deserialize, Default)]
 struct Saved {
@@ -28,9 +37,12 @@ struct Saved {
     size: Option<u64>,
     sha1: Option<String>,
     sha256: Option<String>,
-    /// On the medium for certain.
+    /// On the medium for certain: so many bytes from the beginning.
     synced: u64,
     boot: String,
+    /// What of a file that comes over several connections is on the medium for certain.
+    #[serde(default)]
+    pieces: Option<Pieces>,
 }
 
 /// What the server said of the file that the part was begun with.
@@ -72,7 +84,16 @@ pub(super) struct Part {
     pub validators: Validators,
     /// As the server said it.
     pub size: Option<u64>,
+    /// Which bytes are here, when they do not come in order.
+    pieces: Option<Pieces>,
     _turn: Turn,
+}
+
+/// What several connections write into.
+pub(super) struct Opened {
+    pub file: Arc<File>,
+    pub map: Arc<File>,
+    pub pieces: Pieces,
 }
 
 impl Part {
@@ -96,10 +117,22 @@ impl Part {
             .open(&path)
             .map_err(|e| Fault::disk(&e))?;
         let found = file.metadata().map_err(|e| Fault::disk(&e))?.len();
+        let mut pieces = saved
+            .as_ref()
+            .and_then(|s| s.pieces.clone()?.checked())
+            .filter(|p| saved.as_ref().is_some_and(|s| s.url == url && s.size == Some(p.size)));
+        if let (Some(pieces), true) = (&mut pieces, saved.as_ref().is_some_and(Saved::is_of_this_boot)) {
+            pieces.believe(&read_map(&beside(target, MAP)));
+        }
+        if let Some(pieces) = &mut pieces {
+            pieces.clip(found);
+        }
         let believed = match &saved {
             None => 0,
+            Some(_) if pieces.is_some() => pieces.as_ref().map_or(0, Pieces::frontier),
+            Some(s) if s.pieces.is_some() => found.min(s.synced),
             Some(s) if s.size.is_some_and(|size| found > size) => 0,
-            Some(s) if !s.boot.is_empty() && s.boot == boot() => found,
+            Some(s) if s.is_of_this_boot() => found,
             Some(s) => found.min(s.synced),
         };
         let mut part = Part {
@@ -109,6 +142,7 @@ impl Part {
             expected,
             validators: Validators::default(),
             size: None,
+            pieces,
             path,
             state,
             _turn: turn,
@@ -118,12 +152,14 @@ impl Part {
             part.validators = Validators { etag: saved.etag, last_modified: saved.last_modified };
             part.size = saved.size;
         }
-        if believed < found {
+        if believed < found && part.pieces.is_none() {
             part.file.set_len(believed).map_err(|e| Fault::disk(&e))?;
         }
         let mut buffer = vec![0; 1 << 20];
         while part.sums.size < believed {
-            let count = part.file.read(&mut buffer).map_err(|e| Fault::disk(&e))?;
+            let most = usize::try_from(believed - part.sums.size).unwrap_or(usize::MAX).min(buffer.len());
+            let space = buffer.get_mut(..most).unwrap_or_default();
+            let count = part.file.read(space).map_err(|e| Fault::disk(&e))?;
             if count == 0 {
                 break;
             }
@@ -139,9 +175,68 @@ impl Part {
         &self.path
     }
 
-    /// Bytes that are here.
+    /// Bytes that are here without a gap, and hashed.
     pub fn done(&self) -> u64 {
         self.sums.size
+    }
+
+    /// Bytes that are here.
+    pub fn here(&self) -> u64 {
+        self.pieces.as_ref().map_or(self.sums.size, Pieces::here)
+    }
+
+    /// Where the first piece ends that is not whole, in pieces of `piece` bytes.
+    pub fn first_end(&self, piece: u64) -> u64 {
+        let ours = self.pieces.as_ref().and_then(Pieces::first_end);
+        ours.unwrap_or_else(|| (self.sums.size / piece.max(1) + 1).saturating_mul(piece.max(1)))
+    }
+
+    /// Makes it ready for several connections to write into.
+    pub fn widen(&mut self, size: u64, piece: u64) -> Result<Opened, Fault> {
+        let known = self.pieces.take().filter(|pieces| pieces.size == size);
+        let pieces = known
+            .or_else(|| Pieces::new(size, piece, self.sums.size))
+            .ok_or_else(|| Fault::new(Code::DownloadFailed, format!("{}: {size} bytes are too many", self.url)))?;
+        let map = self.path.with_extension(MAP_ENDING);
+        let failed = |e| Fault::disk(&e);
+        // The map is there before the state that points to it.
+        write_atomic(&map, &pieces.to_bytes())?;
+        let map = fs_err::OpenOptions::new().write(true).open(&map).map_err(failed)?;
+        let file = self.file.file().try_clone().map_err(failed)?;
+        self.pieces = Some(pieces.clone());
+        self.save_state()?;
+        Ok(Opened { file: Arc::new(file), map: Arc::new(map.into_parts().0), pieces })
+    }
+
+    /// Back to one connection: what lies behind a gap is forgotten.
+    pub fn narrow(&mut self) -> Result<(), Fault> {
+        if self.pieces.take().is_none() {
+            return Ok(());
+        }
+        self.file.set_len(self.sums.size).map_err(|e| Fault::disk(&e))?;
+        std::io::Seek::seek(&mut self.file, std::io::SeekFrom::Start(self.sums.size)).map_err(|e| Fault::disk(&e))?;
+        self.save_state()?;
+        remove(&self.path.with_extension(MAP_ENDING))
+    }
+
+    /// Hashes what was written up to byte `frontier`.
+    pub fn follow(&mut self, frontier: u64) -> Result<(), Fault> {
+        let mut buffer =
+            vec![0; FOLLOW.min(usize::try_from(frontier.saturating_sub(self.sums.size)).unwrap_or(FOLLOW))];
+        while self.sums.size < frontier {
+            let want = usize::try_from(frontier - self.sums.size).unwrap_or(usize::MAX).min(buffer.len());
+            let space = buffer.get_mut(..want).unwrap_or_default();
+            self.file.file().read_exact_at(space, self.sums.size).map_err(|e| Fault::disk(&e))?;
+            self.sums.update(space);
+        }
+        Ok(())
+    }
+
+    /// Everything so far to the medium, and then the word that `pieces` are there.
+    pub fn save_pieces(&mut self, pieces: Pieces) -> Result<(), Fault> {
+        self.follow(pieces.frontier())?;
+        self.pieces = Some(pieces);
+        self.save()
     }
 
     /// Appends; on failure the part is as it was.
@@ -175,6 +270,7 @@ impl Part {
             sha256: self.expected.sha256.map(|d| hex(&d)),
             synced: self.synced,
             boot: boot(),
+            pieces: self.pieces.clone(),
         };
         let text = serde_json::to_vec(&saved).map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
         write_atomic(&self.state, &text)
@@ -186,6 +282,7 @@ impl Part {
         self.synced = 0;
         self.validators = Validators::default();
         self.size = None;
+        self.pieces = None;
         self.file.set_len(0).map_err(|e| Fault::disk(&e))?;
         std::io::Seek::seek(&mut self.file, std::io::SeekFrom::Start(0)).map_err(|e| Fault::disk(&e))?;
         self.save_state()
@@ -216,10 +313,8 @@ impl Part {
     }
 
     fn forget(&self, target: &Path) -> Result<(), Fault> {
-        match fs_err::remove_file(&self.state) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Fault::disk(&e)),
-            _ => {}
-        }
+        remove(&self.state)?;
+        remove(&self.path.with_extension(MAP_ENDING))?;
         crate::disk::sync_folder(target.parent().unwrap_or(Path::new(".")))
     }
 }
@@ -233,10 +328,31 @@ pub(crate) fn quarantine(path: &Path, folder: &Path) -> Result<PathBuf, Fault> {
 }
 
 impl Saved {
+    /// The kernel that was told to write is the one that runs now: all that was written is here.
+    fn is_of_this_boot(&self) -> bool {
+        !self.boot.is_empty() && self.boot == boot()
+    }
+
     /// The same file as is wanted now? By digest when known, else by URL.
     fn fits(&self, url: &str, expected: &Digests) -> bool {
         let then = Digests { sha1: unhex(self.sha1.as_deref()), sha256: unhex(self.sha256.as_deref()) };
         if then.is_empty() && expected.is_empty() { self.url == url } else { then.agree(expected) }
+    }
+}
+
+fn remove(path: &Path) -> Result<(), Fault> {
+    match fs_err::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Fault::disk(&e)),
+        _ => Ok(()),
+    }
+}
+
+/// The map of a part; empty when there is none.
+fn read_map(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match fs_err::File::open(path).and_then(|file| file.take(MAX_MAP).read_to_end(&mut bytes)) {
+        Ok(_) => bytes,
+        Err(_) => Vec::new(),
     }
 }
 

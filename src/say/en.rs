@@ -118,6 +118,21 @@ pub fn text(text: &Text) -> String {
         }
         T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) verified: {place}"),
         T::FirmwareCached => "already here and verified".into(),
+        T::FirmwareFor { products } => format!("For {products}"),
+        T::FirmwareRemote { size } => format!("Read from Apple's server: {size} of it, nothing was stored."),
+        T::FirmwareHeader => "VERSION|BUILD|SIZE|SIGNED|HERE|SAID BY".into(),
+        T::FirmwareHere => "yes".into(),
+        T::FirmwareNotHere => "no".into(),
+        T::SignedUnsaid => "?".into(),
+        T::SignedYes => "yes".into(),
+        T::SignedNo => "no".into(),
+        T::SignedUnknown { text } => format!("unknown: {text}"),
+        T::SignedAsked { product, board } => {
+            format!("Asked for an invented {product} ({board}). A restore asks again, for the device itself.")
+        }
+        T::CachePruneNothing => "Nothing to remove: every file is among the newest of some device.".into(),
+        T::CachePruneAsk { count, word } => format!("Remove {count} files? Type {word}: "),
+        T::CachePruneDone { count, size } => format!("Removed: {count} files, {size}."),
         T::RestoreDone { version, build } => format!("Restored: the device runs {version} ({build})."),
         T::PutBackDone { files } => format!("Backup put back: {files} files."),
         T::PutBackPlan { generation, device } => format!("Backup {generation} of {device} will be put back:"),

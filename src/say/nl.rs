@@ -132,6 +132,21 @@ pub fn text(text: &Text) -> String {
         }
         T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) gecontroleerd: {place}"),
         T::FirmwareCached => "is er al, en gecontroleerd".into(),
+        T::FirmwareFor { products } => format!("Voor {products}"),
+        T::FirmwareRemote { size } => format!("Gelezen van Apples server: {size} ervan, er is niets bewaard."),
+        T::FirmwareHeader => "VERSIE|BUILD|GROOTTE|GETEKEND|HIER|VOLGENS".into(),
+        T::FirmwareHere => "ja".into(),
+        T::FirmwareNotHere => "nee".into(),
+        T::SignedUnsaid => "?".into(),
+        T::SignedYes => "ja".into(),
+        T::SignedNo => "nee".into(),
+        T::SignedUnknown { text } => format!("onbekend: {text}"),
+        T::SignedAsked { product, board } => {
+            format!("Gevraagd voor een verzonnen {product} ({board}). Bij het herstellen wordt het voor het toestel zelf gevraagd.")
+        }
+        T::CachePruneNothing => "Er hoeft niets weg: elk bestand is het nieuwste voor een toestel.".into(),
+        T::CachePruneAsk { count, word } => format!("{count} bestanden verwijderen? Typ {word}: "),
+        T::CachePruneDone { count, size } => format!("Verwijderd: {count} bestanden, {size}."),
         T::RestoreDone { version, build } => format!("Hersteld: het toestel draait {version} ({build})."),
         T::PutBackDone { files } => format!("Reservekopie teruggezet: {files} bestanden."),
         T::PutBackPlan { generation, device } => format!("Reservekopie {generation} van {device} wordt teruggezet:"),

@@ -159,6 +159,34 @@ pub enum Text {
         place: String,
     },
     FirmwareCached,
+    FirmwareFor {
+        products: String,
+    },
+    FirmwareRemote {
+        size: String,
+    },
+    FirmwareHeader,
+    FirmwareHere,
+    FirmwareNotHere,
+    SignedUnsaid,
+    SignedYes,
+    SignedNo,
+    SignedUnknown {
+        text: String,
+    },
+    SignedAsked {
+        product: String,
+        board: String,
+    },
+    CachePruneNothing,
+    CachePruneAsk {
+        count: usize,
+        word: String,
+    },
+    CachePruneDone {
+        count: usize,
+        size: String,
+    },
     RestoreDone {
         version: String,
         build: String,

@@ -27,7 +27,7 @@ fn in_quarantine(rig: &Rig, ran: &Ran) {
 }
 
 fn store_is_good(rig: &Rig, _: &Ran) {
-    rig.good(&["--json", "firmware", "cache", "--verify"]);
+    rig.good(&["--json", "firmware", "cache", "verify"]);
     assert!(published(rig).iter().any(|p| p.extension().is_some_and(|e| e == "ipsw")));
 }
 
@@ -271,7 +271,7 @@ fn local_files() -> Vec<Case> {
                 fs::remove_file(&path).unwrap();
                 fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
             })
-            .run("firmware cache --verify")
+            .run("firmware cache verify")
             .fails(7, Code::FirmwareDigest, "verify-firmware")
             .after(in_quarantine),
     ]

@@ -143,7 +143,7 @@ pub fn cases() -> Vec<Case> {
             .fails(8, Code::TssNotSigned, "ticket")
             .after(|rig, ran| {
                 assert!(ran.err.contains("no longer what was stored"), "{ran}");
-                rig.good(&["--json", "firmware", "cache", "--verify"]);
+                rig.good(&["--json", "firmware", "cache", "verify"]);
             }),
         resume("resume: the firmware is gone from the store and is fetched anew")
             .before(|rig| {
@@ -152,7 +152,7 @@ pub fn cases() -> Vec<Case> {
             })
             .run("resume")
             .fails(8, Code::TssNotSigned, "ticket")
-            .after(|rig, _| drop(rig.good(&["--json", "firmware", "cache", "--verify"]))),
+            .after(|rig, _| drop(rig.good(&["--json", "firmware", "cache", "verify"]))),
         case("report: there is no job").run("report").fails(2, Code::NoJob, "report"),
     ]
 }

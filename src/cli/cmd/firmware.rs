@@ -1,13 +1,13 @@
-//! `firmware`: what there is, fetch, verify, the store.
+//! `firmware`: what there is, fetch, verify, add.
 
 use super::list::{print_out, say_line};
 use crate::cli::Done;
-use crate::cli::args::FirmwareVerb;
+use crate::cli::args::{CacheVerb, FirmwareVerb};
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size, table::table};
 use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
-use crate::firmware::{self, Check, Gathered, Ipsw, Store, Verdict, verify_components};
+use crate::firmware::{self, Gathered, Ipsw, Store, Verdict, verify_components};
 use crate::ids::{BuildId, ProductType};
 use crate::say::{self, Text};
 use serde_json::json;
@@ -15,18 +15,24 @@ use std::path::Path;
 
 pub async fn run(context: &Context, verb: FirmwareVerb) -> Done {
     match verb {
-        FirmwareVerb::List { product } => {
+        FirmwareVerb::List { product, prereleases } => {
             let (gathered, product) = gather(context, product).await?;
-            list(context, &gathered, &product)
+            list(context, &gathered, &product, prereleases)
         }
         FirmwareVerb::Fetch { product, build } => fetch(context, product, build).await,
         FirmwareVerb::Verify { file } => verify(context, &file).await,
         FirmwareVerb::Add { file } => add(context, &file).await,
-        FirmwareVerb::Cache { verify } => cache(context, verify).await,
+        FirmwareVerb::Cache { verb } => super::firmware_cache::run(context, verb.unwrap_or(CacheVerb::List)).await,
+        FirmwareVerb::Signed { product, build, all } => {
+            super::firmware_signed::signed(context, product, build, all).await
+        }
+        FirmwareVerb::Show { what, product, verify } => {
+            super::firmware_signed::show(context, &what, product, verify).await
+        }
     }
 }
 
-async fn gather(context: &Context, product: Option<String>) -> Result<(Gathered, ProductType), Fault> {
+pub(super) async fn gather(context: &Context, product: Option<String>) -> Result<(Gathered, ProductType), Fault> {
     let product = match product {
         Some(product) => ProductType::new(product),
         None => {
@@ -42,20 +48,33 @@ async fn gather(context: &Context, product: Option<String>) -> Result<(Gathered,
     Ok((gathered, product))
 }
 
-fn list(context: &Context, gathered: &Gathered, product: &ProductType) -> Done {
+/// What scripts get is everything; people see what can be restored, and which of it is here already.
+fn list(context: &Context, gathered: &Gathered, product: &ProductType, prereleases: bool) -> Done {
     if context.common.json {
         print_line(&json!({ "schema": 1, "firmware": gathered }));
         return Ok(Outcome::Ok);
     }
-    let rows = gathered.catalogue.of(product).map(|f| {
-        vec![
+    let store = Store::new(&context.folders()?.firmware());
+    let mut rows = Vec::new();
+    for f in gathered.catalogue.of(product).filter(|f| prereleases || !f.build.is_prerelease()) {
+        let signed = match (&f.signed[..], f.may_be_signed()) {
+            ([], _) => Text::SignedUnsaid,
+            (_, true) => Text::SignedYes,
+            (_, false) => Text::SignedNo,
+        };
+        let here = if store.find(&f.digests())?.is_some() { Text::FirmwareHere } else { Text::FirmwareNotHere };
+        let from: Vec<_> = f.version.from.iter().map(|source| format!("{source:?}").to_lowercase()).collect();
+        rows.push(vec![
             f.version.value.to_string(),
             f.build.to_string(),
             f.size.as_ref().map(|s| size(s.value)).unwrap_or_default(),
-            f.url.value.clone(),
-        ]
-    });
-    print_out(&table(&["VERSION", "BUILD", "SIZE", "URL"], &[], rows.collect()));
+            say::text(context.lang, &signed),
+            say::text(context.lang, &here),
+            from.join(" "),
+        ]);
+    }
+    let header = say::text(context.lang, &Text::FirmwareHeader);
+    print_out(&table(&header.split('|').collect::<Vec<_>>(), &[5], rows));
     for asked in &gathered.asked {
         if let Some(fault) = &asked.fault {
             say_line(&format!("! {:?}: {}", asked.source, fault.detail));
@@ -137,33 +156,4 @@ async fn add(context: &Context, file: &Path) -> Done {
     let stored = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
     print_out(&stored.path.display().to_string());
     Ok(Outcome::Ok)
-}
-
-async fn cache(context: &Context, verify: bool) -> Done {
-    let store = Store::new(&context.folders()?.firmware());
-    let work = tokio::task::spawn_blocking(move || {
-        let mut list = Vec::new();
-        for stored in store.list()? {
-            let how = if verify { Check::Always } else { Check::IfChanged };
-            let record = stored.record.clone();
-            list.push((stored.path.clone(), record, store.check(stored, how, &mut |_| true).err()));
-        }
-        Ok::<_, Fault>(list)
-    });
-    let list = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
-    if context.common.json {
-        let rows: Vec<_> = list.iter().map(|(path, r, f)| json!({ "path": path, "record": r, "fault": f })).collect();
-        print_line(&json!({ "schema": 1, "cache": rows }));
-    } else {
-        let rows = list.iter().map(|(_, r, fault)| {
-            let build = r.build.as_ref().map(ToString::to_string).unwrap_or_default();
-            let state = fault.as_ref().map_or("ok", |f| f.code.as_str());
-            vec![build, size(r.looks.size), state.to_owned(), r.name.clone()]
-        });
-        print_out(&table(&["BUILD", "SIZE", "STATE", "NAME"], &[], rows.collect()));
-    }
-    match list.into_iter().find_map(|(.., fault)| fault) {
-        Some(fault) => Err(fault),
-        None => Ok(Outcome::Ok),
-    }
 }

@@ -8,6 +8,8 @@ mod bench;
 mod demo;
 mod doctor;
 mod firmware;
+mod firmware_cache;
+mod firmware_signed;
 mod generate;
 mod guide;
 mod info;
@@ -66,7 +68,9 @@ fn step_of(verb: &Verb) -> Step {
         Verb::Backups { verb: BackupsVerb::Restore { .. }, .. } => Step::PutBack,
         Verb::Backups { verb: BackupsVerb::Encrypt { .. }, .. } => Step::Encrypt,
         Verb::Backups { .. } => Step::VerifyBackup,
-        Verb::Firmware { verb: FirmwareVerb::List { .. } | FirmwareVerb::Fetch { .. } } => Step::Catalogue,
+        Verb::Firmware {
+            verb: FirmwareVerb::List { .. } | FirmwareVerb::Fetch { .. } | FirmwareVerb::Signed { .. },
+        } => Step::Catalogue,
         Verb::Firmware { .. } => Step::VerifyFirmware,
         Verb::Restore(_) | Verb::Recover(_) => Step::Plan,
         Verb::Report { .. } => Step::Report,

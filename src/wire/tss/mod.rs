@@ -183,4 +183,23 @@ mod tests {
             let _ = Reply::parse(format!("STATUS=0&MESSAGE=SUCCESS&REQUEST_STRING={tail}").as_bytes());
         }
     }
+
+    #[test]
+    fn real_answers_are_read() {
+        let Some(folder) = option_env!("HERSTEL_TEST_DATA") else { return };
+        let mut seen = 0;
+        for entry in std::fs::read_dir(std::path::Path::new(folder).join("tss")).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            let digits = name.strip_prefix("status").and_then(|n| n.split(['_', '.']).next()?.parse::<i64>().ok());
+            let Some(status) = digits else {
+                continue;
+            };
+            let reply = Reply::parse(std::fs::read(entry.path()).unwrap().trim_ascii_end()).unwrap();
+            assert_eq!(reply.status, status, "{name}");
+            assert!(!reply.message.is_empty(), "{name}");
+            assert_eq!(reply.body.is_some(), name.contains("ticket"), "{name}");
+            seen += 1;
+        }
+        assert!(seen >= 6);
+    }
 }
