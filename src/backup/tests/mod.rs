@@ -2,6 +2,7 @@
 
 mod bench;
 mod cut;
+mod cut_run;
 pub(super) mod fake;
 mod hostile;
 mod keep;
