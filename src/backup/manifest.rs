@@ -48,6 +48,9 @@ impl Manifest {
     /// # Errors
     /// [`Code::BackupDamaged`] when it is no such database.
     pub(super) fn open(path: &Path) -> Result<Self, Fault> {
+        if !path.metadata().is_ok_and(|meta| meta.is_file()) {
+            return Err(Fault::new(Code::BackupDamaged, "Manifest.db is no file"));
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(uri(path), flags).map_err(damaged)?;
         conn.pragma_update(None, "trusted_schema", false).map_err(damaged)?;

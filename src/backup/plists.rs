@@ -3,12 +3,11 @@
 //! Size, nesting and unfolding are capped before anything is built. `Status.plist` says whether the phone finished;
 //! its `IsFullBackup` is known to lie and is not read.
 
-use super::tree::disk;
+use super::tree::{disk, open_file};
 use crate::fault::Fault;
 use crate::wire::devicelink::guard::{self, MAX_DEPTH};
 use plist::{Dictionary, Value};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
@@ -26,9 +25,10 @@ pub(super) enum Unread {
 /// # Errors
 /// [`Unread`]: absent, no property list, or the disk.
 pub(super) fn read(path: &Path) -> Result<Dictionary, Unread> {
-    let file = match File::open(path) {
+    let file = match open_file(path) {
         Ok(file) => file,
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Err(Unread::Missing),
+        Err(err) if err.kind() == io::ErrorKind::InvalidData => return Err(Unread::Damaged(err.to_string())),
         Err(err) => return Err(Unread::Disk(disk(path, err))),
     };
     let mut bytes = vec![];

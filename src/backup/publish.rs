@@ -4,13 +4,17 @@
 //! call for the file system, the rename, the folder written too, and last the link `latest`. Before the rename the
 //! generation does not exist, after it nothing is missing.
 //!
+//! A payload of another size than the manifest says is judged by what came over the cable, in this run or when the base
+//! was made: a file that changed while the phone read it is as good as it gets, one that nobody saw coming is damage.
+//!
 //! What the phone itself could not read may be absent: the rest is kept, and said to be partial. Any other damage
 //! keeps the run out of the generations; it goes to `rejected`, where it replaces the one before.
 
 use super::receive::FileError;
 use super::tree::disk;
 use super::vault::{DIGESTS, Desk, Generation, RECORD, Record, next_name, remove_all};
-use super::verify::{Depth, Finding, Verdict, verify};
+use super::finding::{Finding, Verdict};
+use super::verify::look;
 use super::work::Work;
 use super::{Cancel, Received};
 use crate::disk::{sync_folder, syncfs};
@@ -49,12 +53,19 @@ impl Work<'_> {
     ) -> Result<(Generation, Verdict), Fault> {
         let desk = self.desk;
         let work = desk.folder.join("work");
+        let (mut verdict, mut suspects) = look(&work.join(desk.udid.as_str()), false, None, tell, cancel)?;
+        // What the device gave up in the middle is short, whatever came of it.
+        suspects.retain(|path, _| !received.failed.iter().any(|f| name_of(&f.path) == name_of(path)));
+        let mut vouched = |path: &str, size| {
+            if let Some(at) = suspects.get(path) {
+                verdict.as_received(*at, size);
+            }
+        };
         let book = self.tree.book().take();
         let listed = match book {
-            Some(book) => book.finish(&self.tree, &work.join(DIGESTS), cancel)?,
+            Some(book) => book.finish(&self.tree, &work.join(DIGESTS), &mut vouched, cancel)?,
             None => return Err(Fault::new(Code::Internal, "a run without a list of digests")),
         };
-        let verdict = verify(&work.join(desk.udid.as_str()), Depth::Quick, tell, cancel)?;
         if let Some(fault) = objection(&verdict, &received.failed) {
             drop(self);
             reject(desk)?;
@@ -105,7 +116,7 @@ impl Work<'_> {
 
 /// Why this must not become a generation.
 pub(super) fn objection(verdict: &Verdict, failed: &[FileError]) -> Option<Fault> {
-    let unread: HashSet<&str> = failed.iter().filter_map(|f| f.path.rsplit('/').next()).collect();
+    let unread: HashSet<&str> = failed.iter().map(|f| name_of(&f.path)).collect();
     let excused = |finding: &&Finding| match finding {
         Finding::PayloadAbsent { file_id, .. } | Finding::PayloadSize { file_id, .. } => {
             unread.contains(file_id.as_str())
@@ -122,6 +133,10 @@ pub(super) fn objection(verdict: &Verdict, failed: &[FileError]) -> Option<Fault
         Code::BackupUnverified,
         format!("the backup did not verify: {} defects, first {text}", serious.len()),
     ))
+}
+
+fn name_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 fn reject(desk: &Desk) -> Result<(), Fault> {

@@ -22,7 +22,7 @@ use super::Cancel;
 use super::hold::Hold;
 use super::plists::{self, Summary};
 use super::receive::FileError;
-use super::tree::disk;
+use super::tree::{disk, open_file};
 use super::work::Work;
 use crate::disk::{FileLock, create_private_folder, sync_folder, write_atomic};
 use crate::event::Tell;
@@ -132,7 +132,7 @@ impl Generation {
 fn read_record(path: &Path) -> Option<Record> {
     use io::Read;
     let mut text = String::new();
-    std::fs::File::open(path).ok()?.take(MAX_RECORD).read_to_string(&mut text).ok()?;
+    open_file(path).ok()?.take(MAX_RECORD).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }
 

@@ -8,10 +8,12 @@ mod coach;
 mod en;
 mod faults_en;
 mod faults_nl;
+mod found;
 mod nl;
 mod text;
 
 pub use coach::{Coach, coach, keys};
+pub use found::{Found, FoundKind, found};
 pub use text::{Advice, Text};
 
 use crate::event::{Hurdle, Request, Step};

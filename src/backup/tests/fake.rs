@@ -40,6 +40,8 @@ pub struct Script {
     pub unreadable_every: Option<(usize, bool)>,
     /// Ends at once with this.
     pub ends_with: Option<(i64, &'static str)>,
+    /// The manifest says one byte more of this file than is sent.
+    pub misstates: Option<String>,
     /// Leaves this file's payload out although the manifest names it.
     pub forgets: Option<usize>,
     /// In the measure of real phones: batches of 128, frames of 256 KiB.
@@ -129,7 +131,8 @@ impl FakePhone {
         let folder = file_id("CameraRollDomain", "Media");
         insert.execute(rusqlite::params![folder, "CameraRollDomain", "Media", 2, archive("Media", 0)]).unwrap();
         for ((domain, path), content) in &self.files {
-            let blob = archive(path, content.len() as u64);
+            let more = u64::from(self.script.misstates.as_deref() == Some(path));
+            let blob = archive(path, content.len() as u64 + more);
             insert.execute(rusqlite::params![file_id(domain, path), domain, path, 1, blob]).unwrap();
         }
         drop(insert);

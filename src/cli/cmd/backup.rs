@@ -228,7 +228,7 @@ async fn verify_one(context: &Context, generation: &Generation, deep: bool, args
     tell.tell(Event::StepBegan { step: Step::VerifyBackup, what: generation.name.clone() });
     let listener = tell.clone();
     let verdict = tokio::task::spawn_blocking(move || {
-        let depth = if deep { Depth::Deep(&digests) } else { Depth::Quick };
+        let depth = if deep { Depth::Deep(&digests) } else { Depth::Listed(&digests) };
         let unlock = password.as_ref().map(|password| Unlock { password, scratch: &scratch });
         verify_with(&folder, depth, unlock, listener.as_ref(), &Cancel::new())
     });
