@@ -19,6 +19,7 @@
 
 mod browse;
 mod cancel;
+mod checked;
 mod clone;
 mod conduct;
 mod crypt;
@@ -51,6 +52,7 @@ mod tests;
 
 pub use browse::{Filter, Opened, Row, browse, extract, find};
 pub use cancel::Cancel;
+pub use checked::{Check, Checks};
 pub use clone::How;
 pub use conduct::{Made, PutBackOptions, make, put_back};
 pub use crypt::{Keys, Unlock, check_password};

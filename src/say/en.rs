@@ -75,7 +75,7 @@ pub fn text(text: &Text) -> String {
         T::PruneWord => "REMOVE".into(),
         T::PruneDone { count } => format!("Backups removed: {count}."),
         T::ShowLabels => {
-            "device|system|UDID|backup|made|took|verified|files|received|on disk|encrypted|unread|apps|place".into()
+            "device|system|UDID|backup|made|took|verified|checked|files|received|on disk|encrypted|unread|apps|place".into()
         }
         T::ShowKinds => "KIND|FILES|SIZE".into(),
         T::ShowEncrypted { encrypted } => match encrypted {
@@ -88,6 +88,18 @@ pub fn text(text: &Text) -> String {
         T::ExportLinked => {
             "The files are shared with the vault: do not let another program back up into this folder.".into()
         }
+        T::ShowChecked { when, deep, damage, first } => {
+            let how = if *deep { "every byte" } else { "without the contents" };
+            match first {
+                _ if *damage == 0 => format!("{when}, {how}: good"),
+                Some(first) if *damage == 1 => format!("{when}, {how}: DAMAGED, {first}"),
+                first => {
+                    let first = first.as_deref().unwrap_or_default();
+                    format!("{when}, {how}: DAMAGED, {damage} defects, the first: {first}")
+                }
+            }
+        }
+        T::FindingsMore { count } => format!("and {count} more"),
         T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) verified: {place}"),
         T::FirmwareCached => "already here and verified".into(),
         T::RestoreDone { version, build } => format!("Restored: the device runs {version} ({build})."),

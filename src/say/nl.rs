@@ -83,7 +83,7 @@ pub fn text(text: &Text) -> String {
         T::PruneWord => "WEG".into(),
         T::PruneDone { count } => format!("Reservekopieën verwijderd: {count}."),
         T::ShowLabels => {
-            "toestel|systeem|UDID|kopie|gemaakt|duur|gecontroleerd|bestanden|ontvangen|op schijf|versleuteld|             onleesbaar|apps|map"
+            "toestel|systeem|UDID|kopie|gemaakt|duur|gecontroleerd|nagekeken|bestanden|ontvangen|op schijf|versleuteld|onleesbaar|apps|map"
                 .into()
         }
         T::ShowKinds => "SOORT|BESTANDEN|GROOTTE".into(),
@@ -99,6 +99,18 @@ pub fn text(text: &Text) -> String {
         T::ExportLinked => {
             "De bestanden worden gedeeld met de kluis: laat geen ander programma in deze map een kopie maken.".into()
         }
+        T::ShowChecked { when, deep, damage, first } => {
+            let how = if *deep { "elke byte" } else { "zonder de inhoud" };
+            match first {
+                _ if *damage == 0 => format!("{when}, {how}: goed"),
+                Some(first) if *damage == 1 => format!("{when}, {how}: BESCHADIGD, {first}"),
+                first => {
+                    let first = first.as_deref().unwrap_or_default();
+                    format!("{when}, {how}: BESCHADIGD, {damage} gebreken, het eerste: {first}")
+                }
+            }
+        }
+        T::FindingsMore { count } => format!("en nog {count}"),
         T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) gecontroleerd: {place}"),
         T::FirmwareCached => "is er al, en gecontroleerd".into(),
         T::RestoreDone { version, build } => format!("Hersteld: het toestel draait {version} ({build})."),

@@ -133,6 +133,15 @@ pub enum Text {
         place: String,
     },
     ExportLinked,
+    ShowChecked {
+        when: String,
+        deep: bool,
+        damage: u64,
+        first: Option<String>,
+    },
+    FindingsMore {
+        count: u64,
+    },
     FirmwareReady {
         version: String,
         build: String,

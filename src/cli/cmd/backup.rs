@@ -2,15 +2,15 @@
 
 use super::list::{print_out, say_line};
 use crate::backup::{
-    BackupOptions, Cancel, Depth, Filter, Finding, Generation, Opened, Password, Patience, PutBackOptions,
-    RestoreOptions, Unlock, Vault, check_password, make, put_back, verify_with,
+    BackupOptions, Cancel, Filter, Generation, Opened, Password, Patience, PutBackOptions, RestoreOptions, Unlock,
+    Vault, check_password, make, put_back,
 };
 use crate::cli::args::{BackupArgs, BackupsVerb, PasswordArgs};
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size, table::table};
 use crate::cli::{Done, ask, password};
 use crate::device::{Deed, Normal, Trust};
-use crate::event::{Event, Outcome, Step};
+use crate::event::{Outcome, Step};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
 use crate::say::{self, Text};
@@ -57,7 +57,7 @@ pub async fn make_one(context: &Context, folder: Option<PathBuf>, full: bool) ->
         let unread = made.received.failed_count;
         say_line(&say::text(context.lang, &Text::BackupPartial { unread }));
         for failed in made.received.failed.iter().take(20) {
-            say_line(&format!("  {failed:?}"));
+            say_line(&format!("  {}", super::backups_show::unread(failed)));
         }
         return Err(Fault::new(Code::BackupIncomplete, format!("{unread} files")).during(Step::Backup));
     }
@@ -85,7 +85,7 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
         }
         BackupsVerb::Verify { generation, deep, password } => {
             let generation = pick(context, &vault, None, generation.as_deref())?;
-            verify_one(context, &generation, deep, &password).await
+            super::backups_verify::verify_one(context, generation, deep, &password).await
         }
         BackupsVerb::Browse { generation, password } => {
             let generation = pick(context, &vault, None, generation.as_deref())?;
@@ -122,7 +122,7 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
 }
 
 /// The password of an encrypted generation, from the options or a person; none of another one.
-fn password_of(
+pub(super) fn password_of(
     context: &Context,
     generation: &Generation,
     args: &PasswordArgs,
@@ -198,7 +198,7 @@ fn list(context: &Context, vault: &Vault) -> Done {
                 "device": generation.summary.device_name, "product_type": generation.summary.product_type,
                 "version": generation.summary.product_version, "encrypted": generation.summary.encrypted,
                 "files": record.map(|r| r.files), "bytes": record.map(|r| r.bytes),
-                "unread": record.map(|r| r.failed_count),
+                "unread": record.map(|r| r.failed_count), "made": generation.made(), "checked": generation.checks(),
             }));
             rows.push(vec![
                 generation.name.clone(),
@@ -206,6 +206,7 @@ fn list(context: &Context, vault: &Vault) -> Done {
                 generation.summary.product_version.clone().unwrap_or_default(),
                 record.map(|r| r.files.to_string()).unwrap_or_default(),
                 record.map(|r| size(r.bytes)).unwrap_or_default(),
+                super::backups_show::checked_short(context, &generation),
                 generation.udid.to_string(),
             ]);
         }
@@ -215,43 +216,8 @@ fn list(context: &Context, vault: &Vault) -> Done {
     } else if rows.is_empty() {
         say_line(&say::text(context.lang, &Text::NoBackups));
     } else {
-        print_out(&table(&["GENERATION", "DEVICE", "VERSION", "FILES", "SIZE", "UDID"], &[1], rows));
+        print_out(&table(&["GENERATION", "DEVICE", "VERSION", "FILES", "SIZE", "CHECKED", "UDID"], &[1], rows));
     }
-    Ok(Outcome::Ok)
-}
-
-async fn verify_one(context: &Context, generation: &Generation, deep: bool, args: &PasswordArgs) -> Done {
-    let password = password_of(context, generation, args, &Text::BackupPasswordAskVerify)?;
-    let scratch = context.folders()?.scratch();
-    let tell = context.show();
-    let (folder, digests) = (generation.folder(), generation.digests());
-    tell.tell(Event::StepBegan { step: Step::VerifyBackup, what: generation.name.clone() });
-    let listener = tell.clone();
-    let verdict = tokio::task::spawn_blocking(move || {
-        let depth = if deep { Depth::Deep(&digests) } else { Depth::Listed(&digests) };
-        let unlock = password.as_ref().map(|password| Unlock { password, scratch: &scratch });
-        verify_with(&folder, depth, unlock, listener.as_ref(), &Cancel::new())
-    });
-    let verdict = verdict.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
-    tell.tell(Event::StepDone { step: Step::VerifyBackup, what: String::new() });
-    for finding in &verdict.findings {
-        let (damage, what) = (finding.is_damage(), format!("{finding:?}"));
-        if context.common.json {
-            print_line(&json!({ "schema": 1, "event": "finding", "damage": damage, "what": what }));
-        } else {
-            print_out(&format!("{} {what}", if damage { "!!" } else { "--" }));
-        }
-    }
-    if let Some(first) = verdict.damage().next() {
-        let detail = format!("{} findings, the first: {first:?}", verdict.damage().count());
-        return Err(Fault::new(Code::BackupDamaged, detail).during(Step::VerifyBackup));
-    }
-    let place = generation.path.display().to_string();
-    let done = match verdict.findings.contains(&Finding::Sealed) {
-        true => Text::BackupSealed,
-        false => Text::BackupDone { files: verdict.files, size: size(verdict.bytes), place },
-    };
-    say_line(&say::text(context.lang, &done));
     Ok(Outcome::Ok)
 }
 
@@ -260,7 +226,7 @@ fn list_files(context: &Context, opened: &Opened) -> Done {
     opened.browse(&Filter::default(), |row| {
         if json_lines {
             print_line(
-                &json!({ "domain": row.domain, "path": row.path, "size": row.size, "kind": format!("{:?}", row.kind) }),
+                &json!({ "domain": row.domain, "path": row.path, "size": row.size, "kind": row.kind }),
             );
         } else {
             let size = row.size.map(size).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::backup::named;
 use super::list::{print_out, say_line};
-use crate::backup::{Cancel, Keep, PrunePlan, Standing, Vault};
+use crate::backup::{Keep, PrunePlan, Standing, Vault};
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size, table::table};
 use crate::cli::{Done, ask};
@@ -18,12 +18,7 @@ pub async fn prune(context: &Context, vault: Vault, keep: Keep, dry_run: bool, y
         let none = || Fault::new(Code::BackupNone, format!("{} holds nothing of {text:?}", vault.root().display()));
         devices = vec![named(&devices, text).ok_or_else(none)?];
     }
-    let cancel = Cancel::new();
-    let asked = (context.cancel.clone(), cancel.clone());
-    let watch = tokio::spawn(async move {
-        asked.0.cancelled().await;
-        asked.1.ask();
-    });
+    let (cancel, watch) = super::backups_verify::tied(context);
     let mut plans: Vec<(Udid, PrunePlan)> = vec![];
     for udid in devices {
         let (vault, tell, cancel, of) = (vault.clone(), context.show(), cancel.clone(), udid.clone());

@@ -3,6 +3,7 @@
 mod backup;
 mod backups_prune;
 mod backups_show;
+mod backups_verify;
 mod bench;
 mod demo;
 mod doctor;

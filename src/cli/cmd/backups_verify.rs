@@ -1,0 +1,100 @@
+//! `backups verify`: what is wrong with a generation, in words or as JSON, and a note of the look.
+
+use super::backup::password_of;
+use super::list::{print_out, say_line};
+use crate::backup::{Cancel, Check, Depth, Finding, Generation, Unlock, verify_with};
+use crate::cli::Done;
+use crate::cli::args::PasswordArgs;
+use crate::cli::context::Context;
+use crate::cli::show::{print_line, size};
+use crate::event::{Event, Outcome, Step};
+use crate::fault::{Code, Fault};
+use crate::say::{self, Text};
+use serde_json::{Value, json};
+
+/// How many findings a person reads; `--json` gives all that are kept.
+const SHOWN: usize = 50;
+
+/// Ctrl-C, as the blocking work of a verb hears it; to be aborted when that is done.
+pub(super) fn tied(context: &Context) -> (Cancel, tokio::task::JoinHandle<()>) {
+    let cancel = Cancel::new();
+    let (asked, engine) = (context.cancel.clone(), cancel.clone());
+    let watch = tokio::spawn(async move {
+        asked.cancelled().await;
+        engine.ask();
+    });
+    (cancel, watch)
+}
+
+pub async fn verify_one(context: &Context, generation: Generation, deep: bool, args: &PasswordArgs) -> Done {
+    let password = password_of(context, &generation, args, &Text::BackupPasswordAskVerify)?;
+    let scratch = context.folders()?.scratch();
+    let tell = context.show();
+    let (folder, digests) = (generation.folder(), generation.digests());
+    tell.tell(Event::StepBegan { step: Step::VerifyBackup, what: generation.name.clone() });
+    let (cancel, watch) = tied(context);
+    let listener = tell.clone();
+    let verdict = tokio::task::spawn_blocking(move || {
+        let depth = if deep { Depth::Deep(&digests) } else { Depth::Listed(&digests) };
+        let unlock = password.as_ref().map(|password| Unlock { password, scratch: &scratch });
+        verify_with(&folder, depth, unlock, listener.as_ref(), &cancel)
+    });
+    let verdict = verdict.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
+    watch.abort();
+    let verdict = verdict?;
+    tell.tell(Event::StepDone { step: Step::VerifyBackup, what: String::new() });
+    let check = Check::of(&verdict, jiff::Timestamp::now());
+    if let Err(fault) = generation.note_check(check.clone(), deep) {
+        tell.tell(Event::Warning { text: format!("the look at {} is not noted: {fault}", generation.name) });
+    }
+    if context.common.json {
+        verdict.findings.iter().for_each(|finding| print_line(&finding_line(finding)));
+        print_line(&checked_line(&generation, &check, deep, verdict.encrypted));
+    } else {
+        tell_people(context, &verdict.findings, verdict.more);
+    }
+    if !verdict.is_sound() {
+        let first = verdict.damage().next().map(|finding| say::found(say::Lang::En, &finding.words()));
+        let detail = format!("{} defects, the first: {}", check.damage, first.unwrap_or_default());
+        return Err(Fault::new(Code::BackupDamaged, detail).during(Step::VerifyBackup));
+    }
+    let place = generation.path.display().to_string();
+    let done = match verdict.findings.contains(&Finding::Sealed) {
+        true => Text::BackupSealed,
+        false => Text::BackupDone { files: verdict.files, size: size(verdict.bytes), place },
+    };
+    say_line(&say::text(context.lang, &done));
+    Ok(Outcome::Ok)
+}
+
+/// Damage first, then remarks.
+fn tell_people(context: &Context, findings: &[Finding], more: u64) {
+    let (damage, remarks): (Vec<_>, Vec<_>) = findings.iter().partition(|finding| finding.is_damage());
+    for (mark, list) in [("!!", damage), ("--", remarks)] {
+        for finding in list.iter().take(SHOWN) {
+            print_out(&format!("{mark} {}", say::found(context.lang, &finding.words())));
+        }
+        let rest = list.len().saturating_sub(SHOWN) as u64 + if mark == "!!" { more } else { 0 };
+        if rest > 0 {
+            print_out(&format!("{mark} {}", say::text(context.lang, &Text::FindingsMore { count: rest })));
+        }
+    }
+}
+
+/// The finding's own tag and fields.
+fn finding_line(finding: &Finding) -> Value {
+    let mut line = json!({ "schema": 1, "event": "finding", "damage": finding.is_damage() });
+    if let (Some(line), Ok(Value::Object(fields))) = (line.as_object_mut(), serde_json::to_value(finding)) {
+        line.extend(fields);
+    }
+    line
+}
+
+fn checked_line(generation: &Generation, check: &Check, deep: bool, encrypted: bool) -> Value {
+    json!({
+        "schema": 1, "event": "checked", "udid": generation.udid, "generation": generation.name,
+        "path": generation.path, "depth": if deep { "deep" } else { "quick" }, "at": check.at,
+        "files": check.files, "bytes": check.bytes, "compared": check.compared, "damage": check.damage,
+        "remarks": check.remarks, "encrypted": encrypted,
+    })
+}
