@@ -69,11 +69,14 @@ impl Generation {
         read.ok().and_then(|_| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
-    /// Notes a look.
+    /// Notes a look; not in a folder that was never published here.
     ///
     /// # Errors
     /// Disk faults: a vault that may only be read can be looked at all the same.
     pub fn note_check(&self, check: Check, deep: bool) -> Result<(), Fault> {
+        if self.record.is_none() {
+            return Ok(());
+        }
         let mut checks = self.checks();
         *(if deep { &mut checks.deep } else { &mut checks.quick }) = Some(check);
         let text = serde_json::to_vec_pretty(&checks).map_err(|e| Fault::new(Code::Internal, e.to_string()))?;

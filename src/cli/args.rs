@@ -206,6 +206,12 @@ pub enum BackupsVerb {
         #[command(flatten)]
         password: PasswordArgs,
     },
+    /// Restore a generation onto a virtual iPhone of its model, in this program, and compare every byte
+    Prove {
+        generation: Option<String>,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
     /// Copy a whole generation into a folder, as iTunes, Finder and idevicebackup2 know it
     #[command(allow_missing_positional = true)]
     Export {

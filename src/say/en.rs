@@ -99,6 +99,18 @@ pub fn text(text: &Text) -> String {
                 }
             }
         }
+        T::ProveIntro { device, version } => format!(
+            "A virtual {device} with system {version} takes the backup. It lives in this program only: no real device \
+             is touched, and nothing leaves this computer."
+        ),
+        T::ProveStandIn { product, device } => {
+            format!("No table here has the model {product:?}; a virtual {device} stands in for it.")
+        }
+        T::ProveDone { files, size, device } => format!(
+            "Proven: all {files} files ({size}) of the backup are on the virtual {device}, byte for byte."
+        ),
+        T::ProveAbsent { what } => format!("{what}: did not arrive on the virtual device"),
+        T::ProveOther { what } => format!("{what}: is something else on the virtual device"),
         T::FindingsMore { count } => format!("and {count} more"),
         T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) verified: {place}"),
         T::FirmwareCached => "already here and verified".into(),

@@ -110,6 +110,18 @@ pub fn text(text: &Text) -> String {
                 }
             }
         }
+        T::ProveIntro { device, version } => format!(
+            "Een virtuele {device} met systeem {version} neemt de kopie over. Die bestaat alleen in dit programma: geen \
+             echt toestel wordt aangeraakt en er gaat niets van deze computer af."
+        ),
+        T::ProveStandIn { product, device } => {
+            format!("Het model {product:?} staat hier in geen tabel; een virtuele {device} valt ervoor in.")
+        }
+        T::ProveDone { files, size, device } => format!(
+            "Bewezen: alle {files} bestanden ({size}) van de kopie staan op de virtuele {device}, byte voor byte."
+        ),
+        T::ProveAbsent { what } => format!("{what}: is niet op het virtuele toestel aangekomen"),
+        T::ProveOther { what } => format!("{what}: is op het virtuele toestel iets anders"),
         T::FindingsMore { count } => format!("en nog {count}"),
         T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) gecontroleerd: {place}"),
         T::FirmwareCached => "is er al, en gecontroleerd".into(),

@@ -142,6 +142,26 @@ pub enum Text {
     FindingsMore {
         count: u64,
     },
+    ProveIntro {
+        device: String,
+        version: String,
+    },
+    /// No table has the model of the backup.
+    ProveStandIn {
+        product: String,
+        device: String,
+    },
+    ProveDone {
+        files: u64,
+        size: String,
+        device: String,
+    },
+    ProveAbsent {
+        what: String,
+    },
+    ProveOther {
+        what: String,
+    },
     FirmwareReady {
         version: String,
         build: String,

@@ -87,6 +87,10 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
             let generation = pick(context, &vault, None, generation.as_deref())?;
             super::backups_verify::verify_one(context, generation, deep, &password).await
         }
+        BackupsVerb::Prove { generation, password } => {
+            let generation = pick(context, &vault, None, generation.as_deref())?;
+            super::backups_prove::prove(context, generation, &password).await
+        }
         BackupsVerb::Browse { generation, password } => {
             let generation = pick(context, &vault, None, generation.as_deref())?;
             list_files(context, &open(context, &generation, &password).await?)

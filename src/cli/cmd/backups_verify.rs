@@ -2,12 +2,12 @@
 
 use super::backup::password_of;
 use super::list::{print_out, say_line};
-use crate::backup::{Cancel, Check, Depth, Finding, Generation, Unlock, verify_with};
+use crate::backup::{Cancel, Check, Depth, Finding, Generation, Password, Unlock, Verdict, verify_with};
 use crate::cli::Done;
 use crate::cli::args::PasswordArgs;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size};
-use crate::event::{Event, Outcome, Step};
+use crate::event::{Event, Outcome, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::say::{self, Text};
 use serde_json::{Value, json};
@@ -28,8 +28,28 @@ pub(super) fn tied(context: &Context) -> (Cancel, tokio::task::JoinHandle<()>) {
 
 pub async fn verify_one(context: &Context, generation: Generation, deep: bool, args: &PasswordArgs) -> Done {
     let password = password_of(context, &generation, args, &Text::BackupPasswordAskVerify)?;
+    let verdict = look_at(context, &generation, deep, password, &context.show()).await?;
+    if let Some(fault) = verdict_fault(&verdict) {
+        return Err(fault);
+    }
+    let place = generation.path.display().to_string();
+    let done = match verdict.findings.contains(&Finding::Sealed) {
+        true => Text::BackupSealed,
+        false => Text::BackupDone { files: verdict.files, size: size(verdict.bytes), place },
+    };
+    say_line(&say::text(context.lang, &done));
+    Ok(Outcome::Ok)
+}
+
+/// The look itself, told and noted.
+pub(super) async fn look_at(
+    context: &Context,
+    generation: &Generation,
+    deep: bool,
+    password: Option<Password>,
+    tell: &Teller,
+) -> Result<Verdict, Fault> {
     let scratch = context.folders()?.scratch();
-    let tell = context.show();
     let (folder, digests) = (generation.folder(), generation.digests());
     tell.tell(Event::StepBegan { step: Step::VerifyBackup, what: generation.name.clone() });
     let (cancel, watch) = tied(context);
@@ -49,22 +69,22 @@ pub async fn verify_one(context: &Context, generation: Generation, deep: bool, a
     }
     if context.common.json {
         verdict.findings.iter().for_each(|finding| print_line(&finding_line(finding)));
-        print_line(&checked_line(&generation, &check, deep, verdict.encrypted));
+        print_line(&checked_line(generation, &check, deep, verdict.encrypted));
     } else {
         tell_people(context, &verdict.findings, verdict.more);
     }
-    if !verdict.is_sound() {
-        let first = verdict.damage().next().map(|finding| say::found(say::Lang::En, &finding.words()));
-        let detail = format!("{} defects, the first: {}", check.damage, first.unwrap_or_default());
-        return Err(Fault::new(Code::BackupDamaged, detail).during(Step::VerifyBackup));
+    Ok(verdict)
+}
+
+/// Why what was looked at is not sound.
+pub(super) fn verdict_fault(verdict: &Verdict) -> Option<Fault> {
+    if verdict.is_sound() {
+        return None;
     }
-    let place = generation.path.display().to_string();
-    let done = match verdict.findings.contains(&Finding::Sealed) {
-        true => Text::BackupSealed,
-        false => Text::BackupDone { files: verdict.files, size: size(verdict.bytes), place },
-    };
-    say_line(&say::text(context.lang, &done));
-    Ok(Outcome::Ok)
+    let first = verdict.damage().next().map(|finding| say::found(say::Lang::En, &finding.words()));
+    let count = verdict.damage().count() as u64 + verdict.more;
+    let detail = format!("{count} defects, the first: {}", first.unwrap_or_default());
+    Some(Fault::new(Code::BackupDamaged, detail).during(Step::VerifyBackup))
 }
 
 /// Damage first, then remarks.

@@ -1,6 +1,7 @@
 //! One file per verb.
 
 mod backup;
+mod backups_prove;
 mod backups_prune;
 mod backups_show;
 mod backups_verify;

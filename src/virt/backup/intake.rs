@@ -3,7 +3,7 @@
 //! The stamp at the head says what the rest must be. As long as it is, nothing is stored; with the first
 //! byte that differs, what was taken on trust is made again and the file is kept as it came.
 
-use super::content::{CHUNK, Content, HEAD, Made, SMALL, Spill};
+use super::content::{CHUNK, Content, HEAD, Made, Spill};
 use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io;
@@ -72,7 +72,7 @@ impl<'a> Intake<'a> {
     }
 
     fn plain_shape(&self) -> io::Result<Shape> {
-        if self.expected <= SMALL {
+        if self.spill.takes_memory(self.expected) {
             return Ok(Shape::Memory(Vec::new()));
         }
         let (file, offset) = self.spill.reserve(self.expected)?;
