@@ -7,11 +7,11 @@
 
 use super::Cancel;
 use super::clone::{How, Links, clone};
+use super::finding::Verdict;
 use super::hold::Hold;
 use super::publish::objection;
 use super::tree::disk;
 use super::vault::{Generation, remove_all};
-use super::finding::Verdict;
 use super::verify::{Depth, verify};
 use crate::disk::{create_private_folder, require_space, sync_folder, syncfs};
 use crate::event::Tell;

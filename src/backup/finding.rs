@@ -11,35 +11,87 @@ pub(super) const MAX_FINDINGS: usize = 10_000;
 #[serde(tag = "finding", rename_all = "kebab-case")]
 pub enum Finding {
     /// Status.plist, Manifest.plist, Info.plist or Manifest.db is not there.
-    FileAbsent { file: String },
-    PlistDamaged { file: String, why: String },
+    FileAbsent {
+        file: String,
+    },
+    PlistDamaged {
+        file: String,
+        why: String,
+    },
     /// The phone did not finish; `state` as Status.plist says it.
-    NotFinished { state: String },
-    ManifestDamaged { why: String },
+    NotFinished {
+        state: String,
+    },
+    ManifestDamaged {
+        why: String,
+    },
     /// A row whose payload name is none.
-    BadFileId { file_id: String },
+    BadFileId {
+        file_id: String,
+    },
     /// A row whose archived record does not tell a size.
-    RecordUnreadable { file_id: String },
-    PayloadAbsent { file_id: String, domain: String, path: String },
+    RecordUnreadable {
+        file_id: String,
+    },
+    PayloadAbsent {
+        file_id: String,
+        domain: String,
+        path: String,
+    },
     /// A folder, a link or a pipe stands in the payload's place.
-    NotAFile { file_id: String, domain: String, path: String },
+    NotAFile {
+        file_id: String,
+        domain: String,
+        path: String,
+    },
     /// Not as large as the manifest says, nor as it was when it was received.
-    PayloadSize { file_id: String, domain: String, path: String, expected: u64, found: u64 },
+    PayloadSize {
+        file_id: String,
+        domain: String,
+        path: String,
+        expected: u64,
+        found: u64,
+    },
     /// The keybag of an encrypted backup does not parse, or holds keys that do not open.
-    KeybagDamaged { why: String },
+    KeybagDamaged {
+        why: String,
+    },
     /// With the password: the file's key does not open, or its end does not decrypt with it.
-    Undecryptable { file_id: String, domain: String, path: String },
+    Undecryptable {
+        file_id: String,
+        domain: String,
+        path: String,
+    },
     /// Not as large as the manifest says, and yet as the device sent it: it changed while it was read. Databases in
     /// use are often so.
-    SizeDiffers { file_id: String, domain: String, path: String, expected: u64, found: u64 },
-    /// A file of the digest list is not there any more.
-    Lost { path: String },
+    SizeDiffers {
+        file_id: String,
+        domain: String,
+        path: String,
+        expected: u64,
+        found: u64,
+    },
+    /// A file of the digest list is not there any more. `file` is its place in the backup, domain and path are what
+    /// the device calls it, where the manifest says that.
+    Lost {
+        file: String,
+        domain: Option<String>,
+        path: Option<String>,
+    },
     /// The content is not what was received.
-    Altered { path: String },
+    Altered {
+        file: String,
+        domain: Option<String>,
+        path: Option<String>,
+    },
     /// So many files are there that the digest list does not name.
-    Unlisted { files: u64 },
+    Unlisted {
+        files: u64,
+    },
     /// The digest list itself cannot be read.
-    DigestsDamaged { why: String },
+    DigestsDamaged {
+        why: String,
+    },
     /// Encrypted with its manifest: what belongs to it cannot be said without the password.
     Sealed,
     /// Made before iOS 10: its manifest has another format, which is not read.
@@ -67,6 +119,10 @@ impl Finding {
         let plain = |kind, what: &str| Found { kind, what: what.to_owned(), why: String::new(), expected: 0, found: 0 };
         let because = |kind, what: &str, why: &str| Found { why: why.to_owned(), ..plain(kind, what) };
         let of = |kind, domain: &str, path: &str| plain(kind, &format!("{domain}/{path}"));
+        let named = |kind, file: &str, domain: &Option<String>, path: &Option<String>| match (domain, path) {
+            (Some(domain), Some(path)) => of(kind, domain, path),
+            _ => plain(kind, file),
+        };
         match self {
             Finding::FileAbsent { file } => plain(K::FileAbsent, file),
             Finding::PlistDamaged { file, why } => because(K::PlistDamaged, file, why),
@@ -84,8 +140,8 @@ impl Finding {
             Finding::SizeDiffers { domain, path, expected, found, .. } => {
                 Found { expected: *expected, found: *found, ..of(K::SizeDiffers, domain, path) }
             }
-            Finding::Lost { path } => plain(K::Lost, path),
-            Finding::Altered { path } => plain(K::Altered, path),
+            Finding::Lost { file, domain, path } => named(K::Lost, file, domain, path),
+            Finding::Altered { file, domain, path } => named(K::Altered, file, domain, path),
             Finding::Unlisted { files } => Found { found: *files, ..plain(K::Unlisted, "") },
             Finding::DigestsDamaged { why } => because(K::DigestsDamaged, "digests.tsv", why),
             Finding::Sealed => plain(K::Sealed, "Manifest.db"),

@@ -3,9 +3,9 @@
 //! Only a virtual device lets somebody look inside, and this room knows nothing of those: what the device holds is
 //! asked of a function. Contents are digested on both sides, never kept.
 
+use super::Cancel;
 use super::browse::{Filter, Opened, Row, RowKind};
 use super::digests::digest_of;
-use super::Cancel;
 use crate::event::{Event, Step, Tell, Unit};
 use crate::fault::Fault;
 use serde::Serialize;

@@ -10,11 +10,11 @@
 //! What the phone itself could not read may be absent: the rest is kept, and said to be partial. Any other damage
 //! keeps the run out of the generations; it goes to `rejected`, where it replaces the one before.
 
+use super::finding::{Finding, Verdict};
 use super::receive::FileError;
 use super::tree::disk;
 use super::vault::{DIGESTS, Desk, Generation, RECORD, Record, next_name, remove_all};
-use super::finding::{Finding, Verdict};
-use super::verify::look;
+use super::verify::{Looked, look};
 use super::work::Work;
 use super::{Cancel, Received};
 use crate::disk::{sync_folder, syncfs};
@@ -53,7 +53,7 @@ impl Work<'_> {
     ) -> Result<(Generation, Verdict), Fault> {
         let desk = self.desk;
         let work = desk.folder.join("work");
-        let (mut verdict, mut suspects) = look(&work.join(desk.udid.as_str()), false, None, tell, cancel)?;
+        let Looked { mut verdict, mut suspects, .. } = look(&work.join(desk.udid.as_str()), false, None, tell, cancel)?;
         // What the device gave up in the middle is short, whatever came of it.
         suspects.retain(|path, _| !received.failed.iter().any(|f| name_of(&f.path) == name_of(path)));
         let mut vouched = |path: &str, size| {

@@ -30,6 +30,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 const TELL_EVERY: u64 = 4096;
+/// So many findings of the deep look are told by the device's names; a hostile manifest has no index for that.
+const NAMED: usize = 1000;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug)]
@@ -64,16 +66,24 @@ pub fn verify_with(
     tell: &dyn Tell,
     cancel: &Cancel,
 ) -> Result<Verdict, Fault> {
-    let (mut verdict, suspects) = look(folder, matches!(depth, Depth::Deep(_)), unlock, tell, cancel)?;
+    let mut looked = look(folder, matches!(depth, Depth::Deep(_)), unlock, tell, cancel)?;
     let (list, deep) = match depth {
-        Depth::Quick => return Ok(verdict),
+        Depth::Quick => return Ok(looked.verdict),
         Depth::Listed(list) => (list, false),
         Depth::Deep(list) => (list, true),
     };
-    if deep || !suspects.is_empty() {
-        compare(folder, list, deep, &suspects, &mut verdict, tell, cancel)?;
+    if deep || !looked.suspects.is_empty() {
+        compare(folder, list, deep, &mut looked, tell, cancel)?;
     }
-    Ok(verdict)
+    Ok(looked.verdict)
+}
+
+/// What was seen without digests.
+pub(super) struct Looked {
+    pub verdict: Verdict,
+    pub suspects: Suspects,
+    /// To find names in, where it could be opened.
+    manifest: Option<Manifest>,
 }
 
 /// The look at all but digests.
@@ -83,7 +93,7 @@ pub(super) fn look(
     unlock: Option<Unlock<'_>>,
     tell: &dyn Tell,
     cancel: &Cancel,
-) -> Result<(Verdict, Suspects), Fault> {
+) -> Result<Looked, Fault> {
     let mut verdict = Verdict::default();
     let missing = || Fault::new(Code::BackupNone, format!("{} is no folder", folder.display()));
     if !folder.is_dir() {
@@ -95,8 +105,8 @@ pub(super) fn look(
         verdict.add(Finding::SnapshotLeft);
     }
     let mut suspects = Suspects::new();
-    look_at_manifest(folder, unsealed, deep, &mut verdict, &mut suspects, tell, cancel)?;
-    Ok((verdict, suspects))
+    let manifest = look_at_manifest(folder, unsealed, deep, &mut verdict, &mut suspects, tell, cancel)?;
+    Ok(Looked { verdict, suspects, manifest })
 }
 
 /// Answers Manifest.plist, empty where it cannot be read.
@@ -164,7 +174,7 @@ fn look_at_manifest(
     suspects: &mut Suspects,
     tell: &dyn Tell,
     cancel: &Cancel,
-) -> Result<(), Fault> {
+) -> Result<Option<Manifest>, Fault> {
     let path = folder.join("Manifest.db");
     let mut magic = [0; 16];
     let readable = match open_file(&path) {
@@ -174,11 +184,11 @@ fn look_at_manifest(
                 true => Finding::OldManifest,
                 false => Finding::FileAbsent { file: "Manifest.db".into() },
             });
-            return Ok(());
+            return Ok(None);
         }
         Err(err) if err.kind() == std::io::ErrorKind::InvalidData => {
             verdict.add(Finding::ManifestDamaged { why: err.to_string() });
-            return Ok(());
+            return Ok(None);
         }
         Err(err) => return Err(disk(&path, err)),
     };
@@ -194,14 +204,14 @@ fn look_at_manifest(
                 true => Finding::Sealed,
                 false => Finding::ManifestDamaged { why: "is no SQLite file".into() },
             });
-            return Ok(());
+            return Ok(None);
         }
     };
     let manifest = match opened {
         Ok(manifest) => manifest,
         Err(fault) => {
             verdict.add(damaged(fault)?);
-            return Ok(());
+            return Ok(None);
         }
     };
     if let Some(why) = manifest.complaint() {
@@ -229,10 +239,10 @@ fn look_at_manifest(
             if !verdict.findings.iter().any(|f| matches!(f, Finding::ManifestDamaged { .. })) {
                 verdict.add(finding);
             }
-            Ok(())
         }
-        done => done,
+        Ok(()) => {}
     }
+    Ok(Some(manifest))
 }
 
 /// Which of the 256 folders of payloads are folders: a link in the place of one would lead out of the backup.
@@ -326,16 +336,23 @@ fn last_blocks(folder: &OwnedFd, payload: &str, size: u64) -> Option<[u8; 32]> {
     Some(blocks)
 }
 
+/// What the device calls a payload.
+fn name_in(manifest: Option<&Manifest>, place: &str) -> (Option<String>, Option<String>) {
+    let id = place.rsplit_once('/').map_or(place, |(_, name)| name);
+    let found = manifest.filter(|_| is_file_id(id)).and_then(|manifest| manifest.name_of(id).ok().flatten());
+    found.map_or((None, None), |(domain, path)| (Some(clip(&domain)), Some(clip(&path))))
+}
+
 /// What the list of digests has to say: to the size of suspects, and deeply to every byte.
 fn compare(
     folder: &Path,
     list: &Path,
     deep: bool,
-    suspects: &Suspects,
-    verdict: &mut Verdict,
+    looked: &mut Looked,
     tell: &dyn Tell,
     cancel: &Cancel,
 ) -> Result<(), Fault> {
+    let Looked { verdict, suspects, manifest } = looked;
     let none = || Fault::new(Code::BackupNone, format!("{} is no folder", folder.display()));
     let (root, udid) = folder.parent().zip(folder.file_name().and_then(|n| n.to_str())).ok_or_else(none)?;
     let tree = WorkTree::open_read_only(root, udid)?;
@@ -378,10 +395,16 @@ fn compare(
             Ok((mut file, size)) => {
                 met += 1;
                 if size != row.size || digest_of(&mut file, cancel)? != row.sha {
-                    verdict.add(Finding::Altered { path: clip(place.0) });
+                    let (file, (domain, path)) =
+                        (clip(place.0), name_in(manifest.as_ref().filter(|_| verdict.findings.len() < NAMED), place.0));
+                    verdict.add(Finding::Altered { file, domain, path });
                 }
             }
-            Err(_) => verdict.add(Finding::Lost { path: clip(place.0) }),
+            Err(_) => {
+                let (file, (domain, path)) =
+                    (clip(place.0), name_in(manifest.as_ref().filter(|_| verdict.findings.len() < NAMED), place.0));
+                verdict.add(Finding::Lost { file, domain, path });
+            }
         }
         verdict.compared += 1;
         bytes += row.size;

@@ -75,7 +75,8 @@ pub fn text(text: &Text) -> String {
         T::PruneWord => "REMOVE".into(),
         T::PruneDone { count } => format!("Backups removed: {count}."),
         T::ShowLabels => {
-            "device|system|UDID|backup|made|took|verified|checked|files|received|on disk|encrypted|unread|apps|place".into()
+            "device|system|UDID|backup|made|took|verified|checked|files|received|on disk|encrypted|unread|apps|place"
+                .into()
         }
         T::ShowKinds => "KIND|FILES|SIZE".into(),
         T::ShowEncrypted { encrypted } => match encrypted {
@@ -106,9 +107,9 @@ pub fn text(text: &Text) -> String {
         T::ProveStandIn { product, device } => {
             format!("No table here has the model {product:?}; a virtual {device} stands in for it.")
         }
-        T::ProveDone { files, size, device } => format!(
-            "Proven: all {files} files ({size}) of the backup are on the virtual {device}, byte for byte."
-        ),
+        T::ProveDone { files, size, device } => {
+            format!("Proven: all {files} files ({size}) of the backup are on the virtual {device}, byte for byte.")
+        }
         T::ProveAbsent { what } => format!("{what}: did not arrive on the virtual device"),
         T::ProveOther { what } => format!("{what}: is something else on the virtual device"),
         T::FindingsMore { count } => format!("and {count} more"),

@@ -126,10 +126,10 @@ fn nl(found: &Found) -> String {
         K::Altered => format!("{what}: is niet meer wat er ontvangen is"),
         K::Unlisted => format!("er staan {size} bestanden die bij het maken van de kopie niet geteld zijn"),
         K::DigestsDamaged => format!("de lijst met controlegetallen ({what}) is beschadigd: {why}"),
-        K::Sealed => {
-            "de bestandslijst is versleuteld; zonder het wachtwoord kan niemand zeggen wat erbij hoort".into()
+        K::Sealed => "de bestandslijst is versleuteld; zonder het wachtwoord kan niemand zeggen wat erbij hoort".into(),
+        K::OldManifest => {
+            format!("van vóór iOS 10; de bestandslijst ({what}) heeft een vorm die hier niet gelezen wordt")
         }
-        K::OldManifest => format!("van vóór iOS 10; de bestandslijst ({what}) heeft een vorm die hier niet gelezen wordt"),
         K::SnapshotLeft => format!("het toestel heeft zijn werkmap ({what}) laten staan"),
         K::NoDigests => format!("er zijn geen controlegetallen ({what}) om de inhoud mee te vergelijken"),
     }
@@ -143,7 +143,8 @@ mod tests {
     fn every_finding_has_a_sentence_in_both_languages_and_no_terminal_obeys_it() {
         assert_eq!(FoundKind::ALL.len(), FoundKind::NoDigests as usize + 1);
         for &kind in FoundKind::ALL {
-            let it = Found { kind, what: "HomeDomain/\u{1b}[2Jx".into(), why: "is empty".into(), expected: 9, found: 5 };
+            let it =
+                Found { kind, what: "HomeDomain/\u{1b}[2Jx".into(), why: "is empty".into(), expected: 9, found: 5 };
             let (en, nl) = (found(Lang::En, &it), found(Lang::Nl, &it));
             assert!(en.len() > 12 && nl.len() > 12 && en != nl, "{en}");
             assert!(!en.contains('\u{1b}') && !nl.contains('\u{1b}'));

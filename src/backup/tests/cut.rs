@@ -228,7 +228,9 @@ impl World {
                         lines.push(format!("{}/", path.display()));
                         list(&path, lines);
                     }
-                    Ok(meta) => lines.push(format!("{} {} {:?}", path.display(), meta.len(), std::fs::read_link(&path).ok())),
+                    Ok(meta) => {
+                        lines.push(format!("{} {} {:?}", path.display(), meta.len(), std::fs::read_link(&path).ok()))
+                    }
                     Err(err) => lines.push(format!("{} {err}", path.display())),
                 }
             }

@@ -56,12 +56,16 @@ pub fn payloads(phone: &FakePhone) -> BTreeMap<String, Vec<u8>> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Task {
-    Backup { full: bool },
+    Backup {
+        full: bool,
+    },
     /// The newest generation, onto the phone.
     Restore,
     Password,
     /// All but so many go.
-    Prune { keep: u32 },
+    Prune {
+        keep: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

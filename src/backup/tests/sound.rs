@@ -294,8 +294,9 @@ fn the_deep_look_finds_what_sizes_do_not_tell() {
         let id = file_id(DOMAIN, PHOTO);
         format!("{UDID}/{}/{id}", &id[..2])
     };
-    let altered = || Finding::Altered { path: place() };
-    let lost = || Finding::Lost { path: place() };
+    let name = || (Some(DOMAIN.to_owned()), Some(PHOTO.to_owned()));
+    let altered = || Finding::Altered { file: place(), domain: name().0, path: name().1 };
+    let lost = || Finding::Lost { file: place(), domain: name().0, path: name().1 };
     let flip: fn(&Sample) = |s| {
         let mut bytes = std::fs::read(s.payload()).unwrap();
         bytes[100] ^= 1;
@@ -306,6 +307,15 @@ fn the_deep_look_finds_what_sizes_do_not_tell() {
         vec![
             ("nothing", |_| {}, vec![]),
             ("one bit", flip, vec![altered()]),
+            (
+                "one of the lists, in a way that can be read",
+                |s| {
+                    let mut text = std::fs::read(s.at("Info.plist")).unwrap();
+                    text.push(b'\n');
+                    put(s.at("Info.plist"), &text);
+                },
+                vec![Finding::Altered { file: format!("{UDID}/Info.plist"), domain: None, path: None }],
+            ),
             ("cut short", |s| put(s.payload(), b"short"), vec![size(5), altered()]),
             ("gone", |s| std::fs::remove_file(s.payload()).unwrap(), vec![gone(), lost()]),
             ("a pipe in its place", |s| pipe(&s.payload()), vec![no_file(), lost()]),

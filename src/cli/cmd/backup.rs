@@ -229,9 +229,7 @@ fn list_files(context: &Context, opened: &Opened) -> Done {
     let json_lines = context.common.json;
     opened.browse(&Filter::default(), |row| {
         if json_lines {
-            print_line(
-                &json!({ "domain": row.domain, "path": row.path, "size": row.size, "kind": row.kind }),
-            );
+            print_line(&json!({ "domain": row.domain, "path": row.path, "size": row.size, "kind": row.kind }));
         } else {
             let size = row.size.map(size).unwrap_or_default();
             print_out(&format!("{size:>12}  {}/{}", row.domain, row.path));

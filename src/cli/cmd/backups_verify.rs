@@ -83,7 +83,8 @@ pub(super) fn verdict_fault(verdict: &Verdict) -> Option<Fault> {
     }
     let first = verdict.damage().next().map(|finding| say::found(say::Lang::En, &finding.words()));
     let count = verdict.damage().count() as u64 + verdict.more;
-    let detail = format!("{count} defects, the first: {}", first.unwrap_or_default());
+    let first = first.unwrap_or_default();
+    let detail = if count == 1 { first } else { format!("{count} defects, the first: {first}") };
     Some(Fault::new(Code::BackupDamaged, detail).during(Step::VerifyBackup))
 }
 
