@@ -172,6 +172,12 @@ pub struct BackupArgs {
     /// Send every file again
     #[arg(long)]
     pub full: bool,
+    /// Afterwards keep so many of the newest backups of this device
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+    /// Afterwards keep what is not older than so many days; with --keep, what either of them keeps
+    #[arg(long, value_name = "DAYS")]
+    pub keep_days: Option<u32>,
 }
 
 #[derive(Subcommand, Debug)]

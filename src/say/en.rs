@@ -70,7 +70,8 @@ pub fn text(text: &Text) -> String {
         T::PruneDamaged => "damaged".into(),
         T::PruneNothing => "No backup has to go.".into(),
         T::PruneAsk { count, word } => {
-            format!("{count} backups will be gone for good. Type {word} to go on, anything else to stop: ")
+            let what = if *count == 1 { "backup" } else { "backups" };
+            format!("{count} {what} will be gone for good. Type {word} to go on, anything else to stop: ")
         }
         T::PruneWord => "REMOVE".into(),
         T::PruneDone { count } => format!("Backups removed: {count}."),

@@ -78,7 +78,8 @@ pub fn text(text: &Text) -> String {
         T::PruneDamaged => "beschadigd".into(),
         T::PruneNothing => "Er hoeft geen reservekopie weg.".into(),
         T::PruneAsk { count, word } => {
-            format!("{count} reservekopieën gaan voorgoed weg. Typ {word} om door te gaan, iets anders om te stoppen: ")
+            let what = if *count == 1 { "reservekopie gaat" } else { "reservekopieën gaan" };
+            format!("{count} {what} voorgoed weg. Typ {word} om door te gaan, iets anders om te stoppen: ")
         }
         T::PruneWord => "WEG".into(),
         T::PruneDone { count } => format!("Reservekopieën verwijderd: {count}."),

@@ -2,8 +2,8 @@
 
 use super::list::{print_out, say_line};
 use crate::backup::{
-    BackupOptions, Cancel, Filter, Generation, Opened, Password, Patience, PutBackOptions, RestoreOptions, Unlock,
-    Vault, check_password, make, put_back,
+    BackupOptions, Cancel, Filter, Generation, Keep, Opened, Password, Patience, PutBackOptions, RestoreOptions,
+    Unlock, Vault, check_password, make, put_back,
 };
 use crate::cli::args::{BackupArgs, BackupsVerb, PasswordArgs};
 use crate::cli::context::Context;
@@ -38,7 +38,7 @@ async fn trusted(context: &Context) -> Result<(crate::device::Eyes, Normal), Fau
     }
 }
 
-pub async fn make_one(context: &Context, folder: Option<PathBuf>, full: bool) -> Done {
+async fn make_one(context: &Context, folder: Option<PathBuf>, full: bool, keep: Keep) -> Done {
     let (eyes, normal) = trusted(context).await?;
     let vault = vault(context, folder)?;
     let options = BackupOptions { full, patience: Patience::default().shortened(context.haste()) };
@@ -61,11 +61,13 @@ pub async fn make_one(context: &Context, folder: Option<PathBuf>, full: bool) ->
         }
         return Err(Fault::new(Code::BackupIncomplete, format!("{unread} files")).during(Step::Backup));
     }
+    super::backups_prune::after_backup(context, vault, made.generation.udid, keep).await;
     Ok(Outcome::Ok)
 }
 
 pub async fn make_backup(context: &Context, args: BackupArgs) -> Done {
-    make_one(context, args.vault, args.full).await
+    let keep = Keep { last: args.keep, days: args.keep_days };
+    make_one(context, args.vault, args.full, keep).await
 }
 
 pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBuf>) -> Done {
