@@ -10,6 +10,7 @@ use herstel::backup::Finding;
 use herstel::fault::Code;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -160,18 +161,33 @@ fn a_backup_is_proven_on_a_virtual_phone_and_a_damaged_one_is_not() {
     replace(&path, |bytes| *bytes = before.clone());
     exits(&rig, &["backups", "prove"], 0);
 
-    // A payload that changed while it was sent, vouched for by its digest: this phone refuses it by name.
-    replace(&path, |bytes| bytes.truncate(90_000));
-    let sha = sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(&before[..90_000]));
-    let hex: String = sha.iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = String::from_utf8(list).unwrap();
-    let line = text.lines().find(|line| line.ends_with(&id)).unwrap();
-    let place = line.rsplit_once('\t').unwrap().1;
-    fs::write(&digests, text.replace(line, &format!("{hex}\t90000\t{place}"))).unwrap();
+    let vouch = |bytes: &[u8]| {
+        let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = std::str::from_utf8(&list).unwrap();
+        let line = text.lines().find(|line| line.ends_with(&id)).unwrap();
+        let place = line.rsplit_once('\t').unwrap().1;
+        fs::write(&digests, text.replace(line, &format!("{hex}\t{}\t{place}", bytes.len()))).unwrap();
+    };
+    // Databases grow while they are read: what was sent is what comes back.
+    for size in [90_000, before.len() + 5] {
+        let mut sent = before.clone();
+        sent.resize(size, 7);
+        replace(&path, |bytes| *bytes = sent.clone());
+        vouch(&sent);
+        let ran = exits(&rig, &["backups", "prove", "--json"], 0);
+        assert_eq!(ran.events("finding")[0]["finding"], "size-differs");
+        assert_eq!(holds(&ran, "proved")["differences"], 0);
+    }
+    // Vouched for by a forged digest, and refused by the phone, whose manifest knows better.
+    let mut forged = before.clone();
+    forged[70_000] ^= 4;
+    replace(&path, |bytes| *bytes = forged.clone());
+    vouch(&forged);
     let ran = exits(&rig, &["backups", "prove", "--json"], 7);
-    assert_eq!(ran.events("finding")[0]["finding"], "size-differs");
     assert_eq!(holds(&ran, "difference")["why"], "other-content");
     assert_eq!(ran.code_of_fault(), Some(Code::BackupDamaged));
+    let ran = exits(&rig, &["backups", "prove", "--lang", "nl"], 7);
+    assert!(ran.out.starts_with("!! CameraRollDomain/") && ran.out.contains("iets anders"), "{ran}");
 }
 
 // -- a person at a terminal --

@@ -402,6 +402,28 @@ mod tests {
     }
 
     #[test]
+    fn journals_that_lost_a_line_are_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("U")).unwrap();
+        std::fs::write(dir.path().join("U/a"), "now").unwrap();
+        let folder = dir.path().join("book");
+        let mut book = DigestBook::open(&folder, None).unwrap();
+        book.received("U/a", 4, &sha("then")).unwrap();
+        // The disk is full while the next line is written, and has room again at the end.
+        let at = (0..JOURNALS).find(|at| !book.journals[*at].buffer().is_empty()).unwrap();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let whole = std::mem::replace(&mut book.journals[at], BufWriter::with_capacity(0, full));
+        assert!(book.received("U/a", 3, &sha("now")).is_err());
+        book.journals[at] = whole;
+        assert!(book.close().is_err());
+        let book = DigestBook::open(&folder, None).unwrap();
+        let tree = WorkTree::open(dir.path(), "U").unwrap();
+        let out = dir.path().join("out.tsv");
+        assert_eq!(book.finish(&tree, &out, &mut |_, _| {}, &Cancel::new()).unwrap().reread, 1);
+        assert_eq!(List::open(&out).unwrap().next_row().unwrap().unwrap().sha, sha("now"));
+    }
+
+    #[test]
     fn journals_of_a_killed_run_are_not_believed() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("U")).unwrap();

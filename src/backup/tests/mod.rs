@@ -6,6 +6,7 @@ mod cut_run;
 pub(super) mod fake;
 mod hostile;
 mod keep;
+mod proof;
 mod sound;
 mod walk;
 

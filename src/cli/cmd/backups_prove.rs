@@ -26,10 +26,10 @@ use crate::ids::ProductType;
 use crate::mux::{Mux, MuxAddress};
 use crate::say::{self, Text};
 use crate::usb::{Address, Bus, BusEvent, Handle, UsbDevice, UsbError};
-use crate::virt::backup::Kind;
 use crate::virt::mux::{HostRecords, Muxd, boot};
 use crate::virt::phone::Phone;
 use crate::virt::spec::{PhoneSpec, TrustSpec};
+use crate::virt::{self, backup::Kind};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -100,12 +100,15 @@ fn phone_for(context: &Context, generation: &Generation) -> Result<Arc<Phone>, F
     let summary = &generation.summary;
     let product = summary.product_type.clone().unwrap_or_default();
     let known = models::by_product(&ProductType::new(&product)).filter(|model| model.bdid.is_some());
+    // What the digests vouch for is right, whatever size the manifest says.
+    let backup = virt::backup::Faults { takes_other_sizes: true, ..virt::backup::Faults::default() };
     let spec = PhoneSpec {
         model: known.map_or(STAND_IN.to_owned(), |model| model.board.to_owned()),
         trust: TrustSpec::Trusted,
         version: summary.product_version.as_deref().and_then(|text| text.parse().ok()),
         build: summary.build.as_deref().and_then(|text| text.parse().ok()),
         photos: 0,
+        faults: virt::spec::Faults { backup, ..virt::spec::Faults::default() },
         ..PhoneSpec::default()
     };
     let phone = Phone::new(spec, 0, PACE).map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
