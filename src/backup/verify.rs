@@ -232,15 +232,12 @@ fn look_at_manifest(
         look_at_row(&look, record, verdict, suspects);
         Ok(())
     });
-    match walked {
-        Err(fault) => {
-            let finding = damaged(fault)?;
-            // One complaint about the file is enough.
-            if !verdict.findings.iter().any(|f| matches!(f, Finding::ManifestDamaged { .. })) {
-                verdict.add(finding);
-            }
+    if let Err(fault) = walked {
+        let finding = damaged(fault)?;
+        // One complaint about the file is enough.
+        if !verdict.findings.iter().any(|f| matches!(f, Finding::ManifestDamaged { .. })) {
+            verdict.add(finding);
         }
-        Ok(()) => {}
     }
     Ok(Some(manifest))
 }
