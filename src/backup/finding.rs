@@ -113,6 +113,12 @@ impl Finding {
         }
     }
 
+    /// Its word in JSON, e.g. `payload-absent`.
+    pub fn tag(&self) -> String {
+        let value = serde_json::to_value(self).unwrap_or_default();
+        value.get("finding").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    }
+
     /// For people: see [`crate::say::found`].
     pub fn words(&self) -> Found {
         use FoundKind as K;

@@ -20,6 +20,7 @@ use super::{Cancel, Received};
 use crate::disk::{sync_folder, syncfs};
 use crate::event::{Event, Tell};
 use crate::fault::{Code, Fault};
+use crate::say::{self, Lang};
 use std::collections::HashSet;
 
 impl Work<'_> {
@@ -128,11 +129,9 @@ pub(super) fn objection(verdict: &Verdict, failed: &[FileError]) -> Option<Fault
     }
     let serious: Vec<&Finding> = verdict.damage().filter(|f| !excused(f)).collect();
     let first = serious.first()?;
-    let text = serde_json::to_string(first).unwrap_or_default();
-    Some(Fault::new(
-        Code::BackupUnverified,
-        format!("the backup did not verify: {} defects, first {text}", serious.len()),
-    ))
+    let text = say::found(Lang::En, &first.words());
+    let others = if serious.len() > 1 { format!(", and {} more defects", serious.len() - 1) } else { String::new() };
+    Some(Fault::new(Code::BackupUnverified, format!("{text} ({}){others}", first.tag())))
 }
 
 fn name_of(path: &str) -> &str {
