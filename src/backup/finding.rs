@@ -32,6 +32,8 @@ pub enum Finding {
     /// A row whose archived record does not tell a size.
     RecordUnreadable {
         file_id: String,
+        domain: String,
+        path: String,
     },
     PayloadAbsent {
         file_id: String,
@@ -84,7 +86,7 @@ pub enum Finding {
         domain: Option<String>,
         path: Option<String>,
     },
-    /// So many files are there that the digest list does not name.
+    /// So many files of the device are there that the digest list does not name.
     Unlisted {
         files: u64,
     },
@@ -135,7 +137,7 @@ impl Finding {
             Finding::NotFinished { state } => plain(K::NotFinished, state),
             Finding::ManifestDamaged { why } => because(K::ManifestDamaged, "Manifest.db", why),
             Finding::BadFileId { file_id } => plain(K::BadFileId, file_id),
-            Finding::RecordUnreadable { file_id } => plain(K::RecordUnreadable, file_id),
+            Finding::RecordUnreadable { domain, path, .. } => of(K::RecordUnreadable, domain, path),
             Finding::PayloadAbsent { domain, path, .. } => of(K::PayloadAbsent, domain, path),
             Finding::NotAFile { domain, path, .. } => of(K::NotAFile, domain, path),
             Finding::PayloadSize { domain, path, expected, found, .. } => {

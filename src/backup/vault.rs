@@ -5,6 +5,7 @@
 //! <vault>/<UDID>/latest                  ->  generations/20261122T101500Z, for people and scripts
 //! <vault>/<UDID>/generations/<time>/<UDID>/  the backup, as `idevicebackup2` lays it out
 //! <vault>/<UDID>/generations/<time>/digests.tsv, generation.json
+//! <vault>/<UDID>/generations/<time>/checked.json  what later looks at it found, a note for people
 //! <vault>/<UDID>/work/                       the run in progress, or what an interruption left
 //! <vault>/<UDID>/rejected/                   the last run that did not verify, for looking at
 //! <vault>/<UDID>/cloning/, trash-*/          what a cut left of a beginning or a removal; the next run removes it
