@@ -7,7 +7,7 @@ use crate::backup::{
 };
 use crate::cli::args::{BackupArgs, BackupsVerb, PasswordArgs};
 use crate::cli::context::Context;
-use crate::cli::show::{print_line, size, table::table};
+use crate::cli::show::{print_line, size, table::table_sparing};
 use crate::cli::{Done, ask, password};
 use crate::device::{Deed, Normal, Trust};
 use crate::event::{Outcome, Step};
@@ -222,7 +222,8 @@ fn list(context: &Context, vault: &Vault) -> Done {
     } else if rows.is_empty() {
         say_line(&say::text(context.lang, &Text::NoBackups));
     } else {
-        print_out(&table(&["GENERATION", "DEVICE", "VERSION", "FILES", "SIZE", "CHECKED", "UDID"], &[1], rows));
+        let header = ["GENERATION", "DEVICE", "VERSION", "FILES", "SIZE", "CHECKED", "UDID"];
+        print_out(&table_sparing(&header, &[1], 5, rows));
     }
     Ok(Outcome::Ok)
 }
