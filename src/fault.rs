@@ -130,6 +130,13 @@ codes! {
     BackupPassword = "backup-password", User, AfterRemedy, 4;
     /// No key of an encrypted backup opens with the password, tried on this computer.
     BackupPasswordWrong = "backup-password-wrong", User, AfterRemedy, 4;
+    /// Encryption is to be switched on, and is on with a password of its own.
+    EncryptionOn = "encryption-on", User, AfterRemedy, 2;
+    EncryptionOff = "encryption-off", User, AfterRemedy, 2;
+    /// A profile of an organisation demands encrypted backups.
+    EncryptionRequired = "encryption-required", User, AfterRemedy, 4;
+    /// The device agreed to a change, and its setting says otherwise.
+    EncryptionUnclear = "encryption-unclear", Device, AfterRemedy, 1;
     BackupNewer = "backup-newer-than-device", User, Never, 1;
     FindMyOn = "find-my-on", User, AfterRemedy, 4;
     SetupUnfinished = "setup-unfinished", User, AfterRemedy, 4;

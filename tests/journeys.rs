@@ -11,6 +11,8 @@
 mod bench;
 #[path = "journeys/cut.rs"]
 mod cut;
+#[path = "journeys/encrypt.rs"]
+mod encrypt;
 
 use bench::{Ran, Rig, run};
 use herstel::fault::Code;

@@ -8,6 +8,7 @@ mod bench;
 use bench::{DEADLINE, Ran, Rig, run};
 use herstel::backup::Finding;
 use herstel::fault::Code;
+use herstel::virt::backup::Kind;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -188,6 +189,34 @@ fn a_backup_is_proven_on_a_virtual_phone_and_a_damaged_one_is_not() {
     assert_eq!(ran.code_of_fault(), Some(Code::BackupDamaged));
     let ran = exits(&rig, &["backups", "prove", "--lang", "nl"], 7);
     assert!(ran.out.starts_with("!! ") && ran.out.ends_with(": is op het virtuele toestel iets anders\n"), "{ran}");
+}
+
+#[test]
+fn an_encrypted_backup_is_proven_with_its_password() {
+    let rig = Rig::new(
+        "pace = 25.0\n[[phone]]\nmodel = \"iphone13\"\ntrust = \"trusted\"\nphotos = 4\n\
+         backup_password = \"right one\"\n",
+    );
+    holds(&exits(&rig, &["backup", "--json"], 0), "backup");
+    let (right, wrong) = (rig.path("right"), rig.path("wrong"));
+    fs::write(&right, "right one\n").unwrap();
+    fs::write(&wrong, "wrong one\n").unwrap();
+    let with =
+        |file: &Path| ["backups", "prove", "--json", "--password-file", file.to_str().unwrap()].map(str::to_owned);
+    let proved = holds(&exits(&rig, &with(&right).each_ref().map(String::as_str), 0), "proved");
+    assert_eq!((&proved["equal"], &proved["virtual"]), (&json!(true), &json!(true)));
+    // All that the phone holds, its secrets too.
+    let plain = rig.phone().files.list().iter().filter(|l| matches!(l.entry.kind, Kind::File(_))).count();
+    assert!(proved["files"].as_u64().unwrap() > plain as u64, "{proved} and {plain}");
+    let ran = exits(&rig, &with(&wrong).each_ref().map(String::as_str), 4);
+    assert_eq!(ran.code_of_fault(), Some(Code::BackupPasswordWrong));
+    let ran = rig.run(&["backups", "prove", "--json"]);
+    assert_eq!(ran.code_of_fault(), Some(Code::BackupPassword), "{ran}");
+
+    replace(&payload(&rig, 100_000), |bytes| bytes[70_000] ^= 4);
+    let ran = exits(&rig, &with(&right).each_ref().map(String::as_str), 7);
+    let finding = holds(&ran, "finding");
+    assert_eq!((&finding["finding"], finding["domain"].is_string()), (&json!("altered"), true));
 }
 
 // -- a person at a terminal --

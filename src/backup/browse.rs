@@ -5,12 +5,13 @@
 //! which is checked to be one. An encrypted backup shows nothing until its password is given; [`Opened`] keeps what
 //! the password opened, as that takes long.
 
-use super::crypt::{ContentKey, Decrypter, Keys, Seal, Unlock, open_manifest};
+use super::crypt::{Decrypter, Keys, Seal, Unlock, open_manifest};
 use super::manifest::{FLAG_FILE, FLAG_FOLDER, Manifest, payload_path};
 use super::mbfile::{key_of, size_of};
 use super::tree::{Place, WorkTree, disk};
 use super::{Cancel, Summary};
 use crate::fault::{Code, Fault};
+use crate::wire::seal::Key;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
@@ -150,7 +151,7 @@ impl Opened {
     }
 
     /// In an encrypted backup the key of a row, which an empty content may lack.
-    fn sealed(&self, row: &Row) -> Result<Option<Option<ContentKey>>, Fault> {
+    fn sealed(&self, row: &Row) -> Result<Option<Option<Key>>, Fault> {
         let Some(keys) = &self.keys else { return Ok(None) };
         let damaged = |why: &str| Fault::new(Code::BackupDamaged, format!("{} {why}", row.file_id));
         let blob = self.manifest.blob_of(&row.file_id)?.ok_or_else(|| damaged("has no record"))?;
@@ -197,7 +198,7 @@ pub fn extract(folder: &Path, row: &Row, to: &Path, cancel: &Cancel) -> Result<u
 }
 
 /// The payload as it is, or decrypted with its key, which an empty content may lack.
-fn content(folder: &Path, row: &Row, sealed: Option<Option<ContentKey>>) -> Result<Box<dyn Read>, Fault> {
+fn content(folder: &Path, row: &Row, sealed: Option<Option<Key>>) -> Result<Box<dyn Read>, Fault> {
     if row.kind != RowKind::File {
         return Err(Fault::new(Code::Usage, "only files have a content"));
     }
@@ -213,13 +214,7 @@ fn content(folder: &Path, row: &Row, sealed: Option<Option<ContentKey>>) -> Resu
     })
 }
 
-fn copy_out(
-    folder: &Path,
-    row: &Row,
-    to: &Path,
-    cancel: &Cancel,
-    sealed: Option<Option<ContentKey>>,
-) -> Result<u64, Fault> {
+fn copy_out(folder: &Path, row: &Row, to: &Path, cancel: &Cancel, sealed: Option<Option<Key>>) -> Result<u64, Fault> {
     let mut source = content(folder, row, sealed)?;
     let mut options = std::fs::File::options();
     let mut target = options.write(true).create_new(true).mode(0o600).open(to).map_err(|e| disk(to, e))?;

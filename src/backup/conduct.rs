@@ -12,18 +12,16 @@ use crate::device::{Consent, Deed, Normal};
 use crate::event::{Event, Request, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
-use crate::mux::{self, Blocking, Mux, Notices, Session, SyncLock};
+use crate::mux::{self, Direct, Mux, Notices, Session, SyncLock};
 use plist::{Dictionary, Value};
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-const SERVICE: &str = "com.apple.mobilebackup2";
+pub(super) const SERVICE: &str = "com.apple.mobilebackup2";
 
-impl Wire for Blocking {
+impl Wire for Direct {
     fn set_limit(&mut self, limit: Option<Duration>) -> std::io::Result<()> {
-        Blocking::set_limit(self, limit);
-        Ok(())
+        Direct::set_limit(self, limit)
     }
 }
 
@@ -51,8 +49,7 @@ pub async fn make(
     tell.tell(Event::StepBegan { step: Step::Backup, what: normal.who.title() });
     let facts = info_facts(&mut session, normal, &udid).await?;
     let desk = with_lock(&mut session, tell, async |session, cancel_engine| {
-        let stream = session.service(SERVICE, true).await.map_err(Fault::from)?;
-        let wire = Blocking::new(stream, Handle::current());
+        let wire = session.direct(SERVICE, true).await.map_err(Fault::from)?;
         let (vault, udid, tell) = (vault.clone(), udid.clone(), tell.clone());
         let watch = tie(cancel, &cancel_engine);
         let work = tokio::task::spawn_blocking(move || {
@@ -66,7 +63,7 @@ pub async fn make(
 }
 
 fn run_backup(
-    mut wire: Blocking,
+    mut wire: Direct,
     vault: &Vault,
     udid: &Udid,
     options: &BackupOptions,
@@ -127,8 +124,7 @@ pub async fn put_back(
         if let Some(apps) = &apps {
             mux::put_restore_applications(session, apps).await?;
         }
-        let stream = session.service(SERVICE, true).await.map_err(Fault::from)?;
-        let mut wire = Blocking::new(stream, Handle::current());
+        let mut wire = session.direct(SERVICE, true).await.map_err(Fault::from)?;
         let (udid, tell) = (udid.clone(), tell.clone());
         let watch = tie(cancel, &cancel_engine);
         let work = tokio::task::spawn_blocking(move || {
@@ -145,7 +141,7 @@ pub async fn put_back(
     Ok(sent)
 }
 
-async fn open(mux: &Mux, normal: &Normal) -> Result<(Session, Udid), Fault> {
+pub(super) async fn open(mux: &Mux, normal: &Normal) -> Result<(Session, Udid), Fault> {
     let udid = normal.who.udid.clone().ok_or_else(|| Fault::new(Code::NotTrusted, "the device told no UDID"))?;
     let record = mux.pair_record(&udid).await?;
     let record = record.ok_or_else(|| Fault::new(Code::NotTrusted, "this host has no pair record of the device"))?;
@@ -153,7 +149,7 @@ async fn open(mux: &Mux, normal: &Normal) -> Result<(Session, Udid), Fault> {
 }
 
 /// The person's wish to stop, passed on to the engine's thread.
-fn tie(token: &CancellationToken, engine: &Cancel) -> tokio::task::JoinHandle<()> {
+pub(super) fn tie(token: &CancellationToken, engine: &Cancel) -> tokio::task::JoinHandle<()> {
     let (token, engine) = (token.clone(), engine.clone());
     tokio::spawn(async move {
         token.cancelled().await;
@@ -180,7 +176,7 @@ async fn with_lock<T>(
     result
 }
 
-async fn show_prompts(mut notices: Notices, tell: Teller, engine: Cancel) {
+pub(super) async fn show_prompts(mut notices: Notices, tell: Teller, engine: Cancel) {
     while let Ok(name) = notices.next().await {
         match name.as_str() {
             Notices::PASSCODE_ASKED => tell.tell(Event::Ask { request: Request::EnterPasscode }),

@@ -38,7 +38,9 @@ impl Room {
 pub(super) fn fault_of(answer: &Response, purpose: Purpose, room: Room, intake: &Intake) -> Fault {
     let code = match (answer.code, purpose) {
         (208, _) => Code::BackupPasscode,
-        (207, _) => Code::BackupPassword,
+        // A backup carries no password: what is missing is the encryption that a profile demands.
+        (207, Purpose::Backup) => Code::EncryptionRequired,
+        (207, _) => Code::BackupPasswordWrong,
         (211, _) => Code::FindMyOn,
         (212, _) => Code::SetupUnfinished,
         (202, _) => Code::Cancelled,

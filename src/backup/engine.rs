@@ -141,7 +141,7 @@ fn may_restore(tree: &WorkTree, options: &RestoreOptions) -> Result<(), Fault> {
 /// Changes the backup password: only `new` switches encryption on, only `old` off.
 ///
 /// # Errors
-/// As [`backup`]; [`Code::BackupPassword`] when `old` is wrong.
+/// As [`backup`]; [`Code::BackupPasswordWrong`] when `old` is wrong.
 pub fn change_password<W: Wire>(
     wire: &mut W,
     udid: &Udid,
@@ -182,7 +182,11 @@ impl<'a, W: Wire> Session<'a, W> {
         tell: &'a dyn Tell,
         cancel: &'a Cancel,
     ) -> Result<Self, Fault> {
-        let step = if purpose == Purpose::Restore { Step::PutBack } else { Step::Backup };
+        let step = match purpose {
+            Purpose::Backup => Step::Backup,
+            Purpose::Restore => Step::PutBack,
+            Purpose::Password => Step::Encrypt,
+        };
         Ok(Session {
             link: Link::new(wire, patience, tell, cancel).map_err(|f| f.during(step))?,
             tree,

@@ -52,8 +52,6 @@ impl Wire for std::net::TcpStream {
 const TICK: Duration = Duration::from_millis(200);
 const IN_BUFFER: usize = 256 << 10;
 const OUT_BUFFER: usize = 256 << 10;
-/// Payloads of at least this size go past the buffer.
-const DIRECT: usize = 32 << 10;
 
 pub(super) struct Link<'a, W> {
     wire: &'a mut W,
@@ -136,26 +134,31 @@ impl<'a, W: Wire> Link<'a, W> {
     }
 
     /// At least one byte, at most `buffer`.
-    pub(super) fn some(&mut self, buffer: &mut [u8], phase: Phase) -> Result<usize, Fault> {
-        let wait = self.wait();
+    fn some(&mut self, buffer: &mut [u8], phase: Phase) -> Result<usize, Fault> {
+        let ready = self.piece(buffer.len(), phase)?;
+        if let Some(to) = buffer.get_mut(..ready.len()) {
+            to.copy_from_slice(ready);
+        }
+        let count = ready.len();
+        self.took(count);
+        Ok(count)
+    }
+
+    /// At least one byte and at most `most`, where they lie; [`Link::took`] says how many were used.
+    pub(super) fn piece(&mut self, most: usize, phase: Phase) -> Result<&[u8], Fault> {
         if self.at == self.end {
-            if buffer.len() >= DIRECT {
-                let count = Self::fill(self.wire, buffer, phase, &wait)?;
-                self.received += count as u64;
-                return Ok(count);
-            }
+            let wait = self.wait();
             self.at = 0;
             self.end = 0;
             self.end = Self::fill(self.wire, &mut self.input, phase, &wait)?;
             self.received += self.end as u64;
         }
-        let ready = self.input.get(self.at..self.end).unwrap_or_default();
-        let count = ready.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), ready.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        self.at += count;
-        Ok(count)
+        let end = self.end.min(self.at.saturating_add(most));
+        Ok(self.input.get(self.at..end).unwrap_or_default())
+    }
+
+    pub(super) fn took(&mut self, count: usize) {
+        self.at = (self.at + count).min(self.end);
     }
 
     pub(super) fn word(&mut self, phase: Phase) -> Result<[u8; 4], Fault> {
@@ -198,11 +201,10 @@ impl<'a, W: Wire> Link<'a, W> {
 
     /// Reads and drops.
     pub(super) fn skip(&mut self, mut bytes: u64) -> Result<(), Fault> {
-        let mut sink = [0; 16 << 10];
         while bytes > 0 {
-            let want = usize::try_from(bytes).unwrap_or(usize::MAX).min(sink.len());
-            let Some(sink) = sink.get_mut(..want) else { break };
-            bytes -= self.some(sink, Phase::Transfer)? as u64;
+            let count = self.piece(usize::try_from(bytes).unwrap_or(usize::MAX), Phase::Transfer)?.len();
+            self.took(count);
+            bytes -= count as u64;
         }
         Ok(())
     }

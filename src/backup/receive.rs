@@ -5,7 +5,7 @@
 //! read and dropped, and the answer carries the right code. A file that the phone could not read (0x0B) is remembered
 //! with both names and its text; it is not an error of ours and the batch goes on.
 //!
-//! Digests are taken from the bytes as they pass. A file up to 1 MiB is one `open`, one `write`, one `close`.
+//! Digests are taken from the bytes as they pass. A file up to 256 KiB is one `open`, one `write`, one `close`.
 
 use super::digests::Sha;
 use super::link::{Link, Wire};
@@ -20,7 +20,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-const BUFFER: usize = 1 << 20;
+const BUFFER: usize = 256 << 10;
+/// A piece that is worth a write of its own.
+const LARGE: usize = 32 << 10;
 /// How many unreadable files are remembered by name; all are counted.
 pub(super) const MAX_REMEMBERED: usize = 1000;
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -66,7 +68,6 @@ struct Sink<'t> {
     path: String,
     file: Option<File>,
     buffer: &'t mut Vec<u8>,
-    filled: usize,
     size: u64,
     hash: Sha256,
     error: Option<io::Error>,
@@ -77,40 +78,52 @@ impl Sink<'_> {
     fn payload<W: Wire>(&mut self, link: &mut Link<'_, W>, payload: u32) -> Result<(), Fault> {
         let mut left = payload as usize;
         while left > 0 {
-            let space = self.buffer.get_mut(self.filled..).unwrap_or_default();
-            let want = space.len().min(left);
-            let Some(space) = space.get_mut(..want) else { break };
-            let count = link.some(space, Phase::Transfer)?;
+            let piece = link.piece(left, Phase::Transfer)?;
+            let count = piece.len();
             left -= count;
-            if self.error.is_some() {
-                continue;
+            if self.error.is_none() {
+                self.hash.update(piece);
+                self.size += count as u64;
+                self.take(piece);
             }
-            self.hash.update(space.get(..count).unwrap_or_default());
-            self.filled += count;
-            self.size += count as u64;
-            if self.filled == self.buffer.len() {
-                self.spill();
-            }
+            link.took(count);
         }
         Ok(())
     }
 
-    fn spill(&mut self) {
-        if self.error.is_some() {
-            return;
+    /// Large pieces go to the disk from where they lie, small ones are gathered.
+    fn take(&mut self, piece: &[u8]) {
+        if self.buffer.len() + piece.len() > BUFFER || (self.buffer.is_empty() && piece.len() >= LARGE) {
+            self.spill();
+            if piece.len() >= LARGE {
+                return self.write(piece);
+            }
         }
-        if let Err(err) = self.try_spill() {
-            self.error = Some(err);
-        }
-        self.filled = 0;
+        self.buffer.extend_from_slice(piece);
     }
 
-    fn try_spill(&mut self) -> io::Result<()> {
+    /// Writes what was gathered, and makes a file that is empty.
+    fn spill(&mut self) {
+        if self.file.is_some() && self.buffer.is_empty() {
+            return;
+        }
+        let gathered = std::mem::take(self.buffer);
+        self.write(&gathered);
+        *self.buffer = gathered;
+        self.buffer.clear();
+    }
+
+    fn write(&mut self, piece: &[u8]) {
+        if self.error.is_none() {
+            self.error = self.try_write(piece).err();
+        }
+    }
+
+    fn try_write(&mut self, piece: &[u8]) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(self.tree.create(Place(&self.path))?),
         };
-        let piece = self.buffer.get(..self.filled).unwrap_or_default();
         self.tree.spend(piece.len() as u64)?;
         file.write_all(piece)
     }
@@ -146,7 +159,7 @@ pub(super) fn receive_batch<W: Wire>(
     buffer: &mut Vec<u8>,
     step: Step,
 ) -> Result<Status, Fault> {
-    buffer.resize(BUFFER, 0);
+    buffer.reserve(BUFFER);
     let mut answer = Status::ok();
     // The device may take its time over a batch, less so over the next file of it.
     let mut phase = Phase::Between;
@@ -183,7 +196,8 @@ fn receive_file<W: Wire>(
     // After a failure of our disk nothing more is written, only read to the end.
     let error = intake.local.as_ref().map(|_| io::Error::from(io::ErrorKind::StorageFull));
     let hash = Sha256::new();
-    let mut sink = Sink { tree, path, file: None, buffer, filled: 0, size: 0, hash, error, kept: false };
+    buffer.clear();
+    let mut sink = Sink { tree, path, file: None, buffer, size: 0, hash, error, kept: false };
     let text = loop {
         let head = link.head()?;
         match head.code {

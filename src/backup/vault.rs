@@ -113,7 +113,7 @@ impl Generation {
         info.remove("Applications")?.into_dictionary().filter(|apps| !apps.is_empty())
     }
 
-    fn read(path: PathBuf, name: String, udid: &Udid) -> Self {
+    pub(super) fn read(path: PathBuf, name: String, udid: &Udid) -> Self {
         let record = read_record(&path.join(RECORD));
         let summary = Summary::read(&path.join(udid.as_str()));
         Generation { name, path, udid: udid.clone(), record, summary, hold: None }

@@ -10,7 +10,7 @@
 //! each payload ends as its key and size say.
 
 use super::Cancel;
-use super::crypt::{Keys, Seal, Unlock, ends_well, open_manifest};
+use super::crypt::{Keys, Seal, Unlock, open_manifest};
 use super::digests::{List, digest_of, walk};
 use super::finding::{Finding, MAX_FINDINGS, Verdict, clip};
 use super::manifest::{FLAG_FILE, Manifest, Record, is_file_id, payload_path};
@@ -19,6 +19,7 @@ use super::plists::{self, Unread};
 use super::tree::{WorkTree, disk, open_file};
 use crate::event::{Event, Step, Tell, Unit};
 use crate::fault::{Code, Fault};
+use crate::wire::seal::{SealError, ends_well, stored_size};
 use plist::{Dictionary, Value};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use std::cell::Cell;
@@ -158,11 +159,11 @@ fn look_at_keybag<'a>(
             }
             Ok(Some(Unsealed { seal, keys, scratch: unlock.scratch }))
         }
-        Err(fault) if fault.code == Code::BackupDamaged => {
-            verdict.add(Finding::KeybagDamaged { why: clip(&fault.detail) });
+        Err(SealError::Damaged(why)) => {
+            verdict.add(Finding::KeybagDamaged { why: clip(&why) });
             Ok(None)
         }
-        Err(fault) => Err(fault),
+        Err(wrong) => Err(wrong.into()),
     }
 }
 
@@ -297,7 +298,7 @@ fn look_at_row(look: &Look<'_>, record: Record<'_>, verdict: &mut Verdict, suspe
     let empty = size == 0 && key.is_none();
     // An encrypted payload is padded to whole blocks, always by at least one byte.
     let padded = look.encrypted && !(empty && found == 0);
-    let expected = if padded { (size / 16 + 1).saturating_mul(16) } else { size };
+    let expected = if padded { stored_size(size) } else { size };
     let Some(keys) = look.keys.filter(|_| !empty) else {
         if expected != found {
             if verdict.findings.len() < MAX_FINDINGS {

@@ -84,6 +84,8 @@ pub enum Verb {
         /// Coach a person's hands where no command is taken, even without a terminal
         #[arg(long)]
         by_hand: bool,
+        #[command(flatten)]
+        password: PasswordArgs,
     },
     /// The report of a job
     Report {
@@ -185,9 +187,13 @@ pub enum BackupsVerb {
     /// Every generation of every device
     List,
     /// One generation: device, system, size, what is in it
-    Show { generation: Option<String> },
+    Show {
+        /// Its time, or (with a slash) the path of any backup; without it the newest
+        generation: Option<String>,
+    },
     /// What is wrong with a generation, if anything
     Verify {
+        /// Its time, or (with a slash) the path of any backup; without it the newest
         generation: Option<String>,
         /// Read every file again and compare its digest
         #[arg(long)]
@@ -197,6 +203,7 @@ pub enum BackupsVerb {
     },
     /// The files in a generation
     Browse {
+        /// Its time, or (with a slash) the path of any backup; without it the newest
         generation: Option<String>,
         #[command(flatten)]
         password: PasswordArgs,
@@ -207,6 +214,7 @@ pub enum BackupsVerb {
         file: String,
         /// Where to write it
         to: PathBuf,
+        /// Its time, or (with a slash) the path of any backup; without it the newest
         #[arg(long)]
         generation: Option<String>,
         #[command(flatten)]
@@ -243,8 +251,14 @@ pub enum BackupsVerb {
         #[arg(long)]
         yes: bool,
     },
+    /// The backup password of a device: encryption on, another password, or off
+    Encrypt {
+        #[command(subcommand)]
+        verb: EncryptVerb,
+    },
     /// Put a generation back onto a device
     Restore {
+        /// Its time, or (with a slash) the path of any backup; without it the newest
         generation: Option<String>,
         /// The full ECID or UDID, instead of the question
         #[arg(long, value_name = "DEVICE")]
@@ -267,6 +281,38 @@ pub struct PasswordArgs {
     /// Open file descriptor that the backup password is read from
     #[arg(long, value_name = "N")]
     pub password_fd: Option<u32>,
+}
+
+/// The same for a password that is to be set; on a terminal it is asked for twice.
+#[derive(Args, Debug, Clone, Default)]
+pub struct NewPasswordArgs {
+    /// File that holds the new backup password
+    #[arg(long, value_name = "FILE", conflicts_with = "new_password_fd")]
+    pub new_password_file: Option<PathBuf>,
+    /// Open file descriptor that the new backup password is read from
+    #[arg(long, value_name = "N")]
+    pub new_password_fd: Option<u32>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum EncryptVerb {
+    /// Set a backup password: backups then hold saved passwords and Health data too
+    On {
+        #[command(flatten)]
+        new: NewPasswordArgs,
+    },
+    /// Another backup password
+    Change {
+        #[command(flatten)]
+        old: PasswordArgs,
+        #[command(flatten)]
+        new: NewPasswordArgs,
+    },
+    /// Take the backup password away
+    Off {
+        #[command(flatten)]
+        old: PasswordArgs,
+    },
 }
 
 #[derive(Subcommand, Debug)]
@@ -337,6 +383,8 @@ pub struct RecoverArgs {
     /// Show the plan and stop
     #[arg(long)]
     pub plan: bool,
+    #[command(flatten)]
+    pub password: PasswordArgs,
 }
 
 #[derive(Subcommand, Debug)]

@@ -1,18 +1,21 @@
 //! Backup passwords: from a file, a descriptor or a prompt, and never from an argument or a variable, which other
 //! programs could read. What held one is cleared.
 
-use super::args::PasswordArgs;
+use super::args::{NewPasswordArgs, PasswordArgs};
 use super::context::Context;
 use super::keyboard::hidden_line;
 use crate::backup::Password;
 use crate::fault::{Code, Fault};
 use crate::say::{self, Text};
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Most bytes of a password.
 const MAX: usize = 4096;
+
+/// How often two different passwords may be typed.
+const TRIES: u32 = 3;
 
 /// The password that the options give.
 ///
@@ -35,6 +38,36 @@ pub fn given_or_asked(context: &Context, args: &PasswordArgs, question: &Text) -
     if let Some(password) = given(args)? {
         return Ok(Some(password));
     }
+    typed(context, question)
+}
+
+/// A new password: from the options, else typed twice on the terminal.
+///
+/// # Errors
+/// As [`given`]; [`Code::NotATerminal`] where nobody can be asked, [`Code::Usage`] for an empty line and for passwords
+/// that differ three times, cancel.
+pub fn chosen(context: &Context, args: &NewPasswordArgs) -> Result<Password, Fault> {
+    let NewPasswordArgs { new_password_file, new_password_fd } = args.clone();
+    let from = PasswordArgs { password_file: new_password_file, password_fd: new_password_fd };
+    if let Some(password) = given(&from)? {
+        return Ok(password);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Fault::new(Code::NotATerminal, "the new backup password: --new-password-file gives it"));
+    }
+    for _ in 0..TRIES {
+        let first = typed(context, &Text::BackupPasswordAskNew)?;
+        let first = first.ok_or_else(|| Fault::new(Code::Usage, "the new backup password is empty"))?;
+        if typed(context, &Text::BackupPasswordAskAgain)?.as_ref() == Some(&first) {
+            return Ok(first);
+        }
+        eprintln!("{}", say::text(context.lang, &Text::BackupPasswordsDiffer));
+    }
+    Err(Fault::new(Code::Usage, "two different passwords, three times"))
+}
+
+/// What a person types after `question`; none without a terminal and for an empty line.
+fn typed(context: &Context, question: &Text) -> Result<Option<Password>, Fault> {
     let question = say::text(context.lang, question);
     let line = hidden_line(&question, &|| context.cancel.is_cancelled());
     let line = line.map_err(|e| Fault::new(Code::NotATerminal, e.to_string()))?;

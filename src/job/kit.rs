@@ -1,5 +1,6 @@
 //! The hands that a job works with, and how the restore engine sees them.
 
+use crate::backup::Password;
 use crate::device::Eyes;
 use crate::disk::Folders;
 use crate::event::Teller;
@@ -28,6 +29,8 @@ pub struct Kit {
     pub cancel: CancellationToken,
     /// Limits of waits are divided by this; 1 for real devices.
     pub haste: u32,
+    /// Opens an encrypted backup: asked for before anything is erased, and in no journal.
+    pub backup_password: Option<Password>,
 }
 
 impl Kit {

@@ -3,7 +3,9 @@
 use super::kit::{FromIpsw, Kit};
 use super::plan::{FirmwarePlan, Plan};
 use super::record::Fact;
-use crate::backup::{self, BackupOptions, Patience, PutBackOptions, RestoreOptions, Vault};
+use crate::backup::{
+    self, BackupOptions, Cancel, Depth, Generation, Patience, PutBackOptions, RestoreOptions, Unlock, Vault,
+};
 use crate::device::{Consent, Device, Eyes, Normal, State, Trust};
 use crate::event::{Event, Quiet, Step, Teller};
 use crate::fault::{Code, Fault};
@@ -255,13 +257,40 @@ pub async fn make_backup(kit: &Kit, plan: &Plan) -> Result<Fact, Fault> {
     let vault = Vault::new(&plan.vault);
     let options = BackupOptions { full: false, patience: Patience::default().shortened(kit.haste) };
     let made = backup::make(&kit.eyes.mux, &normal, &vault, options, &kit.tell, &kit.cancel).await?;
+    let verdict = match made.generation.summary.encrypted {
+        Some(true) if plan.put_back => opened(kit, &made.generation).await.map_err(|f| f.during(Step::VerifyBackup))?,
+        _ => made.verdict,
+    };
     Ok(Fact::Backup {
         generation: made.generation.name.clone(),
         place: made.generation.path.clone(),
-        files: made.verdict.files,
-        bytes: made.verdict.bytes,
+        files: verdict.files,
+        bytes: verdict.bytes,
         unread: made.received.failed_count,
     })
+}
+
+/// An encrypted backup is opened and looked through before anything is erased: what nobody can open, nobody can put
+/// back.
+async fn opened(kit: &Kit, generation: &Generation) -> Result<backup::Verdict, Fault> {
+    let Some(password) = kit.backup_password.clone() else {
+        let text = "the backup is made and encrypted; it cannot be put back without its password, so nothing was \
+                    erased. `herstel resume` goes on with it";
+        return Err(Fault::new(Code::BackupPassword, text));
+    };
+    let (folder, scratch) = (generation.folder(), kit.folders.scratch());
+    let verdict = or_cancel(kit, async {
+        blocking(move || {
+            let unlock = Unlock { password: &password, scratch: &scratch };
+            backup::verify_with(&folder, Depth::Quick, Some(unlock), &Quiet, &Cancel::new())
+        })
+        .await
+    });
+    let verdict = verdict.await??;
+    if let Some(first) = verdict.damage().next() {
+        return Err(Fault::new(Code::BackupUnverified, format!("{first:?}")));
+    }
+    Ok(verdict)
 }
 
 pub async fn put_back(kit: &Kit, plan: &Plan, generation: &str, consent: &Consent) -> Result<Fact, Fault> {
@@ -277,7 +306,7 @@ pub async fn put_back(kit: &Kit, plan: &Plan, generation: &str, consent: &Consen
         preserve_settings: false,
         system_files: true,
         remove_others: false,
-        password: None,
+        password: kit.backup_password.clone(),
     };
     let options = PutBackOptions { what, patience: Patience::default().shortened(kit.haste) };
     let sent = backup::put_back(&kit.eyes.mux, &normal, &generation, options, consent, &kit.tell, &kit.cancel).await?;

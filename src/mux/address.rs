@@ -1,11 +1,12 @@
 //! Where usbmuxd listens, as `USBMUXD_SOCKET_ADDRESS` says it.
 
-use super::BoxDuplex;
+use super::{BoxDuplex, Duplex};
 use std::fmt;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,19 +60,95 @@ impl fmt::Display for MuxAddress {
 }
 
 impl MuxAddress {
-    pub(super) async fn dial(&self) -> io::Result<BoxDuplex> {
+    pub(super) async fn dial(&self) -> io::Result<Dialling> {
         Ok(match self {
             MuxAddress::Unix(path) => {
                 let stream = UnixStream::connect(path).await?;
                 widen(&stream);
-                Box::new(stream)
+                Dialling::Unix(stream)
             }
             MuxAddress::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
-                Box::new(stream)
+                Dialling::Tcp(stream)
             }
         })
+    }
+}
+
+/// A connection to usbmuxd, which becomes one to a port of a device.
+pub(super) enum Dialling {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Dialling {
+    pub(super) fn boxed(self) -> BoxDuplex {
+        match self {
+            Dialling::Unix(stream) => Box::new(stream),
+            Dialling::Tcp(stream) => Box::new(stream),
+        }
+    }
+
+    pub(super) fn duplex(&mut self) -> &mut dyn Duplex {
+        match self {
+            Dialling::Unix(stream) => stream,
+            Dialling::Tcp(stream) => stream,
+        }
+    }
+
+    /// The socket itself, out of the runtime's hands and blocking.
+    pub(super) fn into_socket(self) -> io::Result<Socket> {
+        Ok(match self {
+            Dialling::Unix(stream) => {
+                let stream = stream.into_std()?;
+                stream.set_nonblocking(false)?;
+                Socket::Unix(stream)
+            }
+            Dialling::Tcp(stream) => {
+                let stream = stream.into_std()?;
+                stream.set_nonblocking(false)?;
+                Socket::Tcp(stream)
+            }
+        })
+    }
+}
+
+/// A blocking connection.
+pub(super) enum Socket {
+    Unix(std::os::unix::net::UnixStream),
+    Tcp(std::net::TcpStream),
+}
+
+impl Socket {
+    /// How long one read or write may block; none for ever.
+    pub(super) fn set_limit(&self, limit: Option<Duration>) -> io::Result<()> {
+        match self {
+            Socket::Unix(stream) => stream.set_read_timeout(limit).and_then(|()| stream.set_write_timeout(limit)),
+            Socket::Tcp(stream) => stream.set_read_timeout(limit).and_then(|()| stream.set_write_timeout(limit)),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Unix(stream) => stream.read(buffer),
+            Socket::Tcp(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Unix(stream) => stream.write(bytes),
+            Socket::Tcp(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

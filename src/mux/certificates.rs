@@ -75,13 +75,16 @@ pub(super) fn draft(device_key: &[u8], system_buid: &str) -> Result<PairRecord, 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    pub fn record_of_a_new_device() -> PairRecord {
+        draft(&pem("RSA PUBLIC KEY", Key::generate().unwrap().public()), "BUID").unwrap()
+    }
 
     #[test]
     fn a_draft_is_a_record_that_sessions_can_use_and_shows_no_private_key() {
-        let device = Key::generate().unwrap();
-        let mut record = draft(&pem("RSA PUBLIC KEY", device.public()), "BUID").unwrap();
+        let mut record = record_of_a_new_device();
         let shown = record.shown();
         assert_eq!(shown.len(), 5);
         assert!(shown.keys().all(|key| !key.contains("Private")), "{:?}", shown.keys().collect::<Vec<_>>());

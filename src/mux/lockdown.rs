@@ -3,7 +3,7 @@
 //! Our own framing (u32 big-endian length, XML plist) with a cap and a limit on every answer; the device's
 //! refusals become [`LockdownError`] by their words. TLS is `idevice`'s.
 
-use super::{BoxDuplex, LABEL, Mux, MuxDevice, MuxError, PairRecord};
+use super::{BoxDuplex, Direct, LABEL, Mux, MuxDevice, MuxError, PairRecord};
 use crate::fault::{Code, Fault};
 use crate::wire::WireError;
 use crate::wire::lockdown::{self as wire, Request};
@@ -204,5 +204,23 @@ impl Session {
         let (port, secure) = self.lockdown.start_service(name, bag).await?;
         let stream = self.mux.connect(self.device.id, port).await?;
         if secure { tls(stream, &self.record, self.device.usb).await } else { Ok(stream) }
+    }
+
+    /// The same for an engine that blocks on a thread of its own.
+    pub async fn direct(&mut self, name: &str, escrow: bool) -> Result<Direct> {
+        let bag = if escrow { self.record.escrow_bag() } else { None };
+        let (port, secure) = self.lockdown.start_service(name, bag).await?;
+        let socket = self.mux.dial_port(self.device.id, port).await?.into_socket()?;
+        if !secure {
+            return Ok(Direct::plain(socket));
+        }
+        let config = self.record.tls(self.device.usb)?;
+        let shaken = tokio::task::spawn_blocking(move || Direct::secure(socket, config, PATIENCE)).await;
+        match shaken.map_err(io::Error::other)? {
+            Err(err) if matches!(err.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
+                Err(LockdownError::Silent)
+            }
+            done => done.map_err(|err| LockdownError::Tls(err.to_string())),
+        }
     }
 }

@@ -5,8 +5,10 @@
 //! sound and hard: the pairing certificates, AFC and the small services. Its types do not leave this room.
 
 mod address;
-mod blocking;
 mod certificates;
+mod direct;
+#[cfg(test)]
+mod direct_tests;
 mod duties;
 #[cfg(test)]
 mod garbage_tests;
@@ -22,7 +24,7 @@ mod tls;
 mod trust;
 
 pub use address::MuxAddress;
-pub use blocking::Blocking;
+pub use direct::Direct;
 pub use duties::{AppInfo, Notices, SyncLock, apps, post_notice, put_restore_applications};
 pub use lockdown::{Lockdown, LockdownError, Session};
 pub use pairing::{Unpaired, forget, pair, pair_by_udid, unpair};

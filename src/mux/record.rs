@@ -91,6 +91,13 @@ impl PairRecord {
         }
     }
 
+    /// This host's private key and certificate, PEM.
+    #[cfg(test)]
+    pub(super) fn host_keys(&self) -> (Vec<u8>, Vec<u8>) {
+        let data = |key: &str| self.fields.get(key).and_then(Value::as_data).unwrap_or_default().to_vec();
+        (data("HostPrivateKey"), data("HostCertificate"))
+    }
+
     /// Lets a service open protected files while the screen is locked.
     pub fn escrow_bag(&self) -> Option<Vec<u8>> {
         self.fields.get("EscrowBag").and_then(Value::as_data).map(<[u8]>::to_vec)

@@ -2,7 +2,8 @@
 //!
 //! Every request has its own connection, as all clients do it; `watch` keeps one open in a task.
 
-use super::{BoxDuplex, LABEL, MuxAddress, PairRecord};
+use super::address::Dialling;
+use super::{BoxDuplex, Duplex, LABEL, MuxAddress, PairRecord};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
 use crate::wire::WireError;
@@ -110,7 +111,7 @@ impl Mux {
         &self.address
     }
 
-    async fn dial(&self) -> Result<BoxDuplex, MuxError> {
+    async fn dial(&self) -> Result<Dialling, MuxError> {
         let unreachable = |err| MuxError::Unreachable { address: self.address.clone(), err };
         match tokio::time::timeout(PATIENCE, self.address.dial()).await {
             Ok(stream) => stream.map_err(unreachable),
@@ -120,7 +121,7 @@ impl Mux {
 
     async fn ask(&self, request: Request) -> Result<Answer, MuxError> {
         let mut stream = self.dial().await?;
-        exchange(&mut stream, &request, PATIENCE).await
+        exchange(stream.duplex(), &request, PATIENCE).await
     }
 
     /// Every device that is attached now, over USB and Wi-Fi.
@@ -135,12 +136,12 @@ impl Mux {
     /// channel closes when usbmuxd goes away or the receiver is dropped.
     pub async fn watch(&self) -> Result<mpsc::Receiver<MuxEvent>, MuxError> {
         let mut stream = self.dial().await?;
-        expect_ok(&exchange(&mut stream, &Request::Listen, PATIENCE).await?, 0)?;
+        expect_ok(&exchange(stream.duplex(), &Request::Listen, PATIENCE).await?, 0)?;
         let (sender, receiver) = mpsc::channel(64);
         tokio::spawn(async move {
             loop {
                 let message = tokio::select! {
-                    message = read(&mut stream) => message,
+                    message = read(stream.duplex()) => message,
                     () = sender.closed() => return,
                 };
                 let event = match message {
@@ -160,9 +161,13 @@ impl Mux {
 
     /// A byte stream to `port` of the device.
     pub async fn connect(&self, id: u32, port: u16) -> Result<BoxDuplex, MuxError> {
+        self.dial_port(id, port).await.map(Dialling::boxed)
+    }
+
+    pub(super) async fn dial_port(&self, id: u32, port: u16) -> Result<Dialling, MuxError> {
         let mut stream = self.dial().await?;
         let request = Request::Connect { device: id, port };
-        expect_ok(&exchange(&mut stream, &request, CONNECT_PATIENCE).await?, port)?;
+        expect_ok(&exchange(stream.duplex(), &request, CONNECT_PATIENCE).await?, port)?;
         Ok(stream)
     }
 
@@ -210,7 +215,7 @@ fn expect_ok(answer: &Answer, port: u16) -> Result<(), MuxError> {
     }
 }
 
-async fn exchange(stream: &mut BoxDuplex, request: &Request, limit: Duration) -> Result<Answer, MuxError> {
+async fn exchange(stream: &mut dyn Duplex, request: &Request, limit: Duration) -> Result<Answer, MuxError> {
     let client = Client {
         program: LABEL.to_owned(),
         bundle: "org.herstel".to_owned(),
@@ -224,7 +229,7 @@ async fn exchange(stream: &mut BoxDuplex, request: &Request, limit: Duration) ->
     tokio::time::timeout(limit, answer).await.unwrap_or(Err(MuxError::Silent))
 }
 
-async fn read(stream: &mut BoxDuplex) -> Result<Answer, MuxError> {
+async fn read(stream: &mut dyn Duplex) -> Result<Answer, MuxError> {
     let mut header = [0; muxd::HEADER];
     stream.read_exact(&mut header).await.map_err(MuxError::Lost)?;
     let mut body = vec![0; Header::parse(&header)?.body()];

@@ -62,6 +62,34 @@ pub fn text(text: &Text) -> String {
         T::BackupSealed => "The backup is encrypted. Without its password its list of files cannot be read, so it was \
                             not checked whether all of them are there."
             .into(),
+        T::BackupDoneSealed { files, size, place } => format!(
+            "Backup received and stored: {files} files, {size}, encrypted, in {place}\nWith the password \
+             `herstel backups verify` checks whether all of them are there."
+        ),
+        T::BackupPlain => "This backup is not encrypted: passwords (also of Wi-Fi) and Health data are not in it. \
+                           `herstel backups encrypt on` changes that."
+            .into(),
+        T::BackupPasswordAskOld => "Present backup password (not shown): ".into(),
+        T::BackupPasswordAskNew => "New backup password (not shown): ".into(),
+        T::BackupPasswordAskAgain => "The same once more: ".into(),
+        T::BackupPasswordsDiffer => "These were two different passwords.".into(),
+        T::EncryptionBefore => "Encrypted backups also hold what others leave out: saved passwords (the keychain, \
+                                Wi-Fi among it) and Health data. The device keeps this password and encrypts every \
+                                backup with it, on any computer."
+            .into(),
+        T::EncryptionForgotten => "Without the password nobody can open these backups. A forgotten one can only be \
+                                   removed on the device (Settings, General, Transfer or Reset, Reset, Reset All \
+                                   Settings); older backups stay closed."
+            .into(),
+        T::EncryptionLoses => "Backups will no longer hold saved passwords and Health data, and anybody who has them \
+                               can read them. Those that are encrypted stay so."
+            .into(),
+        T::EncryptionNowOn => "Encryption is on. The next backup sends everything anew.".into(),
+        T::EncryptionChanged => "The backup password is changed. The next backup sends everything anew; older ones \
+                                 open with the old password."
+            .into(),
+        T::EncryptionNowOff => "Encryption is off. The next backup sends everything anew.".into(),
+        T::EncryptionIsOff => "Encryption is off already; nothing was changed.".into(),
         T::NoBackups => "No backups yet.".into(),
         T::PruneHeader => "BACKUP|DEVICE|SIZE|WHAT|REMARK".into(),
         T::PruneGoes => "goes".into(),
@@ -163,6 +191,7 @@ pub fn step(step: Step) -> &'static str {
         Step::Find => "Finding the device",
         Step::Pair => "Asking for trust",
         Step::Plan => "Making the plan",
+        Step::Encrypt => "Changing the backup password",
         Step::Backup => "Backing up",
         Step::VerifyBackup => "Verifying the backup",
         Step::Catalogue => "Asking which firmware fits",

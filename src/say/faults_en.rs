@@ -180,6 +180,22 @@ pub fn fault(code: Code) -> Advice {
             "It is the one that was chosen when encryption was switched on, perhaps years ago in iTunes; not the \
              passcode, not the Apple Account password. Nobody can recover it.",
         ),
+        Code::EncryptionOn => (
+            "Backups of this device are encrypted already",
+            "Change the password with `herstel backups encrypt change`. If nobody knows it: Settings, General, \
+             Transfer or Reset, Reset, Reset All Settings on the device removes it.",
+        ),
+        Code::EncryptionOff => {
+            ("Backups of this device are not encrypted", "Switch it on with `herstel backups encrypt on`.")
+        }
+        Code::EncryptionRequired => (
+            "A profile on the device demands encrypted backups",
+            "Switch encryption on with `herstel backups encrypt on`; only the owner of the profile can lift this.",
+        ),
+        Code::EncryptionUnclear => (
+            "It is not clear whether backups are encrypted now",
+            "Look at `herstel info`, make a backup and check it with `herstel backups verify` before you rely on it.",
+        ),
         Code::BackupNewer => (
             "The backup comes from a newer system than the device has",
             "Update the device first, then put the backup back.",

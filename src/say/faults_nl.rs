@@ -188,6 +188,23 @@ pub fn fault(code: Code) -> Advice {
             "Het is het wachtwoord dat ooit bij het aanzetten van de versleuteling is gekozen, misschien jaren geleden \
              in iTunes; niet de toegangscode en niet het Apple-wachtwoord. Niemand kan het terughalen.",
         ),
+        Code::EncryptionOn => (
+            "Reservekopieën van dit toestel zijn al versleuteld",
+            "Verander het wachtwoord met `herstel backups encrypt change`. Weet niemand het meer: op het toestel haalt \
+             Instellingen, Algemeen, Zet over of stel opnieuw in, Stel opnieuw in, Herstel alle instellingen het weg.",
+        ),
+        Code::EncryptionOff => {
+            ("Reservekopieën van dit toestel zijn niet versleuteld", "Zet het aan met `herstel backups encrypt on`.")
+        }
+        Code::EncryptionRequired => (
+            "Een profiel op het toestel eist versleutelde reservekopieën",
+            "Zet versleuteling aan met `herstel backups encrypt on`; alleen de eigenaar van het profiel kan dit opheffen.",
+        ),
+        Code::EncryptionUnclear => (
+            "Onduidelijk is of reservekopieën nu versleuteld zijn",
+            "Kijk bij `herstel info`, maak een reservekopie en controleer die met `herstel backups verify` voor je erop \
+             rekent.",
+        ),
         Code::BackupNewer => (
             "De reservekopie komt van een nieuwer systeem dan het toestel heeft",
             "Werk eerst het toestel bij en zet dan de reservekopie terug.",

@@ -70,6 +70,36 @@ pub fn text(text: &Text) -> String {
                             of ze er allemaal zijn, is dus niet gecontroleerd."
                 .into()
         }
+        T::BackupDoneSealed { files, size, place } => format!(
+            "Reservekopie ontvangen en opgeslagen: {files} bestanden, {size}, versleuteld, in {place}\nMet het \
+             wachtwoord controleert `herstel backups verify` of ze er allemaal zijn."
+        ),
+        T::BackupPlain => "Deze reservekopie is niet versleuteld: wachtwoorden (ook die van wifi) en \
+                           gezondheidsgegevens zitten er niet in. `herstel backups encrypt on` verandert dat."
+            .into(),
+        T::BackupPasswordAskOld => "Huidig wachtwoord van reservekopieën (onzichtbaar): ".into(),
+        T::BackupPasswordAskNew => "Nieuw wachtwoord voor reservekopieën (onzichtbaar): ".into(),
+        T::BackupPasswordAskAgain => "Nog een keer hetzelfde: ".into(),
+        T::BackupPasswordsDiffer => "Dat waren twee verschillende wachtwoorden.".into(),
+        T::EncryptionBefore => "In versleutelde reservekopieën zit ook wat er anders buiten blijft: bewaarde \
+                                wachtwoorden (de sleutelhanger, met die van wifi) en gezondheidsgegevens. Het toestel \
+                                onthoudt dit wachtwoord en versleutelt er elke reservekopie mee, op welke computer ook."
+            .into(),
+        T::EncryptionForgotten => {
+            "Zonder het wachtwoord krijgt niemand deze reservekopieën open. Wie het vergeet, kan \
+                                   het alleen op het toestel wissen (Instellingen, Algemeen, Zet over of stel opnieuw \
+                                   in, Stel opnieuw in, Herstel alle instellingen); oudere kopieën blijven dicht."
+                .into()
+        }
+        T::EncryptionLoses => "Bewaarde wachtwoorden en gezondheidsgegevens komen niet meer in reservekopieën, en wie \
+                               ze heeft kan ze lezen. Kopieën die al versleuteld zijn, blijven dat."
+            .into(),
+        T::EncryptionNowOn => "Versleuteling staat aan. De volgende reservekopie haalt alles opnieuw op.".into(),
+        T::EncryptionChanged => "Het wachtwoord is veranderd. De volgende reservekopie haalt alles opnieuw op; oudere \
+                                 gaan open met het oude wachtwoord."
+            .into(),
+        T::EncryptionNowOff => "Versleuteling staat uit. De volgende reservekopie haalt alles opnieuw op.".into(),
+        T::EncryptionIsOff => "Versleuteling stond al uit; er is niets veranderd.".into(),
         T::NoBackups => "Nog geen reservekopieën.".into(),
         T::PruneHeader => "KOPIE|TOESTEL|GROOTTE|WAT|OPMERKING".into(),
         T::PruneGoes => "weg".into(),
@@ -84,7 +114,8 @@ pub fn text(text: &Text) -> String {
         T::PruneWord => "WEG".into(),
         T::PruneDone { count } => format!("Reservekopieën verwijderd: {count}."),
         T::ShowLabels => {
-            "toestel|systeem|UDID|kopie|gemaakt|duur|gecontroleerd|nagekeken|bestanden|ontvangen|op schijf|versleuteld|onleesbaar|apps|map"
+            "toestel|systeem|UDID|kopie|gemaakt|duur|gecontroleerd|nagekeken|bestanden|ontvangen|op schijf|\
+             versleuteld|onleesbaar|apps|map"
                 .into()
         }
         T::ShowKinds => "SOORT|BESTANDEN|GROOTTE".into(),
@@ -173,6 +204,7 @@ pub fn step(step: Step) -> &'static str {
         Step::Find => "Toestel zoeken",
         Step::Pair => "Om vertrouwen vragen",
         Step::Plan => "Plan maken",
+        Step::Encrypt => "Wachtwoord van reservekopieën veranderen",
         Step::Backup => "Reservekopie maken",
         Step::VerifyBackup => "Reservekopie controleren",
         Step::Catalogue => "Passende firmware opzoeken",

@@ -95,6 +95,26 @@ pub enum Text {
     BackupPasswordAskVerify,
     BackupPasswordChecking,
     BackupSealed,
+    /// Made, and encrypted with its manifest: nothing in it could be counted.
+    BackupDoneSealed {
+        files: u64,
+        size: String,
+        place: String,
+    },
+    /// After a backup that is not encrypted.
+    BackupPlain,
+    BackupPasswordAskOld,
+    BackupPasswordAskNew,
+    BackupPasswordAskAgain,
+    BackupPasswordsDiffer,
+    /// What switching it on means, before a password is asked for.
+    EncryptionBefore,
+    EncryptionForgotten,
+    EncryptionLoses,
+    EncryptionNowOn,
+    EncryptionChanged,
+    EncryptionNowOff,
+    EncryptionIsOff,
     BackupDone {
         files: u64,
         size: String,

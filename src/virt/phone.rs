@@ -96,6 +96,8 @@ pub struct Phone {
     pub place: usize,
     /// The person's data and all else that a backup carries.
     pub files: super::backup::PhoneFiles,
+    /// The keys of its encrypted backups.
+    pub lockbox: super::backup::Lockbox,
     pace: f64,
     born: Instant,
     state: Mutex<State>,
@@ -162,6 +164,7 @@ impl Phone {
         let phone = Arc::new(Phone {
             serial: format!("VRT{:05}{:02}X", model.cpid.0 % 100_000, place),
             files: super::backup::PhoneFiles::new(&spec, ecid),
+            lockbox: super::backup::Lockbox::default(),
             spec,
             model,
             bdid,

@@ -87,6 +87,10 @@ pub struct PhoneSpec {
     pub small_files: u32,
     /// Backup encryption password set on the phone.
     pub backup_password: Option<String>,
+    /// Iterations of the two derivations of its keybag; none: those of real phones, divided by the pace.
+    pub backup_iterations: Option<(u32, u32)>,
+    /// A profile (MDM) demands encrypted backups.
+    pub requires_encryption: bool,
     pub faults: Faults,
 }
 
@@ -106,6 +110,8 @@ impl Default for PhoneSpec {
             photo_bytes: 700_000,
             small_files: 0,
             backup_password: None,
+            backup_iterations: None,
+            requires_encryption: false,
             faults: Faults::default(),
         }
     }

@@ -14,6 +14,7 @@ pub mod lockdown;
 pub mod manifest;
 pub mod muxd;
 pub mod restored;
+pub mod seal;
 pub mod tss;
 pub mod usb;
 pub mod usbip;

@@ -135,11 +135,32 @@ pub fn cases() -> Vec<Case> {
             "backup",
         ),
         case("backup: in DFU").phone("mode = 'dfu'").run("backup").fails(4, Code::WrongMode, "backup"),
-        case("backup: the phone has a backup password").phone("backup_password = 'x'").run("backup").fails(
+        case("backup: a profile demands encryption").phone("requires_encryption = true").run("backup").fails(
             4,
-            Code::BackupPassword,
+            Code::EncryptionRequired,
             "backup",
         ),
+        case("backup: a keybag that would cost hours")
+            .phone("backup_password = 'x'\nfaults.backup.keybag_iterations = 4000000000")
+            .before(with_generation)
+            .run("backup --full")
+            .fails(7, Code::BackupUnverified, "verify-backup")
+            .after(generation_is_sound),
+        case("encrypt: the phone agrees and does nothing")
+            .phone("faults.backup.password_ignored = true")
+            .before(|rig| fs::write(rig.path("new"), "Größe 7").unwrap())
+            .run("backups encrypt on --new-password-file {dir}/new")
+            .fails(1, Code::EncryptionUnclear, "encrypt"),
+        case("encrypt: the phone fails")
+            .phone("faults.backup.final_error = { code = 1, text = 'no' }")
+            .before(|rig| fs::write(rig.path("new"), "Größe 7").unwrap())
+            .run("backups encrypt on --new-password-file {dir}/new")
+            .fails(1, Code::BackupRefused, "encrypt"),
+        case("encrypt: nobody can be asked").run("backups encrypt on").fails(2, Code::NotATerminal, "encrypt"),
+        case("encrypt: a profile forbids to switch it off")
+            .phone("backup_password = 'x'\nrequires_encryption = true")
+            .run("backups encrypt off --password-file {dir}/none")
+            .fails(4, Code::EncryptionRequired, "encrypt"),
         case("backup: every seventh file cannot be read")
             .phone("faults.backup.file_error_every = 7")
             .run("backup")

@@ -3,13 +3,9 @@
 use crate::backup::Password;
 use crate::backup::mbfile::archive_with_key;
 use crate::backup::tests::{file_id, status_plist};
-use crate::wire::keybag::{ClassKey, Keybag, Rounds, TYPE_BACKUP, WRAP_DEVICE, WRAP_PASSWORD, WRAPPED};
-use aws_lc_rs::cipher::{self, EncryptingKey, EncryptionContext, UnboundCipherKey};
-use aws_lc_rs::iv::FixedLength;
-use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
-use aws_lc_rs::pbkdf2::{PBKDF2_HMAC_SHA1, PBKDF2_HMAC_SHA256, derive};
+use crate::wire::keybag::{ClassKey, Keybag, Rounds, TYPE_BACKUP, WRAP_DEVICE, WRAP_PASSWORD};
+use crate::wire::seal::{Key, Keys, Sealing, stored_size};
 use plist::{Dictionary, Value};
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -25,23 +21,15 @@ pub const DEVICE_CLASS: u32 = 11;
 /// A keybag and the keys in it.
 pub struct Lock {
     pub keybag: Keybag,
-    keys: Vec<(u32, [u8; 32])>,
-}
-
-fn wrap(key: &[u8; 32], plain: &[u8; 32]) -> Vec<u8> {
-    let mut wrapped = vec![0; WRAPPED];
-    AesKek::new(&AES_256, key).unwrap().wrap(plain, &mut wrapped).unwrap();
-    wrapped
+    keys: Keys,
 }
 
 pub fn encrypt(key: &[u8; 32], plain: &[u8], pad: bool) -> Vec<u8> {
-    let mut bytes = plain.to_vec();
+    let (mut bytes, size) = (plain.to_vec(), plain.len() as u64);
     if pad {
-        let count = 16 - plain.len() % 16;
-        bytes.resize(plain.len() + count, count as u8);
+        bytes.resize(stored_size(size) as usize, 0);
     }
-    let key = EncryptingKey::cbc(UnboundCipherKey::new(&cipher::AES_256, key).unwrap()).unwrap();
-    key.less_safe_encrypt(&mut bytes, EncryptionContext::Iv128(FixedLength::from([0; 16]))).unwrap();
+    Sealing::new(&Key::new(key)).unwrap().seal_payload(&mut bytes, 0, size).unwrap();
     bytes
 }
 
@@ -52,40 +40,33 @@ impl Lock {
 
     /// `double` as since iOS 10.2.
     pub fn with(password: &str, double: bool) -> Self {
-        let count = |n| NonZeroU32::new(n).unwrap();
-        let (first, last) = (Rounds { salt: vec![0xD5; 20], iterations: 7 }, vec![0x5A; 20]);
-        let (mut between, mut key) = ([0; 32], [0; 32]);
-        let mut secret = password.as_bytes();
-        if double {
-            derive(PBKDF2_HMAC_SHA256, count(7), &first.salt, secret, &mut between);
-            secret = &between;
-        }
-        derive(PBKDF2_HMAC_SHA1, count(3), &last, secret, &mut key);
-        let keys: Vec<_> = CLASSES.into_iter().chain([DEVICE_CLASS]).map(|c| (c, [c as u8 ^ 0xC3; 32])).collect();
-        let class = |(class, plain): &(u32, [u8; 32])| ClassKey {
+        let rounds = |salt: u8, iterations| Rounds { salt: vec![salt; 20], iterations };
+        let classes: Vec<u32> = CLASSES.into_iter().chain([DEVICE_CLASS]).collect();
+        let class = |class: &u32| ClassKey {
             uuid: vec![*class as u8; 16],
             class: *class,
             wrap: WRAP_PASSWORD | if *class == DEVICE_CLASS { WRAP_DEVICE } else { 0 },
             key_type: 0,
-            wrapped: wrap(&key, plain),
+            wrapped: vec![],
         };
-        let keybag = Keybag {
+        let mut keybag = Keybag {
             version: 4,
             kind: TYPE_BACKUP,
             uuid: vec![0xAB; 16],
             hmac_key: vec![0xCD; 40],
             wrap: 0,
-            rounds: Rounds { salt: last, iterations: 3 },
-            first_rounds: double.then_some(first),
-            classes: keys.iter().map(class).collect(),
+            rounds: rounds(0x5A, 3),
+            first_rounds: double.then(|| rounds(0xD5, 7)),
+            classes: classes.iter().map(class).collect(),
         };
+        let keys = Keys::new(classes.iter().map(|class| (*class, Key::new(&[*class as u8 ^ 0xC3; 32]))).collect());
+        keys.lock(&mut keybag, &Password::new(password)).unwrap();
         Lock { keybag, keys }
     }
 
     /// The class, then the key wrapped with that class's.
     pub fn wrapped(&self, class: u32, plain: &[u8; 32]) -> Vec<u8> {
-        let (_, key) = self.keys.iter().find(|(number, _)| *number == class).unwrap();
-        [&class.to_le_bytes()[..], &wrap(key, plain)].concat()
+        self.keys.wrapped(class, &Key::new(plain)).unwrap()
     }
 }
 

@@ -10,18 +10,21 @@ use std::sync::Arc;
 
 fn phone(faults: Faults) -> Arc<Phone> {
     let faults = AllFaults { backup: faults, ..AllFaults::default() };
-    let spec = PhoneSpec { photos: 6, photo_bytes: 300_000, small_files: 300, faults, ..PhoneSpec::default() };
+    phone_of(PhoneSpec { photos: 6, photo_bytes: 300_000, small_files: 300, faults, ..PhoneSpec::default() })
+}
+
+pub(super) fn phone_of(spec: PhoneSpec) -> Arc<Phone> {
     Phone::new(spec, 0, 1000.0).unwrap()
 }
 
-fn connect(phone: &Arc<Phone>) -> (UnixStream, std::thread::JoinHandle<()>) {
+pub(super) fn connect(phone: &Arc<Phone>) -> (UnixStream, std::thread::JoinHandle<()>) {
     let (host, device) = UnixStream::pair().unwrap();
     let phone = phone.clone();
     (host, std::thread::spawn(move || serve_mobilebackup2(phone, Box::new(device))))
 }
 
 impl Bench {
-    fn take(&self, phone: &Arc<Phone>) -> Result<(Generation, Verdict), Fault> {
+    pub(super) fn take(&self, phone: &Arc<Phone>) -> Result<(Generation, Verdict), Fault> {
         self.take_with(phone, patience())
     }
 

@@ -171,7 +171,7 @@ fn a_full_disk_is_read_to_the_end_answered_and_reported_as_what_it_is() {
 fn the_last_word_has_a_code_of_ours() {
     for (number, code) in [
         (208, Code::BackupPasscode),
-        (207, Code::BackupPassword),
+        (207, Code::EncryptionRequired),
         (105, Code::DiskFull),
         (104, Code::BackupRefused),
         (211, Code::FindMyOn),

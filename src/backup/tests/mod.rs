@@ -7,6 +7,7 @@ pub(super) mod fake;
 mod hostile;
 mod keep;
 mod proof;
+mod sealed;
 mod sound;
 mod walk;
 

@@ -185,7 +185,7 @@ fn a_wrong_password_is_a_failure_and_a_right_one_is_not() {
     };
     change("right").unwrap();
     let fault = change("wrong").unwrap_err();
-    assert_eq!((fault.code, fault.number), (Code::BackupPassword, Some(207)));
+    assert_eq!((fault.code, fault.number), (Code::BackupPasswordWrong, Some(207)));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::list::{print_out, say_line};
 use crate::backup::{
-    BackupOptions, Cancel, Filter, Generation, Keep, Opened, Password, Patience, PutBackOptions, RestoreOptions,
-    Unlock, Vault, check_password, make, put_back,
+    BackupOptions, Cancel, Filter, Finding, Generation, Keep, Opened, Password, Patience, PutBackOptions,
+    RestoreOptions, Unlock, Vault, check_password, make, put_back,
 };
 use crate::cli::args::{BackupArgs, BackupsVerb, PasswordArgs};
 use crate::cli::context::Context;
@@ -25,7 +25,7 @@ fn vault(context: &Context, asked: Option<PathBuf>) -> Result<Vault, Fault> {
     }))
 }
 
-async fn trusted(context: &Context) -> Result<(crate::device::Eyes, Normal), Fault> {
+pub(super) async fn trusted(context: &Context) -> Result<(crate::device::Eyes, Normal), Fault> {
     let eyes = context.eyes()?;
     let device = context.device(&eyes).await?;
     let wrong = || Fault::new(Code::WrongMode, format!("this needs normal mode, not {}", device.mode()));
@@ -44,12 +44,24 @@ async fn make_one(context: &Context, folder: Option<PathBuf>, full: bool, keep: 
     let options = BackupOptions { full, patience: Patience::default().shortened(context.haste()) };
     let made = make(&eyes.mux, &normal, &vault, options, &context.show(), &context.cancel).await?;
     let place = made.generation.path.display().to_string();
-    let done = Text::BackupDone { files: made.verdict.files, size: size(made.verdict.bytes), place };
+    let encrypted = made.generation.summary.encrypted;
+    // Of an encrypted manifest nothing can be counted.
+    let counted = !made.verdict.findings.contains(&Finding::Sealed);
+    let (files, bytes) = (counted.then_some(made.verdict.files), counted.then_some(made.verdict.bytes));
+    let done = match (files, made.generation.record.as_ref()) {
+        (None, Some(record)) => {
+            Text::BackupDoneSealed { files: record.stored_files, size: size(record.stored_bytes), place }
+        }
+        _ => Text::BackupDone { files: made.verdict.files, size: size(made.verdict.bytes), place },
+    };
     say_line(&say::text(context.lang, &done));
+    if encrypted == Some(false) {
+        say_line(&say::text(context.lang, &Text::BackupPlain));
+    }
     if context.common.json {
         print_line(&json!({
             "schema": 1, "event": "backup", "generation": made.generation.name, "path": made.generation.path,
-            "files": made.verdict.files, "bytes": made.verdict.bytes, "received_files": made.received.files,
+            "files": files, "bytes": bytes, "encrypted": encrypted, "received_files": made.received.files,
             "received_bytes": made.received.bytes, "unread": made.received.failed_count,
         }));
     }
@@ -101,10 +113,14 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
             let generation = pick(context, &vault, None, generation.as_deref())?;
             take_out(&generation, &open(context, &generation, &password).await?, &file, &to)
         }
+        BackupsVerb::Encrypt { verb } => super::backups_encrypt::encrypt(context, verb).await,
         BackupsVerb::Restore { generation, yes_restore, from, password } => {
             let (eyes, normal) = trusted(context).await?;
+            let outside = generation.as_deref().is_some_and(|name| name.contains('/'));
             let from: Option<Udid> = match from {
                 Some(text) => Some(text.parse().map_err(|e| Fault::new(Code::Usage, format!("{e}")))?),
+                // A path that holds one backup says whose it is.
+                None if outside => None,
                 None => normal.who.udid.clone(),
             };
             let generation = pick(context, &vault, from, generation.as_deref())?;
@@ -152,8 +168,7 @@ async fn checked_password(
 ) -> Result<Option<Password>, Fault> {
     let Some(password) = password_of(context, generation, args, &Text::BackupPasswordAsk)? else { return Ok(None) };
     let (folder, trial) = (generation.folder(), password.clone());
-    let checked = tokio::task::spawn_blocking(move || check_password(&folder, &trial));
-    checked.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
+    beside(context, move || check_password(&folder, &trial)).await?;
     Ok(Some(password))
 }
 
@@ -161,15 +176,32 @@ async fn checked_password(
 async fn open(context: &Context, generation: &Generation, args: &PasswordArgs) -> Result<Opened, Fault> {
     let password = password_of(context, generation, args, &Text::BackupPasswordAsk)?;
     let (folder, scratch) = (generation.folder(), context.folders()?.scratch());
-    let opened = tokio::task::spawn_blocking(move || {
+    beside(context, move || {
         let unlock = password.as_ref().map(|password| Unlock { password, scratch: &scratch });
         Opened::open(&folder, unlock, &Cancel::new())
-    });
-    opened.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?
+    })
+    .await
+}
+
+/// Work that only reads, on a thread of its own: the derivation of a key hears nobody, so who wants to stop does not
+/// wait for it.
+pub(super) async fn beside<T: Send + 'static>(
+    context: &Context,
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    tokio::select! {
+        done = tokio::task::spawn_blocking(work) => done.map_err(|e| Fault::new(Code::Internal, e.to_string()))?,
+        () = context.cancel.cancelled() => Err(Fault::cancelled()),
+    }
 }
 
 /// The generation that is meant: of the device that `-d` names as a UDID, else of the only one in the vault.
+/// A name with a slash is the path of a backup outside of vaults.
 fn pick(context: &Context, vault: &Vault, udid: Option<Udid>, name: Option<&str>) -> Result<Generation, Fault> {
+    if let Some(place) = name.filter(|name| name.contains('/')) {
+        let meant = udid.or_else(|| context.common.device.as_deref().and_then(|text| text.parse().ok()));
+        return Generation::outside(Path::new(place), meant.as_ref());
+    }
     let devices = vault.devices()?;
     let udid = match udid.or_else(|| context.common.device.as_deref().and_then(|d| named(&devices, d))) {
         Some(udid) => udid,

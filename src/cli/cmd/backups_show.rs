@@ -1,7 +1,7 @@
 //! `backups show` and `backups export`: one generation, told and copied out.
 
 use super::list::{print_out, say_line};
-use crate::backup::{FileError, Generation, How, Tally, export};
+use crate::backup::{FileError, Finding, Generation, How, Tally, export};
 use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size, table::table};
@@ -132,12 +132,16 @@ pub async fn export_to(context: &Context, generation: Generation, to: PathBuf, l
     let (tell, (cancel, watch)) = (context.show(), super::backups_verify::tied(context));
     tell.tell(Event::StepBegan { step: Step::VerifyBackup, what: generation.name.clone() });
     let (listener, name) = (tell.clone(), generation.name.clone());
+    let stored = generation.record.as_ref().map(|record| (record.stored_files, record.stored_bytes));
     let work = tokio::task::spawn_blocking(move || export(&generation, &to, link, listener.as_ref(), &cancel));
     let exported = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
     watch.abort();
     let exported = exported?;
     tell.tell(Event::StepDone { step: Step::VerifyBackup, what: String::new() });
     let verdict = &exported.verdict;
+    // Of an encrypted manifest nothing can be counted: what was copied is said instead.
+    let counted = !verdict.findings.contains(&Finding::Sealed);
+    let (files, bytes) = (counted.then_some(verdict.files), counted.then_some(verdict.bytes));
     if context.common.json {
         let how = match exported.how {
             How::Reflink => "reflink",
@@ -146,11 +150,12 @@ pub async fn export_to(context: &Context, generation: Generation, to: PathBuf, l
         };
         print_line(&json!({
             "schema": 1, "event": "exported", "generation": name, "path": exported.path, "how": how,
-            "files": verdict.files, "bytes": verdict.bytes, "compared": verdict.compared,
+            "files": files, "bytes": bytes, "compared": verdict.compared,
         }));
     }
+    let (files, bytes) = files.zip(bytes).or(stored).unwrap_or((verdict.compared, 0));
     let place = exported.path.display().to_string();
-    let done = Text::ExportDone { files: verdict.files, size: size(verdict.bytes), place };
+    let done = Text::ExportDone { files, size: size(bytes), place };
     say_line(&say::text(context.lang, &done));
     if exported.how == How::Link {
         say_line(&say::text(context.lang, &Text::ExportLinked));

@@ -1,6 +1,6 @@
 //! `backups verify`: what is wrong with a generation, in words or as JSON, and a note of the look.
 
-use super::backup::password_of;
+use super::backup::{beside, password_of};
 use super::list::{print_out, say_line};
 use crate::backup::{Cancel, Check, Depth, Finding, Generation, Password, Unlock, Verdict, verify_with};
 use crate::cli::Done;
@@ -54,12 +54,12 @@ pub(super) async fn look_at(
     tell.tell(Event::StepBegan { step: Step::VerifyBackup, what: generation.name.clone() });
     let (cancel, watch) = tied(context);
     let listener = tell.clone();
-    let verdict = tokio::task::spawn_blocking(move || {
+    let verdict = beside(context, move || {
         let depth = if deep { Depth::Deep(&digests) } else { Depth::Listed(&digests) };
         let unlock = password.as_ref().map(|password| Unlock { password, scratch: &scratch });
         verify_with(&folder, depth, unlock, listener.as_ref(), &cancel)
     });
-    let verdict = verdict.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
+    let verdict = verdict.await;
     watch.abort();
     let verdict = verdict?;
     tell.tell(Event::StepDone { step: Step::VerifyBackup, what: String::new() });

@@ -1,6 +1,7 @@
 //! One file per verb.
 
 mod backup;
+mod backups_encrypt;
 mod backups_prove;
 mod backups_prune;
 mod backups_show;
@@ -47,7 +48,9 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 Verb::Firmware { verb } => firmware::run(&context, verb).await,
                 Verb::Restore(args) => restore::run(&context, args).await,
                 Verb::Recover(args) => recover::recover(&context, args).await,
-                Verb::Resume { job, by_hand } => recover::resume(&context, job.as_deref(), by_hand).await,
+                Verb::Resume { job, by_hand, password } => {
+                    recover::resume(&context, job.as_deref(), by_hand, &password).await
+                }
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
                 Verb::Doctor => doctor::run(&context).await,
                 Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo { .. } => Ok(crate::event::Outcome::Ok),
@@ -63,6 +66,7 @@ fn step_of(verb: &Verb) -> Step {
         Verb::Pair { .. } | Verb::Unpair => Step::Pair,
         Verb::Backup(_) => Step::Backup,
         Verb::Backups { verb: BackupsVerb::Restore { .. }, .. } => Step::PutBack,
+        Verb::Backups { verb: BackupsVerb::Encrypt { .. }, .. } => Step::Encrypt,
         Verb::Backups { .. } => Step::VerifyBackup,
         Verb::Firmware { verb: FirmwareVerb::List { .. } | FirmwareVerb::Fetch { .. } } => Step::Catalogue,
         Verb::Firmware { .. } => Step::VerifyFirmware,

@@ -1,12 +1,13 @@
 //! `recover` and `resume`: the main job.
 
 use super::list::say_line;
-use crate::cli::args::RecoverArgs;
+use crate::backup::{Password, Vault, encryption};
+use crate::cli::args::{PasswordArgs, RecoverArgs};
 use crate::cli::coached::Hands;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size};
-use crate::cli::{Done, ask};
-use crate::device::{Access, Consent, Deed, Device, Given, Identity};
+use crate::cli::{Done, ask, password};
+use crate::device::{Access, Consent, Deed, Device, Given, Identity, Trust};
 use crate::disk::{JobFolder, Jobs, write_atomic};
 use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
@@ -31,6 +32,7 @@ pub fn kit(context: &Context, by_hand: bool) -> Result<Kit, Fault> {
         tell: context.show(),
         cancel: context.cancel.clone(),
         haste: context.haste(),
+        backup_password: None,
     })
 }
 
@@ -133,7 +135,7 @@ fn identity(plan: &Plan) -> Identity {
 }
 
 pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
-    let kit = kit(context, args.by_hand)?;
+    let mut kit = kit(context, args.by_hand)?;
     kit.tell.tell(Event::StepBegan { step: Step::Find, what: String::new() });
     let device = context.device(&kit.eyes).await?;
     kit.tell.tell(Event::StepDone { step: Step::Find, what: format!("{} ({})", device.who().title(), device.mode()) });
@@ -143,13 +145,33 @@ pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
     if args.plan {
         return Ok(Outcome::Ok);
     }
+    let encrypts = match device.normal().filter(|normal| plan.put_back && normal.trust == Trust::Trusted) {
+        // What cannot be read now shows when the backup is made, before anything is erased.
+        Some(normal) => encryption(&kit.eyes.mux, normal).await.is_ok_and(|setting| setting.on == Some(true)),
+        None => false,
+    };
+    kit.backup_password = backup_password(context, encrypts, &args.password)?;
     let consents = consents(context, &plan, args.yes_erase.as_deref())?;
     let job = Job::begin(&kit, plan)?;
     drive(context, &kit, job, &consents).await
 }
 
-pub async fn resume(context: &Context, name: Option<&str>, by_hand: bool) -> Done {
-    let kit = kit(context, by_hand)?;
+/// The password of the backup that a job makes or has made; asked for where it is encrypted.
+fn backup_password(context: &Context, encrypts: bool, args: &PasswordArgs) -> Result<Option<Password>, Fault> {
+    if !encrypts && args.password_file.is_none() && args.password_fd.is_none() {
+        return Ok(None);
+    }
+    password::given_or_asked(context, args, &Text::BackupPasswordAsk)
+}
+
+/// Is the newest backup of a job's device encrypted?
+fn is_encrypted(plan: &Plan) -> bool {
+    let newest = plan.udid.as_ref().and_then(|udid| Vault::new(&plan.vault).generation(udid, None).ok());
+    plan.put_back && newest.is_some_and(|generation| generation.summary.encrypted == Some(true))
+}
+
+pub async fn resume(context: &Context, name: Option<&str>, by_hand: bool, args: &PasswordArgs) -> Done {
+    let mut kit = kit(context, by_hand)?;
     let jobs = Jobs::new(&kit.folders.jobs());
     let folder = match name {
         Some(name) => jobs.find(name)?,
@@ -162,6 +184,7 @@ pub async fn resume(context: &Context, name: Option<&str>, by_hand: bool) -> Don
         return Ok(Outcome::Ok);
     }
     show_plan(context, &story.plan);
+    kit.backup_password = backup_password(context, is_encrypted(&story.plan), args)?;
     // The plan in the journal was agreed to when it was written; going on with it is no new deed.
     let ecid = story.plan.ecid.to_string();
     let consents = consents(context, &story.plan, Some(&ecid))?;

@@ -7,6 +7,7 @@
 
 use super::line::{Halt, Line};
 use super::{FinalError, putback, save};
+use crate::virt::mux;
 use crate::virt::phone::{Phone, Stage};
 use crate::virt::spec::PasscodeSpec;
 use crate::virt::stream::BoxStream;
@@ -134,21 +135,32 @@ fn for_this_phone(phone: &Phone, target: &str) -> Result<(), Halt> {
 ///
 /// # Errors
 /// 208 when nobody types it; gone when the host leaves while it waits.
-pub(super) fn ask_passcode(phone: &Phone, line: &mut Line) -> Result<(), Halt> {
+pub(super) fn ask_passcode(phone: &Arc<Phone>, line: &mut Line) -> Result<(), Halt> {
     let passcode = phone.state().passcode;
     if passcode == PasscodeSpec::None {
         return Ok(());
     }
     phone.remember("backup.passcode-asked", serde_json::json!({}));
-    match passcode {
+    mux::post(phone, "com.apple.LocalAuthentication.ui.presented");
+    let typed = match passcode {
         PasscodeSpec::Unlocked => line.pause(phone.scaled(TYPING)),
         _ => line.pause(phone.scaled(PROMPT)).and(Err(Halt::refused(208, "Device locked"))),
-    }
+    };
+    mux::post(phone, "com.apple.LocalAuthentication.ui.dismissed");
+    typed
 }
 
-fn change_password(phone: &Phone, line: &mut Line, old: Option<&Password>, new: Option<&Password>) -> Result<(), Halt> {
+fn change_password(
+    phone: &Arc<Phone>,
+    line: &mut Line,
+    old: Option<&Password>,
+    new: Option<&Password>,
+) -> Result<(), Halt> {
     if phone.state().version.major() >= 13 {
         ask_passcode(phone, line)?;
+    }
+    if phone.spec.requires_encryption && new.is_none_or(|p| p.reveal().is_empty()) {
+        return Err(Halt::refused(207, "Encryption is required by a profile"));
     }
     let mut state = phone.state();
     if state.backup_password.as_deref() != old.map(Password::reveal) {
@@ -157,9 +169,14 @@ fn change_password(phone: &Phone, line: &mut Line, old: Option<&Password>, new: 
     if old.is_none() && new.is_none_or(|p| p.reveal().is_empty()) {
         return Err(Halt::refused(207, "A new password is missing"));
     }
+    if line.faults().password_ignored {
+        return Ok(());
+    }
     state.backup_password = new.map(|p| p.reveal().to_owned()).filter(|p| !p.is_empty());
     let on = state.backup_password.is_some();
     drop(state);
+    phone.lockbox.changed();
+    mux::post(phone, "com.apple.mobile.backup.domain_changed");
     phone.remember("backup.password", serde_json::json!({ "on": on }));
     Ok(())
 }

@@ -8,9 +8,10 @@
 //! Anything that is not made (written by a host, or damaged) is kept as it came: small in memory, large
 //! in one nameless temporary file.
 
+use crate::wire::seal::{Key, Sealing};
 use sha1::{Digest, Sha1};
 use std::fs::File;
-use std::io::{self, Error, ErrorKind};
+use std::io::{self, Error, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -163,6 +164,22 @@ impl Content {
             at += length as u64;
         }
         Ok(())
+    }
+
+    /// The same, encrypted without padding, in a nameless file. It has to be whole blocks.
+    pub(super) fn sealed(&self, key: &Key) -> io::Result<Content> {
+        let (mut file, size) = (tempfile::tempfile()?, self.size());
+        let mut sealing = Sealing::new(key).map_err(Error::other)?;
+        let mut piece = vec![0; size.min(256 * 1024) as usize];
+        let mut at = 0;
+        while at < size {
+            let length = (size - at).min(piece.len() as u64) as usize;
+            self.read_at(at, &mut piece[..length])?;
+            sealing.seal(&mut piece[..length]).map_err(Error::other)?;
+            file.write_all(&piece[..length])?;
+            at += length as u64;
+        }
+        Ok(Content::Spilled { file: Arc::new(file), offset: 0, size })
     }
 
     pub fn sha1(&self) -> io::Result<[u8; 20]> {

@@ -135,8 +135,19 @@ impl PhoneFiles {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything that a backup carries, sorted by domain and path.
+    /// Everything that any backup carries, sorted by domain and path.
     pub fn list(&self) -> Vec<Listed> {
+        self.list_for(false)
+    }
+
+    /// Everything that a backup carries; an encrypted one carries secrets too.
+    pub(super) fn list_for(&self, encrypted: bool) -> Vec<Listed> {
+        let mut all = self.list_all();
+        all.retain(|listed| encrypted || !furnish::is_secret(&listed.domain, &listed.path));
+        all
+    }
+
+    fn list_all(&self) -> Vec<Listed> {
         let inner = self.inner();
         let saved = inner.tree.iter().filter(|(domain, _)| &***domain != UNSAVED_MEDIA);
         saved
@@ -235,24 +246,15 @@ impl PhoneFiles {
         self.list().iter().filter(|l| is_users(l)).map(|l| l.entry.size()).sum()
     }
 
-    /// SHA-256, in hex, over domain, path, link target and contents of all that is the person's, sorted.
-    /// Directories and times do not count. Reads every byte.
+    /// SHA-256, in hex, over domain, path, link target and contents of all that is the person's and that any backup
+    /// carries, sorted. Directories and times do not count. Reads every byte.
     pub fn digest_of_user_data(&self) -> String {
-        let mut sha = Sha256::new();
-        for listed in self.list().iter().filter(|l| is_users(l)) {
-            let header = |kind: &str| format!("{kind}\0{}\0{}\0{}\0", listed.domain, listed.path, listed.entry.size());
-            match &listed.entry.kind {
-                Kind::Directory => {}
-                Kind::Link(target) => sha.update(format!("{}{target}\0", header("link"))),
-                Kind::File(content) => {
-                    sha.update(header("file"));
-                    if let Err(err) = content.each_piece(|piece| sha.update(piece)) {
-                        sha.update(format!("unreadable: {err}"));
-                    }
-                }
-            }
-        }
-        furnish::hex(&sha.finalize())
+        digest(self.list().iter().filter(|l| is_users(l)))
+    }
+
+    /// The same over what only encrypted backups carry.
+    pub fn digest_of_secrets(&self) -> String {
+        digest(self.list_all().iter().filter(|l| furnish::is_secret(&l.domain, &l.path)))
     }
 
     pub(super) fn set(&self, domain: &str, path: &str, kind: Kind) {
@@ -377,6 +379,24 @@ impl Inner {
         };
         paths.insert(path.into(), Arc::new(entry));
     }
+}
+
+fn digest<'a>(listed: impl Iterator<Item = &'a Listed>) -> String {
+    let mut sha = Sha256::new();
+    for listed in listed {
+        let header = |kind: &str| format!("{kind}\0{}\0{}\0{}\0", listed.domain, listed.path, listed.entry.size());
+        match &listed.entry.kind {
+            Kind::Directory => {}
+            Kind::Link(target) => sha.update(format!("{}{target}\0", header("link"))),
+            Kind::File(content) => {
+                sha.update(header("file"));
+                if let Err(err) = content.each_piece(|piece| sha.update(piece)) {
+                    sha.update(format!("unreadable: {err}"));
+                }
+            }
+        }
+    }
+    furnish::hex(&sha.finalize())
 }
 
 fn is_users(listed: &Listed) -> bool {

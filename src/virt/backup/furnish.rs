@@ -43,6 +43,15 @@ const PERSON: [(&str, &str, u64); 17] = [
     ("SysSharedContainerDomain-systemgroup.com.apple.bluetooth", "Library/Database/ledevices.db", 16_384),
 ];
 
+/// What only an encrypted backup carries: domain, path, size.
+const SECRET: [(&str, &str, u64); 2] =
+    [("KeychainDomain", "keychain-backup.plist", 31_204), ("HealthDomain", "Health/healthdb_secure.sqlite", 524_289)];
+
+/// Is this left out of backups that are not encrypted?
+pub(super) fn is_secret(domain: &str, path: &str) -> bool {
+    domain == "HealthDomain" || SECRET.iter().any(|(d, p, _)| *d == domain && *p == path)
+}
+
 /// Domains whose files carry a digest in the manifest; it is all or nothing per domain.
 const WITH_DIGEST: [&str; 11] = [
     "HomeDomain",
@@ -133,7 +142,7 @@ pub(super) fn fresh_system(files: &PhoneFiles) {
 }
 
 pub(super) fn person(files: &PhoneFiles, spec: &PhoneSpec) {
-    for (domain, path, size) in PERSON {
+    for (domain, path, size) in PERSON.into_iter().chain(SECRET) {
         files.put_made(domain, path, size);
     }
     for app in APPS {

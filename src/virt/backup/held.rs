@@ -4,12 +4,15 @@
 //! nothing of its own, so that whatever a host does to its tree meanwhile shows here.
 
 use super::line::{Got, Halt, Line};
-use super::manifest::{self, ManifestFacts, OldRow, Status, payload_name};
+use super::lockbox::Keyring;
+use super::manifest::{self, ManifestFacts, OldRow, Status, payload_name, stored};
 use crate::virt::phone::Phone;
 use crate::wire::devicelink::{DlCode, Entry as DirectoryEntry, EntryKind, FromDevice};
+use crate::wire::seal::{Keys, Opening};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Error, ErrorKind, Write};
+use std::io::{Error, ErrorKind, Read, Write};
+use std::path::PathBuf;
 
 /// Manifest.plist and its like are read into memory up to here.
 const MAX_SMALL: usize = 64 << 20;
@@ -61,6 +64,37 @@ pub(super) fn fetch_db(line: &mut Line, path: String, progress: f64) -> Result<O
     Ok((status.code == DlCode::OK && !failed).then_some(folder))
 }
 
+/// Where the plain Manifest.db lies in the folder that it was brought into: decrypted first, where it has a key.
+///
+/// # Errors
+/// A text for the log.
+pub(super) fn open_db(
+    folder: &tempfile::TempDir,
+    keys: Option<&Keys>,
+    manifest_key: Option<&[u8]>,
+) -> Result<PathBuf, String> {
+    let path = folder.path().join("Manifest.db");
+    let (Some(keys), Some(wrapped)) = (keys, manifest_key) else { return Ok(path) };
+    let key = keys.content_key(wrapped).map_err(|err| err.to_string())?;
+    let mut opening = Opening::new(&key, false).map_err(|err| err.to_string())?;
+    let plain = folder.path().join("plain.db");
+    let text = |err: Error| format!("Manifest.db: {err}");
+    let mut source = File::open(&path).map_err(text)?;
+    let mut target = File::create_new(&plain).map_err(text)?;
+    let mut piece = vec![0; 256 << 10];
+    loop {
+        let count = source.read(&mut piece).map_err(text)?;
+        let bytes = match count {
+            0 => opening.finish(),
+            _ => opening.push(&piece[..count]),
+        };
+        target.write_all(bytes.map_err(|err| err.to_string())?).map_err(text)?;
+        if count == 0 {
+            return Ok(plain);
+        }
+    }
+}
+
 pub(super) fn previous_status(line: &mut Line, udid: &str) -> Result<Option<Status>, Halt> {
     let bytes = fetch_small(line, format!("{udid}/Status.plist"), 0.0)?;
     Ok(bytes.and_then(|bytes| Status::parse(&bytes)))
@@ -96,21 +130,28 @@ pub(super) fn previous_manifest(
     line: &mut Line,
     udid: &str,
     payloads: &HashMap<String, u64>,
+    ring: Option<&Keyring>,
 ) -> Result<Option<Previous>, Halt> {
     let facts = fetch_small(line, format!("{udid}/Manifest.plist"), 0.0)?.and_then(|b| ManifestFacts::parse(&b));
-    let ours = facts.is_some_and(|f| !f.encrypted && f.udid.as_deref() == Some(udid) && f.version == "10.0");
-    if !ours {
-        return Ok(None);
-    }
+    // Encryption switched on or off, or another password: nothing of the old backup fits.
+    let fits = |f: &ManifestFacts| {
+        f.encrypted == ring.is_some()
+            && f.keybag.as_deref() == ring.map(|ring| &ring.keybag[..])
+            && f.udid.as_deref() == Some(udid)
+            && f.version == "10.0"
+    };
+    let Some(facts) = facts.filter(fits) else { return Ok(None) };
     let Some(folder) = fetch_db(line, format!("{udid}/Manifest.db"), 0.0)? else { return Ok(None) };
-    let rows = match manifest::read_db(&folder.path().join("Manifest.db")) {
+    let opened = open_db(&folder, ring.map(|ring| &ring.keys), facts.manifest_key.as_deref());
+    let rows = match opened.and_then(|path| manifest::read_db(&path)) {
         Ok(rows) => rows,
         Err(why) => {
             phone.remember("backup.old-manifest", serde_json::json!({ "bad": why }));
             return Ok(None);
         }
     };
-    let whole = rows.iter().filter(|r| r.flags == 1).all(|r| payloads.get(&payload_name(&r.id)) == Some(&r.file.size));
+    let size = |r: &OldRow| stored(r.file.size, ring.is_some());
+    let whole = rows.iter().filter(|r| r.flags == 1).all(|r| payloads.get(&payload_name(&r.id)) == Some(&size(r)));
     if !whole {
         phone.remember("backup.old-manifest", serde_json::json!({ "bad": "references files not in backup" }));
         return Ok(None);

@@ -6,12 +6,14 @@
 
 use super::files::{Entry, Kind, Listed};
 use super::furnish::{APPS, carries_digest, file_id, hex};
+use super::lockbox::Keyring;
 use super::mbfile::MbFile;
 use super::{Content, content::mix};
 use crate::ids::Version;
 use crate::virt::phone::Phone;
 use crate::virt::spec::PasscodeSpec;
 use crate::wire::devicelink::guard;
+use crate::wire::seal::stored_size;
 use plist::{Date, Dictionary, Value};
 use rusqlite::{Connection, OpenFlags, params};
 use std::fs::File;
@@ -43,6 +45,16 @@ impl Row {
     pub fn is_file(&self) -> bool {
         matches!(self.entry.kind, Kind::File(_))
     }
+
+    /// Bytes of its payload on the host.
+    pub fn stored(&self, encrypted: bool) -> u64 {
+        stored(self.entry.size(), encrypted)
+    }
+}
+
+/// Bytes of a payload on the host, for a content of so many.
+pub(super) fn stored(size: u64, encrypted: bool) -> u64 {
+    if encrypted { stored_size(size) } else { size }
 }
 
 /// One row of a manifest that a host holds.
@@ -67,8 +79,8 @@ fn sql(err: rusqlite::Error) -> io::Error {
     io::Error::other(format!("Manifest.db: {err}"))
 }
 
-/// Writes Manifest.db; the contents live in an unnamed file.
-pub(super) fn write_db(rows: &[Row]) -> io::Result<Content> {
+/// Writes Manifest.db, plain, with the key of each file where there are keys; the contents live in an unnamed file.
+pub(super) fn write_db(rows: &[Row], ring: Option<&Keyring>, wrong_wrap_at: Option<u32>) -> io::Result<Content> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("Manifest.db");
     let mut db = Connection::open(&path).map_err(sql)?;
@@ -85,6 +97,7 @@ pub(super) fn write_db(rows: &[Row]) -> io::Result<Content> {
     let transaction = db.transaction().map_err(sql)?;
     {
         let mut insert = transaction.prepare("INSERT INTO Files VALUES (?1, ?2, ?3, ?4, ?5)").map_err(sql)?;
+        let mut files = 0;
         for row in rows {
             let (flags, digest) = match &row.entry.kind {
                 Kind::File(_) if carries_digest(&row.domain) => (1, Some(row.entry.sha1()?)),
@@ -92,7 +105,13 @@ pub(super) fn write_db(rows: &[Row]) -> io::Result<Content> {
                 Kind::Directory => (2, None),
                 Kind::Link(_) => (4, None),
             };
-            let blob = MbFile::of(&row.path, &row.entry, digest).to_blob().map_err(io::Error::other)?;
+            let mut key = None;
+            if let (Some(ring), true) = (ring, row.is_file()) {
+                files += 1;
+                let (_, wrapped) = ring.content(row)?;
+                key = Some(if wrong_wrap_at == Some(files) { Keyring::misnamed(wrapped) } else { wrapped });
+            }
+            let blob = MbFile::of(&row.path, &row.entry, digest, key).to_blob().map_err(io::Error::other)?;
             insert.execute(params![hex(&row.id), &*row.domain, &*row.path, flags, blob]).map_err(sql)?;
         }
     }
@@ -229,6 +248,9 @@ pub(super) struct ManifestFacts {
     pub product_version: Option<Version>,
     pub device_name: Option<String>,
     pub udid: Option<String>,
+    /// Of an encrypted backup; the second since iOS 10.2.
+    pub keybag: Option<Vec<u8>>,
+    pub manifest_key: Option<Vec<u8>>,
 }
 
 impl ManifestFacts {
@@ -243,12 +265,18 @@ impl ManifestFacts {
             product_version: text("ProductVersion").and_then(|v| v.parse().ok()),
             device_name: text("DeviceName"),
             udid: text("UniqueDeviceID"),
+            keybag: dict.get("BackupKeyBag").and_then(Value::as_data).map(<[u8]>::to_vec),
+            manifest_key: dict.get("ManifestKey").and_then(Value::as_data).map(<[u8]>::to_vec),
         })
     }
 }
 
-/// Manifest.plist of an unencrypted backup of this phone as it is now.
-pub(super) fn manifest_plist(phone: &Phone) -> io::Result<Vec<u8>> {
+/// Manifest.plist of a backup of this phone as it is now: with its keybag and the key of Manifest.db where these are.
+pub(super) fn manifest_plist(
+    phone: &Phone,
+    ring: Option<&Keyring>,
+    manifest_key: Option<Vec<u8>>,
+) -> io::Result<Vec<u8>> {
     let mut lockdown = Dictionary::new();
     let (version, passcode_set) = {
         let state = phone.state();
@@ -278,7 +306,13 @@ pub(super) fn manifest_plist(phone: &Phone) -> io::Result<Vec<u8>> {
     let mut dict = Dictionary::new();
     dict.insert("Version".into(), "10.0".into());
     dict.insert("SystemDomainsVersion".into(), if version.major() >= 27 { "24.0" } else { "20.0" }.into());
-    dict.insert("IsEncrypted".into(), false.into());
+    dict.insert("IsEncrypted".into(), ring.is_some().into());
+    if let Some(ring) = ring {
+        dict.insert("BackupKeyBag".into(), Value::Data(ring.keybag.clone()));
+    }
+    if let Some(key) = manifest_key {
+        dict.insert("ManifestKey".into(), Value::Data(key));
+    }
     dict.insert("WasPasscodeSet".into(), passcode_set.into());
     dict.insert("Date".into(), Value::Date(whole_second()));
     dict.insert("Applications".into(), Value::Dictionary(APPS.iter().map(|id| app(id)).collect()));
@@ -307,7 +341,7 @@ mod tests {
     fn the_database_is_as_real_ones_and_is_read_back() {
         let phone = Phone::new(PhoneSpec::default(), 0, 1.0).unwrap();
         let rows: Vec<Row> = phone.files.list().into_iter().map(Row::new).collect();
-        let content = write_db(&rows).unwrap();
+        let content = write_db(&rows, None, None).unwrap();
         let mut bytes = vec![0; content.size() as usize];
         content.read_at(0, &mut bytes).unwrap();
         assert_eq!((&bytes[16..18], &bytes[18..20], bytes[63]), (&[0x10, 0][..], &[2, 2][..], 2));
@@ -337,7 +371,7 @@ mod tests {
     #[test]
     fn the_manifest_says_whose_it_is() {
         let phone = Phone::new(PhoneSpec::default(), 0, 1.0).unwrap();
-        let facts = ManifestFacts::parse(&manifest_plist(&phone).unwrap()).unwrap();
+        let facts = ManifestFacts::parse(&manifest_plist(&phone, None, None).unwrap()).unwrap();
         assert_eq!(facts.udid.as_deref(), Some(phone.udid.as_str()));
         assert_eq!(facts.product_version, Some(phone.state().version.clone()));
         assert!(!facts.encrypted);

@@ -11,6 +11,14 @@ use std::sync::OnceLock;
 
 const WHAT: &str = "MBFile";
 
+/// How an archive describes a class: its names, itself first.
+fn class(names: &[&str]) -> Value {
+    let mut class = Dictionary::new();
+    class.insert("$classname".into(), names.first().copied().unwrap_or_default().into());
+    class.insert("$classes".into(), Value::Array(names.iter().map(|name| Value::from(*name)).collect()));
+    Value::Dictionary(class)
+}
+
 /// One MBFile, without the contents it describes. Times are seconds since 1970, size is in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MbFile {
@@ -25,12 +33,14 @@ pub struct MbFile {
     pub modified: i64,
     pub changed: i64,
     pub target: Option<String>,
-    /// SHA-1 of the payload.
+    /// SHA-1 of the contents.
     pub digest: Option<[u8; 20]>,
+    /// Of an encrypted payload: class, then the wrapped key.
+    pub key: Option<Vec<u8>>,
 }
 
 impl MbFile {
-    pub(super) fn of(path: &str, entry: &Entry, digest: Option<[u8; 20]>) -> Self {
+    pub(super) fn of(path: &str, entry: &Entry, digest: Option<[u8; 20]>, key: Option<Vec<u8>>) -> Self {
         let target = match &entry.kind {
             Kind::Link(target) => Some(target.clone()),
             _ => None,
@@ -48,6 +58,7 @@ impl MbFile {
             changed: entry.changed,
             target,
             digest,
+            key,
         }
     }
 
@@ -96,10 +107,14 @@ impl MbFile {
         if let Some(digest) = self.digest {
             put("Digest", point_to(Value::Data(digest.to_vec())));
         }
-        let mut class = Dictionary::new();
-        class.insert("$classname".into(), "MBFile".into());
-        class.insert("$classes".into(), Value::Array(vec!["MBFile".into(), "NSObject".into()]));
-        put("$class", point_to(Value::Dictionary(class)));
+        if let Some(key) = &self.key {
+            // Mutable data is an object around its bytes.
+            let mut data = Dictionary::new();
+            data.insert("NS.data".into(), Value::Data(key.clone()));
+            data.insert("$class".into(), point_to(class(&["NSMutableData", "NSData", "NSObject"])));
+            put("EncryptionKey", point_to(Value::Dictionary(data)));
+        }
+        put("$class", point_to(class(&["MBFile", "NSObject"])));
         if let Some(place) = objects.get_mut(1) {
             *place = Value::Dictionary(file);
         }
@@ -134,7 +149,7 @@ impl MbFile {
         let text = |key: &str| Some(at(file.get(key)?)?.as_string()?.to_owned());
         let data = |key: &str| {
             let value = at(file.get(key)?)?;
-            value.as_data().or_else(|| value.as_dictionary()?.get("NS.data")?.as_data())?.try_into().ok()
+            value.as_data().or_else(|| value.as_dictionary()?.get("NS.data")?.as_data())
         };
         Ok(MbFile {
             path: text("RelativePath").ok_or_else(|| lack("RelativePath"))?,
@@ -148,7 +163,8 @@ impl MbFile {
             modified: number("LastModified").unwrap_or(0),
             changed: number("LastStatusChange").unwrap_or(0),
             target: text("Target"),
-            digest: data("Digest"),
+            digest: data("Digest").and_then(|digest| digest.try_into().ok()),
+            key: data("EncryptionKey").map(<[u8]>::to_vec),
         })
     }
 }
@@ -171,9 +187,10 @@ mod tests {
             digest: Some([7; 20]),
             ..plain.clone()
         };
-        for file in [plain, rich] {
+        let sealed = MbFile { key: Some(vec![3; 44]), ..rich.clone() };
+        for file in [plain, rich, sealed] {
             let blob = file.to_blob().unwrap();
-            assert!((350..900).contains(&blob.len()), "{}", blob.len());
+            assert!((350..1100).contains(&blob.len()), "{}", blob.len());
             assert_eq!(MbFile::from_blob(&blob).unwrap(), file);
         }
     }

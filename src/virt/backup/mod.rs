@@ -3,9 +3,9 @@
 //! The agent speaks the whole session as devices were seen to: it asks the host for the previous state,
 //! scans, checks for space, uploads into `Snapshot`, moves, removes, and reads the result back before it
 //! believes in it. A restore checks every byte it gets and replaces the phone's data only when all of it
-//! was right. Payloads are never encrypted: a phone with a backup password refuses to back up and says
-//! why, while the password itself can be set, changed and removed. Faults are knobs on the link
-//! ([`Faults`]), so that each is one `if` where the bytes are made.
+//! was right. With a backup password everything is encrypted with keys of the phone ([`Lockbox`]), and
+//! what only an encrypted backup carries comes with it. Faults are knobs on the link ([`Faults`]), so that
+//! each is one `if` where the bytes are made.
 
 mod afc;
 mod afc_packet;
@@ -16,6 +16,7 @@ mod furnish;
 mod held;
 mod intake;
 mod line;
+mod lockbox;
 mod manifest;
 mod mbfile;
 mod putback;
@@ -28,6 +29,7 @@ pub use agent::serve_mobilebackup2;
 pub use content::{Content, Look, Made};
 pub use files::{Entry, Kind, Listed, PhoneFiles};
 pub use furnish::{APPS, file_id};
+pub use lockbox::Lockbox;
 pub use mbfile::MbFile;
 
 use serde::{Deserialize, Serialize};
@@ -74,6 +76,15 @@ pub struct Faults {
     /// In a restore a payload of another size than the manifest says is taken as it comes: whoever backed up a file
     /// that was just growing gets back what was read of it.
     pub takes_other_sizes: bool,
+    /// The keybag claims so many iterations of its first derivation.
+    pub keybag_iterations: Option<u32>,
+    /// The manifest gives this file's key under another class than the one it is wrapped with; files are counted as
+    /// the manifest names them, from 1.
+    pub wrong_wrap_at_file: Option<u32>,
+    /// The payload of this file lacks its last 5 bytes, and the phone does not notice.
+    pub truncated_payload_at_file: Option<u32>,
+    /// A change of the backup password is agreed to and not done.
+    pub password_ignored: bool,
 }
 
 /// Which message a hostile path travels in.

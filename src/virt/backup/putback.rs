@@ -3,16 +3,19 @@
 //! The phone fetches the three indexes and Info.plist, judges them (finished? for a system that it has?
 //! encrypted?), then fetches every payload in batches, near the end asks for an empty list as real ones
 //! do, and only when every byte was right replaces its data. "Right" means: the size of the manifest, its
-//! SHA-1 where it has one, and, where this bench handed the file out in a backup, the same contents.
+//! SHA-1 where it has one, and, where this bench handed the file out in a backup, the same contents. An
+//! encrypted backup is opened with the password that the host sends along, and judged by its plain bytes.
 
 use super::files::{Entry, Kind};
 use super::furnish::{is_system_domain, is_systems};
-use super::held::{fetch_db, fetch_small};
+use super::held::{fetch_db, fetch_small, open_db};
 use super::line::{Got, Halt, Line};
 use super::manifest::{self, ManifestFacts, OldRow, Status, payload_name};
 use crate::virt::phone::Phone;
 use crate::wire::devicelink::DlCode;
 use crate::wire::devicelink::request::RestoreOptions;
+use crate::wire::keybag::Keybag;
+use crate::wire::seal::{Keys, Opening, SealError};
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 
@@ -32,9 +35,12 @@ pub(super) fn restore(phone: &Phone, line: &mut Line, source: &str, options: &Re
         return Err(Halt::refused(211, "Find My must be turned off before a restore"));
     }
     let facts = read_facts(phone, line, source)?;
+    let keys = unlock(&facts, options)?;
+    let keys = keys.as_ref();
     let folder = fetch_db(line, format!("{source}/Manifest.db"), 1.0)?
         .ok_or_else(|| Halt::refused(205, "Manifest.db is not in the backup"))?;
-    let rows = manifest::read_db(&folder.path().join("Manifest.db")).map_err(|why| {
+    let opened = open_db(&folder, keys, facts.manifest_key.as_deref());
+    let rows = opened.and_then(|path| manifest::read_db(&path)).map_err(|why| {
         phone.remember("restore.mismatch", json!({ "path": "Manifest.db", "why": why }));
         Halt::refused(205, "Manifest.db is not valid")
     })?;
@@ -53,11 +59,11 @@ pub(super) fn restore(phone: &Phone, line: &mut Line, source: &str, options: &Re
         json!({
             "source": source, "files": files.len(), "bytes": bytes, "reboot": options.reboot,
             "system_files": options.system_files, "preserve_settings": options.preserve_settings,
-            "remove_others": options.remove_others, "copy_first": options.copy_first,
+            "remove_others": options.remove_others, "copy_first": options.copy_first, "encrypted": keys.is_some(),
         }),
     );
     let mut fetched = Fetched::default();
-    let mut staged = fetch_files(phone, line, source, files, bytes, &mut fetched)?;
+    let mut staged = fetch_files(phone, line, source, files, keys, &mut fetched)?;
     if let Some(path) = line.faults().restore_missing_path.clone() {
         let status = line.download(vec![path.clone()], 97.0, false, |_| Ok(()))?;
         phone.remember("restore.missing-asked", json!({ "path": path, "code": status.code.0 }));
@@ -102,14 +108,26 @@ fn read_facts(phone: &Phone, line: &mut Line, source: &str) -> Result<ManifestFa
     if !status.is_modern() || facts.version != "10.0" {
         return Err(Halt::refused(203, format!("Unsupported backup version {}", facts.version)));
     }
-    if facts.encrypted {
-        return Err(Halt::refused(207, "Encrypted backups cannot be read by this virtual phone"));
-    }
     let own = phone.state().version.clone();
     if let Some(theirs) = facts.product_version.as_ref().filter(|v| **v > own) {
         return Err(Halt::refused(203, format!("The backup is of {theirs}, this device runs {own}")));
     }
     Ok(facts)
+}
+
+/// The keys of an encrypted backup.
+fn unlock(facts: &ManifestFacts, options: &RestoreOptions) -> Result<Option<Keys>, Halt> {
+    if !facts.encrypted {
+        return Ok(None);
+    }
+    let keybag = facts.keybag.as_deref().and_then(|bytes| Keybag::parse(bytes).ok());
+    let keybag = keybag.ok_or_else(|| Halt::refused(205, "The keybag is missing or not valid"))?;
+    let wrong = || Halt::refused(207, "Invalid password");
+    match Keys::unlock(&keybag, options.password.as_ref().ok_or_else(wrong)?) {
+        Ok(keys) => Ok(Some(keys)),
+        Err(SealError::WrongPassword) => Err(wrong()),
+        Err(SealError::Damaged(why)) => Err(Halt::refused(205, why)),
+    }
 }
 
 fn sane(row: &OldRow) -> Result<(), Halt> {
@@ -139,9 +157,10 @@ fn fetch_files(
     line: &mut Line,
     source: &str,
     mut files: Vec<OldRow>,
-    bytes: u64,
+    keys: Option<&Keys>,
     fetched: &mut Fetched,
 ) -> Result<Vec<Staged>, Halt> {
+    let bytes = files.iter().fold(0_u64, |sum, r| sum.saturating_add(r.file.size));
     files.sort_by(|a, b| (&a.domain, &a.path).cmp(&(&b.domain, &b.path)));
     let mut staged = Vec::with_capacity(files.len());
     let mut left = files.into_iter().peekable();
@@ -158,7 +177,7 @@ fn fetch_files(
         if line.faults().extra_progress_backwards {
             progress *= 0.7;
         }
-        staged.extend(fetch_batch(phone, line, source, batch, progress, fetched)?);
+        staged.extend(fetch_batch(phone, line, source, batch, keys, progress, fetched)?);
     }
     Ok(staged)
 }
@@ -168,6 +187,7 @@ fn fetch_batch(
     line: &mut Line,
     source: &str,
     batch: Vec<OldRow>,
+    keys: Option<&Keys>,
     progress: f64,
     fetched: &mut Fetched,
 ) -> Result<Vec<Staged>, Halt> {
@@ -182,7 +202,8 @@ fn fetch_batch(
             Got::Name(name) => match awaited.remove(name) {
                 Some(row) => {
                     let intake = phone.files.intake(row.file.size, row.file.digest.is_some()).all(any_size);
-                    current = Some((row, intake));
+                    let opening = keys.map(|keys| opening(keys, &row)).transpose();
+                    current = Some((row, intake, opening));
                 }
                 None => {
                     stray += 1;
@@ -190,19 +211,32 @@ fn fetch_batch(
                 }
             },
             Got::Data(data) => {
-                if let Some((_, intake)) = &mut current {
-                    intake.push(data)?;
+                if let Some((_, intake, opening)) = &mut current {
+                    match opening {
+                        Ok(None) => intake.push(data)?,
+                        Ok(Some(opener)) => match opener.push(data) {
+                            Ok(plain) => intake.push(plain)?,
+                            Err(err) => *opening = Err(err),
+                        },
+                        Err(_) => {}
+                    }
                 }
             }
             Got::Failed(text) => {
-                if let Some((row, _)) = current.take() {
+                if let Some((row, ..)) = current.take() {
                     let detail = json!({ "domain": row.domain, "path": row.path, "why": text });
                     phone.remember("restore.mismatch", detail);
                     stray += 1;
                 }
             }
             Got::End => {
-                if let Some((row, intake)) = current.take() {
+                if let Some((row, mut intake, mut opening)) = current.take() {
+                    if let Ok(Some(opener)) = &mut opening {
+                        match opener.finish() {
+                            Ok(plain) => intake.push(plain)?,
+                            Err(err) => opening = Err(err),
+                        }
+                    }
                     let taken = intake.finish()?;
                     fetched.files += 1;
                     fetched.digests += usize::from(row.file.digest.is_some());
@@ -213,6 +247,7 @@ fn fetch_batch(
                     let handed_out = phone.files.was_handed_out(&row.id, entry.mark()?);
                     fetched.known += usize::from(handed_out == Some(true) || (handed_out.is_none() && taken.known));
                     let why = match () {
+                        () if let Err(err) = &opening => Some(err.to_string()),
                         () if !size_right && any_size => None,
                         () if !size_right => Some(format!("{} bytes instead of {}", taken.size, row.file.size)),
                         () if !digest_right => Some("another SHA-1 than the manifest says".to_owned()),
@@ -238,6 +273,12 @@ fn fetch_batch(
         return Err(Halt::refused(205, "Multiple errors downloading files"));
     }
     Ok(staged)
+}
+
+/// What decrypts the payload of a row.
+fn opening(keys: &Keys, row: &OldRow) -> Result<Opening, SealError> {
+    let wrapped = row.file.key.as_deref().ok_or_else(|| SealError::Damaged("a file without a key".into()))?;
+    Opening::new(&keys.content_key(wrapped)?, true)
 }
 
 fn directory_or_link(row: OldRow) -> Option<Staged> {

@@ -11,6 +11,7 @@ use super::files::Kind;
 use super::furnish::hex;
 use super::held::{fetch_db, fetch_small, list, previous_manifest, previous_status, tree_held};
 use super::line::{Halt, Line, Outgoing, mb_error};
+use super::lockbox::Keyring;
 use super::manifest::{self, OldRow, Row, Status, payload_name};
 use super::{Content, HostileIn, content::mix};
 use crate::ids::Version;
@@ -19,6 +20,7 @@ use crate::wire::devicelink::{DlCode, FromDevice, Status as Answer};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Error, ErrorKind};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Files per UploadFiles and per MoveItems.
@@ -31,7 +33,7 @@ const HEADROOM: u64 = 128 << 20;
 ///
 /// # Errors
 /// What the phone tells the host with a number of MBErrorDomain, or a lost link.
-pub(super) fn backup(phone: &Phone, line: &mut Line, force_full: bool) -> Result<(), Halt> {
+pub(super) fn backup(phone: &Arc<Phone>, line: &mut Line, force_full: bool) -> Result<(), Halt> {
     let udid = phone.udid.as_str().to_owned();
     let version = phone.state().version.clone();
     if asks_passcode(&version) {
@@ -40,14 +42,15 @@ pub(super) fn backup(phone: &Phone, line: &mut Line, force_full: bool) -> Result
     if !phone.state().setup_done {
         return Err(Halt::refused(212, "Setup Assistant is not finished"));
     }
-    if phone.state().backup_password.is_some() {
-        let text = "Encrypted backups are not made by this virtual phone; remove the backup password first";
-        return Err(Halt::refused(207, text));
+    let ring = phone.lockbox.ring(phone)?;
+    let ring = ring.as_deref();
+    if ring.is_none() && phone.spec.requires_encryption {
+        return Err(Halt::refused(207, "Encryption is required by a profile and is not switched on"));
     }
     if line.faults().silence_before_first_file_ms > 0 {
         line.pause(Duration::from_millis(line.faults().silence_before_first_file_ms))?;
     }
-    let rows: Vec<Row> = phone.files.list().into_iter().map(Row::new).collect();
+    let rows: Vec<Row> = phone.files.list_for(ring.is_some()).into_iter().map(Row::new).collect();
     let held = previous_status(line, &udid)?;
     if held.is_none() {
         // Seen on an empty target only: a host may have no such folder, and not every host forgives the question.
@@ -57,7 +60,7 @@ pub(super) fn backup(phone: &Phone, line: &mut Line, force_full: bool) -> Result
     let previous = match held {
         // While a snapshot was uploading the old tree stood untouched beside it, so it is as good as before.
         Some(s) if !force_full && s.is_modern() && ["finished", "uploading"].contains(&s.snapshot_state.as_str()) => {
-            previous_manifest(phone, line, &udid, &payloads)?
+            previous_manifest(phone, line, &udid, &payloads, ring)?
         }
         _ => None,
     };
@@ -65,12 +68,17 @@ pub(super) fn backup(phone: &Phone, line: &mut Line, force_full: bool) -> Result
     let previous = previous.unwrap_or_default();
     let error_every = line.faults().file_error_every.filter(|n| *n > 0);
     let mut wanted: Vec<(Row, bool)> = Vec::new();
-    for row in rows.iter().filter(|r| r.is_file() && !unchanged(r, previous.rows.get(&r.id))) {
+    for row in rows.iter().filter(|r| r.is_file()) {
+        if unchanged(row, previous.rows.get(&row.id), ring)? {
+            continue;
+        }
         let fails = error_every.is_some_and(|n| (wanted.len() as u32 + 1).is_multiple_of(n));
         wanted.push((row.clone(), fails));
     }
-    let bytes = wanted.iter().map(|(row, _)| row.entry.size()).sum::<u64>();
-    let begun = serde_json::json!({ "full": full, "files": wanted.len(), "bytes": bytes, "rows": rows.len() });
+    let bytes = wanted.iter().map(|(row, _)| row.stored(ring.is_some())).sum::<u64>();
+    let begun = serde_json::json!({
+        "full": full, "files": wanted.len(), "bytes": bytes, "rows": rows.len(), "encrypted": ring.is_some(),
+    });
     phone.remember("backup.begun", begun);
 
     free_space(line, bytes)?;
@@ -81,13 +89,18 @@ pub(super) fn backup(phone: &Phone, line: &mut Line, force_full: bool) -> Result
     order_directory(line, &format!("{udid}/Snapshot"))?;
     let mut status = Status::new(full, mix(phone.ecid.0, random_number()));
     send_status(line, &udid, &status)?;
-    upload_files(phone, line, &udid, &wanted, bytes)?;
+    upload_files(phone, line, &udid, &wanted, bytes, ring)?;
 
     // Files that could not be read are not in the new manifest.
     let failed: HashSet<[u8; 20]> = wanted.iter().filter(|(_, fails)| *fails).map(|(row, _)| row.id).collect();
     let kept: Vec<Row> = rows.into_iter().filter(|row| !failed.contains(&row.id)).collect();
-    let plist = manifest::manifest_plist(phone)?;
-    let db = manifest::write_db(&kept)?;
+    let mut db = manifest::write_db(&kept, ring, line.faults().wrong_wrap_at_file)?;
+    let mut manifest_key = None;
+    if let Some(ring) = ring.filter(|ring| ring.seals_manifest) {
+        let (key, wrapped) = ring.manifest_key()?;
+        (db, manifest_key) = (db.sealed(&key)?, Some(wrapped));
+    }
+    let plist = manifest::manifest_plist(phone, ring, manifest_key)?;
     send_manifests(line, &udid, &plist, &db)?;
 
     status.snapshot_state = "moving".into();
@@ -100,12 +113,18 @@ pub(super) fn backup(phone: &Phone, line: &mut Line, force_full: bool) -> Result
     status.snapshot_state = "finished".into();
     status.backup_state = "new".into();
     send_status(line, &udid, &status)?;
-    check_result(line, &udid, &status, &plist, &db, &kept)?;
+    let short = short_file(line, &wanted).map(|row| row.id);
+    let sizes: HashMap<String, u64> = kept
+        .iter()
+        .filter(|row| row.is_file() && Some(row.id) != short)
+        .map(|row| (payload_name(&row.id), row.stored(ring.is_some())))
+        .collect();
+    check_result(line, &udid, &status, &plist, &db, &sizes)?;
     let marks: io::Result<Vec<_>> = kept.iter().filter(|r| r.is_file()).map(|r| Ok((r.id, r.entry.mark()?))).collect();
     phone.files.remember_handed_out(marks?);
     let finished = serde_json::json!({
         "full": full, "files": wanted.len() - failed.len(), "bytes": bytes, "failed": failed.len(),
-        "rows": kept.len(), "moved": moved, "removed": removed,
+        "rows": kept.len(), "moved": moved, "removed": removed, "encrypted": ring.is_some(),
     });
     phone.remember("backup.finished", finished);
     Ok(())
@@ -124,14 +143,22 @@ fn random_number() -> u64 {
     random_bytes(8).first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b))
 }
 
-fn unchanged(row: &Row, old: Option<&OldRow>) -> bool {
-    let Some(old) = old else { return false };
+/// The file whose payload a fault cuts short.
+fn short_file<'a>(line: &Line, wanted: &'a [(Row, bool)]) -> Option<&'a Row> {
+    let number = line.faults().truncated_payload_at_file?.checked_sub(1)?;
+    wanted.get(number as usize).map(|(row, _)| row)
+}
+
+fn unchanged(row: &Row, old: Option<&OldRow>, ring: Option<&Keyring>) -> io::Result<bool> {
+    let Some(old) = old else { return Ok(false) };
     let entry = &row.entry;
-    old.flags == 1
+    let key = ring.map(|ring| ring.content(row)).transpose()?.map(|(_, wrapped)| wrapped);
+    Ok(old.flags == 1
+        && old.file.key == key
         && old.file.size == entry.size()
         && old.file.modified == entry.modified
         && old.file.changed == entry.changed
-        && old.file.mode == entry.mode
+        && old.file.mode == entry.mode)
 }
 
 fn free_space(line: &mut Line, bytes: u64) -> Result<(), Halt> {
@@ -175,9 +202,13 @@ fn uploaded(status: Answer) -> Result<(), Halt> {
     }
 }
 
+fn plain(device_path: String, host_path: String, content: Content) -> Outgoing {
+    Outgoing { device_path, host_path, content: Ok(content), key: None, lacks: 0 }
+}
+
 fn small(host_path: String, bytes: &[u8]) -> Outgoing {
     let device_path = format!("/var/tmp/tmp.{}", host_path.rsplit('/').next().unwrap_or_default());
-    Outgoing { device_path, host_path, content: Ok(Content::Bytes(bytes.into())) }
+    plain(device_path, host_path, Content::Bytes(bytes.into()))
 }
 
 fn send_status(line: &mut Line, udid: &str, status: &Status) -> Result<(), Halt> {
@@ -196,11 +227,8 @@ fn progress_of(state: &str) -> f64 {
 fn send_manifests(line: &mut Line, udid: &str, plist: &[u8], db: &Content) -> Result<(), Halt> {
     let file = small(format!("{udid}/Snapshot/Manifest.plist"), plist);
     uploaded(line.upload(95.5, 0, None, &[file])?)?;
-    let file = Outgoing {
-        device_path: "/var/root/Library/Caches/Backup/Manifest.db".into(),
-        host_path: format!("{udid}/Snapshot/Manifest.db"),
-        content: Ok(db.clone()),
-    };
+    let device_path = "/var/root/Library/Caches/Backup/Manifest.db".into();
+    let file = plain(device_path, format!("{udid}/Snapshot/Manifest.db"), db.clone());
     uploaded(line.upload(96.0, 0, None, &[file])?)
 }
 
@@ -214,7 +242,15 @@ fn device_path(row: &Row) -> String {
     }
 }
 
-fn upload_files(phone: &Phone, line: &mut Line, udid: &str, wanted: &[(Row, bool)], bytes: u64) -> Result<(), Halt> {
+fn upload_files(
+    phone: &Phone,
+    line: &mut Line,
+    udid: &str,
+    wanted: &[(Row, bool)],
+    bytes: u64,
+    ring: Option<&Keyring>,
+) -> Result<(), Halt> {
+    let short = short_file(line, wanted).map(|row| row.id);
     if let Some(path) = line.faults().hostile_path.clone() {
         be_hostile(phone, line, udid, path)?;
     }
@@ -223,7 +259,8 @@ fn upload_files(phone: &Phone, line: &mut Line, udid: &str, wanted: &[(Row, bool
     while at < wanted.len() {
         let (mut batch, mut batch_bytes) = (Vec::new(), 0);
         for (row, fails) in wanted[at..].iter().take(BATCH_FILES) {
-            if !batch.is_empty() && batch_bytes + row.entry.size() > BATCH_BYTES {
+            let size = row.stored(ring.is_some());
+            if !batch.is_empty() && batch_bytes + size > BATCH_BYTES {
                 break;
             }
             let Kind::File(content) = &row.entry.kind else { continue };
@@ -231,10 +268,12 @@ fn upload_files(phone: &Phone, line: &mut Line, udid: &str, wanted: &[(Row, bool
             if folders.insert(hex(&row.id[..1])) {
                 order_directory(line, &format!("{udid}/Snapshot/{}", hex(&row.id[..1])))?;
             }
-            batch_bytes += row.entry.size();
+            batch_bytes += size;
             let content = if *fails { Err("Input/output error (5)".to_owned()) } else { Ok(content.clone()) };
             let host_path = format!("{udid}/Snapshot/{name}");
-            batch.push(Outgoing { device_path: device_path(row), host_path, content });
+            let key = ring.map(|ring| ring.content(row)).transpose()?.map(|(key, _)| key);
+            let lacks = if short == Some(row.id) { 5 } else { 0 };
+            batch.push(Outgoing { device_path: device_path(row), host_path, content, key, lacks });
         }
         at += batch.len();
         sent += batch_bytes;
@@ -254,8 +293,8 @@ fn be_hostile(phone: &Phone, line: &mut Line, udid: &str, path: String) -> Resul
     let own = format!("{udid}/Status.plist");
     let answer = match line.faults().hostile_in {
         HostileIn::Upload => {
-            let content = Ok(Content::Bytes(b"This must not land outside the backup.\n".as_slice().into()));
-            let file = Outgoing { device_path: "/.ba/mobile/hostile".into(), host_path: path, content };
+            let content = Content::Bytes(b"This must not land outside the backup.\n".as_slice().into());
+            let file = plain("/.ba/mobile/hostile".into(), path, content);
             line.upload(0.1, 39, Some(1), &[file])?
         }
         HostileIn::CreateDirectory => line.ask(FromDevice::CreateDirectory { path })?,
@@ -328,7 +367,7 @@ fn check_result(
     status: &Status,
     plist: &[u8],
     db: &Content,
-    kept: &[Row],
+    sizes: &HashMap<String, u64>,
 ) -> Result<(), Halt> {
     let broken = |what: &str| Halt::refused(205, format!("{what} came back other than it was sent"));
     let back = fetch_small(line, format!("{udid}/Status.plist"), 100.0)?;
@@ -346,7 +385,7 @@ fn check_result(
         return Err(broken("Manifest.db"));
     }
     let (held, _) = tree_held(line, udid)?;
-    let whole = kept.iter().filter(|r| r.is_file()).all(|r| held.get(&payload_name(&r.id)) == Some(&r.entry.size()));
+    let whole = sizes.iter().all(|(name, size)| held.get(name) == Some(size));
     if !whole {
         return Err(Halt::refused(205, "Manifest references files not in backup"));
     }

@@ -414,10 +414,11 @@ fn other_domain(phone: &Phone, domain: &str) -> Dictionary {
         "com.apple.mobile.backup" => {
             fill.flag(&[("CloudBackupEnabled", false)]);
             fill.text(&[("Version", "2.0")]);
-            fill.number(&[("RequiresEncryption", 0)]);
+            fill.number(&[("RequiresEncryption", phone.spec.requires_encryption.into())]);
             // Absent, not false, on a phone that never had a backup password.
-            if state.backup_password.is_some() {
-                fill.flag(&[("WillEncrypt", true)]);
+            let on = state.backup_password.is_some();
+            if on || phone.lockbox.was_changed() {
+                fill.flag(&[("WillEncrypt", on)]);
             }
         }
         "com.apple.fmip" => {

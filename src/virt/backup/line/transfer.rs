@@ -5,8 +5,10 @@
 
 use super::{Halt, Line};
 use crate::virt::backup::Content;
+use crate::virt::backup::manifest::stored;
 use crate::wire::devicelink::frame::{self, DEVICE_FRAME, FrameCode, HEAD, Head, LIST_END, MAX_ERROR_TEXT};
 use crate::wire::devicelink::{FromDevice, Status};
+use crate::wire::seal::{Key, Sealing};
 use std::io;
 
 /// One file on its way to the host.
@@ -15,6 +17,10 @@ pub(in crate::virt::backup) struct Outgoing {
     pub host_path: String,
     /// None: the phone cannot read it.
     pub content: Result<Content, String>,
+    /// It is encrypted with this on its way.
+    pub key: Option<Key>,
+    /// The fault: so many bytes of its end are left out.
+    pub lacks: u64,
 }
 
 /// What a download brings, in order.
@@ -43,7 +49,7 @@ impl Line {
             self.put(&(file.host_path.len() as u32).to_be_bytes())?;
             self.put(file.host_path.as_bytes())?;
             match &file.content {
-                Ok(content) => self.upload_content(content, callbacks.is_some())?,
+                Ok(content) => self.upload_content(content, file, callbacks.is_some())?,
                 Err(text) => {
                     let head = Head { code: FrameCode::DeviceError, payload: text.len() as u32 };
                     self.put(&head.build())?;
@@ -55,10 +61,16 @@ impl Line {
         self.status()
     }
 
-    fn upload_content(&mut self, content: &Content, persons: bool) -> Result<(), Halt> {
+    fn upload_content(&mut self, content: &Content, file: &Outgoing, persons: bool) -> Result<(), Halt> {
+        let mut sealing = file.key.as_ref().map(Sealing::new).transpose().map_err(io::Error::other)?;
+        let total = stored(content.size(), sealing.is_some());
         let mut done = 0;
-        while done < content.size() {
-            let length = (content.size() - done).min(DEVICE_FRAME as u64) as usize;
+        while done < total {
+            let mut length = (total - done).min(DEVICE_FRAME as u64) as usize;
+            let whole = length;
+            if done + whole as u64 == total {
+                length -= file.lacks.min(length as u64) as usize;
+            }
             let mut head = Head { code: FrameCode::Data, payload: length as u32 }.build();
             if persons
                 && let Some(absurd) = self.faults.absurd_frame_length.take()
@@ -66,14 +78,18 @@ impl Line {
             {
                 *word = absurd.to_be_bytes();
             }
-            if self.out.len() - self.out_end < HEAD + length {
+            if self.out.len() - self.out_end < HEAD + whole {
                 self.flush()?;
             }
             self.put(&head)?;
-            let start = self.out_end;
-            content.read_at(done, &mut self.out[start..start + length])?;
+            let out = &mut self.out[self.out_end..self.out_end + whole];
+            let plain = (content.size() - done.min(content.size())).min(whole as u64) as usize;
+            content.read_at(done.min(content.size()), &mut out[..plain])?;
+            if let Some(sealing) = &mut sealing {
+                sealing.seal_payload(out, done, content.size()).map_err(io::Error::other)?;
+            }
             self.out_end += length;
-            done += length as u64;
+            done += whole as u64;
             if persons {
                 self.count_bytes(length, true)?;
             }
