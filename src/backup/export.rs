@@ -64,8 +64,9 @@ pub fn export(
         let how = clone(&generation.folder(), &inner, allowed, room, cancel)?;
         let digests = generation.digests();
         let verdict = verify(&inner, Depth::Deep(&digests), tell, cancel)?;
-        let failed = generation.record.as_ref().map(|record| record.failed.as_slice()).unwrap_or_default();
-        if let Some(fault) = objection(&verdict, failed) {
+        let record = generation.record.as_ref();
+        let (failed, count) = record.map(|record| (record.failed.as_slice(), record.failed_count)).unwrap_or_default();
+        if let Some(fault) = objection(&verdict, failed, count) {
             return Err(Fault { code: Code::BackupDamaged, ..fault });
         }
         syncfs(&part)?;

@@ -67,7 +67,7 @@ impl Work<'_> {
             Some(book) => book.finish(&self.tree, &work.join(DIGESTS), &mut vouched, cancel)?,
             None => return Err(Fault::new(Code::Internal, "a run without a list of digests")),
         };
-        if let Some(fault) = objection(&verdict, &received.failed) {
+        if let Some(fault) = objection(&verdict, &received.failed, received.failed_count) {
             drop(self);
             reject(desk)?;
             return Err(fault);
@@ -115,8 +115,9 @@ impl Work<'_> {
     }
 }
 
-/// Why this must not become a generation.
-pub(super) fn objection(verdict: &Verdict, failed: &[FileError]) -> Option<Fault> {
+/// Why this must not become a generation. `count` files could not be read by the device; of the first thousand, in
+/// `failed`, the names are known.
+pub(super) fn objection(verdict: &Verdict, failed: &[FileError], count: u64) -> Option<Fault> {
     let unread: HashSet<&str> = failed.iter().map(|f| name_of(&f.path)).collect();
     let excused = |finding: &&Finding| match finding {
         Finding::PayloadAbsent { file_id, .. } | Finding::PayloadSize { file_id, .. } => {
@@ -129,6 +130,11 @@ pub(super) fn objection(verdict: &Verdict, failed: &[FileError]) -> Option<Fault
     }
     let serious: Vec<&Finding> = verdict.damage().filter(|f| !excused(f)).collect();
     let first = serious.first()?;
+    // A dying phone: so many more could not be read as are missing, and nothing else is wrong.
+    let unnamed = count.saturating_sub(failed.len() as u64);
+    if serious.len() as u64 <= unnamed && serious.iter().all(|f| matches!(f, Finding::PayloadAbsent { .. })) {
+        return None;
+    }
     let text = say::found(Lang::En, &first.words());
     let others = if serious.len() > 1 { format!(", and {} more defects", serious.len() - 1) } else { String::new() };
     Some(Fault::new(Code::BackupUnverified, format!("{text} ({}){others}", first.tag())))
