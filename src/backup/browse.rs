@@ -139,7 +139,20 @@ impl Opened {
     /// [`Code::BackupDamaged`] for a row that has no payload or one that does not decrypt, [`Code::DiskError`] when
     /// `to` exists, cancel. Half a file is not left behind.
     pub fn extract(&self, row: &Row, to: &Path, cancel: &Cancel) -> Result<u64, Fault> {
-        let Some(keys) = &self.keys else { return extract(&self.folder, row, to, cancel) };
+        copy_out(&self.folder, row, to, cancel, self.sealed(row)?)
+    }
+
+    /// The content of `row` to be read, decrypted.
+    ///
+    /// # Errors
+    /// As [`Opened::extract`].
+    pub(super) fn content(&self, row: &Row) -> Result<Box<dyn Read>, Fault> {
+        content(&self.folder, row, self.sealed(row)?)
+    }
+
+    /// In an encrypted backup the key of a row, which an empty content may lack.
+    fn sealed(&self, row: &Row) -> Result<Option<Option<Key>>, Fault> {
+        let Some(keys) = &self.keys else { return Ok(None) };
         let damaged = |why: &str| Fault::new(Code::BackupDamaged, format!("{} {why}", row.file_id));
         let blob = self.manifest.blob_of(&row.file_id)?.ok_or_else(|| damaged("has no record"))?;
         let key = match key_of(&blob) {
@@ -148,7 +161,7 @@ impl Opened {
             None if size_of(&blob) == Some(0) => None,
             None => return Err(damaged("has no key")),
         };
-        copy_out(&self.folder, row, to, cancel, Some(key))
+        Ok(Some(key))
     }
 }
 
@@ -185,7 +198,7 @@ pub fn extract(folder: &Path, row: &Row, to: &Path, cancel: &Cancel) -> Result<u
 }
 
 /// The payload as it is, or decrypted with its key, which an empty content may lack.
-fn copy_out(folder: &Path, row: &Row, to: &Path, cancel: &Cancel, sealed: Option<Option<Key>>) -> Result<u64, Fault> {
+fn content(folder: &Path, row: &Row, sealed: Option<Option<Key>>) -> Result<Box<dyn Read>, Fault> {
     if row.kind != RowKind::File {
         return Err(Fault::new(Code::Usage, "only files have a content"));
     }
@@ -194,11 +207,15 @@ fn copy_out(folder: &Path, row: &Row, to: &Path, cancel: &Cancel, sealed: Option
     let (root, udid) = folder.parent().zip(folder.file_name().and_then(|n| n.to_str())).ok_or_else(none)?;
     let tree = WorkTree::open_read_only(root, udid)?;
     let (payload, _) = tree.read(Place(&format!("{udid}/{payload}"))).map_err(|_| none())?;
-    let mut source: Box<dyn Read> = match sealed {
+    Ok(match sealed {
         None => Box::new(payload),
         Some(None) => Box::new(io::empty()),
         Some(Some(key)) => Box::new(Decrypter::content(payload, &key).map_err(|e| Fault::disk(&e))?),
-    };
+    })
+}
+
+fn copy_out(folder: &Path, row: &Row, to: &Path, cancel: &Cancel, sealed: Option<Option<Key>>) -> Result<u64, Fault> {
+    let mut source = content(folder, row, sealed)?;
     let mut options = std::fs::File::options();
     let mut target = options.write(true).create_new(true).mode(0o600).open(to).map_err(|e| disk(to, e))?;
     let mut piece = vec![0; 256 << 10];

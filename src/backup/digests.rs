@@ -10,7 +10,7 @@
 //! of an orderly end is missing, and everything is read again at the next end.
 
 use super::Cancel;
-use super::tree::{MAX_DEPTH, Place, WorkTree, disk};
+use super::tree::{MAX_DEPTH, Place, WorkTree, disk, open_file};
 use crate::fault::{Code, Fault};
 use crate::wire::devicelink::EntryKind;
 use sha2::{Digest, Sha256};
@@ -29,6 +29,8 @@ pub(super) type Sha = [u8; 32];
 pub(super) struct DigestBook {
     folder: PathBuf,
     journals: Vec<BufWriter<File>>,
+    /// A line could not be written: the journals do not tell all.
+    torn: bool,
 }
 
 /// What a finished list holds.
@@ -62,7 +64,7 @@ impl DigestBook {
             Ok(BufWriter::with_capacity(8 << 10, file))
         };
         let journals = (0..JOURNALS).map(open).collect::<Result<_, Fault>>()?;
-        let mut book = DigestBook { folder: folder.to_owned(), journals };
+        let mut book = DigestBook { folder: folder.to_owned(), journals, torn: false };
         if let Some(base) = base.filter(|_| !known) {
             match List::open(base) {
                 Ok(mut list) => {
@@ -86,8 +88,13 @@ impl DigestBook {
 
     pub(super) fn received(&mut self, path: &str, size: u64, sha: &Sha) -> io::Result<()> {
         let journal = self.journal(path)?;
-        write!(journal, "R\t")?;
-        write_row(journal, sha, size, path)
+        let done = write!(journal, "R\t").and_then(|()| write_row(journal, sha, size, path));
+        self.sure(done)
+    }
+
+    fn sure(&mut self, done: io::Result<()>) -> io::Result<()> {
+        self.torn |= done.is_err();
+        done
     }
 
     pub(super) fn moved(&mut self, from: &str, to: &str) -> io::Result<()> {
@@ -96,25 +103,37 @@ impl DigestBook {
             return self.unknown(to);
         }
         let journal = self.journal(to)?;
-        writeln!(journal, "M\t{}\t{}", escape(from), escape(to))
+        let done = writeln!(journal, "M\t{}\t{}", escape(from), escape(to));
+        self.sure(done)
     }
 
     /// The content at `path` was not seen by us.
     pub(super) fn unknown(&mut self, path: &str) -> io::Result<()> {
         let journal = self.journal(path)?;
-        writeln!(journal, "U\t{}", escape(path))
+        let done = writeln!(journal, "U\t{}", escape(path));
+        self.sure(done)
     }
 
     /// Ends the run in an orderly way; the next one may continue.
     pub(super) fn close(mut self) -> io::Result<()> {
+        if self.torn {
+            return Err(io::Error::other("a line is missing"));
+        }
         for journal in &mut self.journals {
             journal.flush()?;
         }
         File::create(self.folder.join(CLEAN)).map(drop)
     }
 
-    /// Writes the list of all files that are in the tree now to `out`, and removes the journals.
-    pub(super) fn finish(mut self, tree: &WorkTree, out: &Path, cancel: &Cancel) -> Result<Tally, Fault> {
+    /// Writes the list of all files that are in the tree now to `out`, and removes the journals. `vouched` hears of
+    /// each file whose digest was taken while it was received, with its size then.
+    pub(super) fn finish(
+        mut self,
+        tree: &WorkTree,
+        out: &Path,
+        vouched: &mut dyn FnMut(&str, u64),
+        cancel: &Cancel,
+    ) -> Result<Tally, Fault> {
         let folder = self.folder.clone();
         let failed = |e| disk(&folder, e);
         walk(tree, tree.udid(), 0, &mut |path| {
@@ -127,7 +146,7 @@ impl DigestBook {
         for (at, journal) in std::mem::take(&mut self.journals).into_iter().enumerate() {
             journal.into_inner().map_err(|e| failed(e.into_error()))?;
             let path = folder.join(format!("{at:02}"));
-            replay(&path, tree, &mut list, &mut tally, cancel)?;
+            replay(&path, tree, &mut list, &mut tally, vouched, cancel)?;
         }
         list.into_inner().map_err(|e| disk(out, e.into_error()))?;
         std::fs::remove_dir_all(&folder).map_err(failed)?;
@@ -140,6 +159,7 @@ fn replay(
     tree: &WorkTree,
     list: &mut impl Write,
     tally: &mut Tally,
+    vouched: &mut dyn FnMut(&str, u64),
     cancel: &Cancel,
 ) -> Result<(), Fault> {
     let mut lines = Lines::open(path)?;
@@ -164,7 +184,10 @@ fn replay(
                 cancel.check()?;
                 let file = unescape(rest);
                 let (size, sha) = match known.remove(&file) {
-                    Some(entry) => entry,
+                    Some(entry) => {
+                        vouched(&file, entry.0);
+                        entry
+                    }
                     None => {
                         tally.reread += 1;
                         let (mut file, size) = tree.read(Place(&file)).map_err(|e| disk(Path::new(&file), e))?;
@@ -253,10 +276,13 @@ struct Lines {
 
 impl Lines {
     fn open(path: &Path) -> Result<Self, Fault> {
-        match File::open(path) {
+        match open_file(path) {
             Ok(file) => Ok(Lines { file: BufReader::with_capacity(64 << 10, file), line: vec![] }),
             Err(err) if err.kind() == io::ErrorKind::NotFound => {
                 Err(Fault::new(Code::BackupNone, format!("{} is not there", path.display())))
+            }
+            Err(err) if err.kind() == io::ErrorKind::InvalidData => {
+                Err(Fault::new(Code::BackupDamaged, format!("{} {err}", path.display())))
             }
             Err(err) => Err(disk(path, err)),
         }
@@ -361,7 +387,7 @@ mod tests {
         let mut book = DigestBook::open(&folder, Some(&base)).unwrap();
         book.moved("U/other", "U/renamed").unwrap();
         let out = dir.path().join("digests.tsv");
-        let tally = book.finish(&tree, &out, &Cancel::new()).unwrap();
+        let tally = book.finish(&tree, &out, &mut |_, _| {}, &Cancel::new()).unwrap();
         assert_eq!(tally, Tally { files: 4, reread: 1, bytes: 15 });
 
         let mut list = List::open(&out).unwrap();
@@ -373,6 +399,28 @@ mod tests {
         let expected = [("U/ab/kept", "kept"), ("U/ab/moved", "new"), ("U/odd\tname\n", "odd"), ("U/renamed", "other")];
         assert_eq!(found, expected.map(|(path, text)| (path.to_owned(), sha(text))));
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn journals_that_lost_a_line_are_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("U")).unwrap();
+        std::fs::write(dir.path().join("U/a"), "now").unwrap();
+        let folder = dir.path().join("book");
+        let mut book = DigestBook::open(&folder, None).unwrap();
+        book.received("U/a", 4, &sha("then")).unwrap();
+        // The disk is full while the next line is written, and has room again at the end.
+        let at = (0..JOURNALS).find(|at| !book.journals[*at].buffer().is_empty()).unwrap();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let whole = std::mem::replace(&mut book.journals[at], BufWriter::with_capacity(0, full));
+        assert!(book.received("U/a", 3, &sha("now")).is_err());
+        book.journals[at] = whole;
+        assert!(book.close().is_err());
+        let book = DigestBook::open(&folder, None).unwrap();
+        let tree = WorkTree::open(dir.path(), "U").unwrap();
+        let out = dir.path().join("out.tsv");
+        assert_eq!(book.finish(&tree, &out, &mut |_, _| {}, &Cancel::new()).unwrap().reread, 1);
+        assert_eq!(List::open(&out).unwrap().next_row().unwrap().unwrap().sha, sha("now"));
     }
 
     #[test]
@@ -390,7 +438,7 @@ mod tests {
         let book = DigestBook::open(&folder, None).unwrap();
         let tree = WorkTree::open(dir.path(), "U").unwrap();
         let out = dir.path().join("out.tsv");
-        assert_eq!(book.finish(&tree, &out, &Cancel::new()).unwrap().reread, 1);
+        assert_eq!(book.finish(&tree, &out, &mut |_, _| {}, &Cancel::new()).unwrap().reread, 1);
         assert_eq!(List::open(&out).unwrap().next_row().unwrap().unwrap().sha, sha("now"));
     }
 }

@@ -7,11 +7,12 @@
 
 use super::Cancel;
 use super::clone::{How, Links, clone};
+use super::finding::Verdict;
 use super::hold::Hold;
 use super::publish::objection;
 use super::tree::disk;
 use super::vault::{Generation, remove_all};
-use super::verify::{Depth, Verdict, verify};
+use super::verify::{Depth, verify};
 use crate::disk::{create_private_folder, require_space, sync_folder, syncfs};
 use crate::event::Tell;
 use crate::fault::{Code, Fault};
@@ -63,8 +64,9 @@ pub fn export(
         let how = clone(&generation.folder(), &inner, allowed, room, cancel)?;
         let digests = generation.digests();
         let verdict = verify(&inner, Depth::Deep(&digests), tell, cancel)?;
-        let failed = generation.record.as_ref().map(|record| record.failed.as_slice()).unwrap_or_default();
-        if let Some(fault) = objection(&verdict, failed) {
+        let record = generation.record.as_ref();
+        let (failed, count) = record.map(|record| (record.failed.as_slice(), record.failed_count)).unwrap_or_default();
+        if let Some(fault) = objection(&verdict, failed, count) {
             return Err(Fault { code: Code::BackupDamaged, ..fault });
         }
         syncfs(&part)?;

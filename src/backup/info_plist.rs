@@ -5,7 +5,7 @@
 //! of them may be absent. An iPad without a telephone has no IMEI, and then there is no such key, not an empty one.
 
 use plist::{Date, Dictionary, Value};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What Info.plist says.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +67,10 @@ impl InfoFacts {
         }
         let installed = self.installed_applications.iter().map(|id| id.as_str().into()).collect();
         put("Installed Applications", Value::Array(installed));
-        put("Last Backup Date", Value::Date(Date::from(self.date.unwrap_or_else(SystemTime::now))));
+        // Whole seconds: Apple's dates have no fractions, and readers refuse the whole file for one.
+        let at = self.date.unwrap_or_else(SystemTime::now);
+        let second = Duration::from_secs(at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+        put("Last Backup Date", Value::Date(Date::from(UNIX_EPOCH + second)));
         put("Product Type", self.product_type.as_str().into());
         put("Product Version", self.product_version.as_str().into());
         put("Serial Number", self.serial_number.as_str().into());
@@ -97,7 +100,10 @@ mod tests {
             imei: Some(String::new()),
             ..InfoFacts::default()
         };
-        let back = Value::from_reader_xml(std::io::Cursor::new(facts.to_xml())).unwrap();
+        let text = String::from_utf8(facts.to_xml()).unwrap();
+        let (_, date) = text.split_once("<date>").unwrap();
+        assert_eq!(date.find("</date>"), Some("2026-11-22T11:27:32Z".len()), "{date:.40}");
+        let back = Value::from_reader_xml(std::io::Cursor::new(text)).unwrap();
         let back = back.as_dictionary().unwrap();
         assert_eq!(back["Device Name"].as_string(), Some("Anna's <iPad>"));
         assert_eq!(back["Unique Identifier"].as_string(), Some("00008110-001A2B3C4D5E6F01"));

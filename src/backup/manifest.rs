@@ -48,6 +48,9 @@ impl Manifest {
     /// # Errors
     /// [`Code::BackupDamaged`] when it is no such database.
     pub(super) fn open(path: &Path) -> Result<Self, Fault> {
+        if !path.metadata().is_ok_and(|meta| meta.is_file()) {
+            return Err(Fault::new(Code::BackupDamaged, "Manifest.db is no file"));
+        }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(uri(path), flags).map_err(damaged)?;
         conn.pragma_update(None, "trusted_schema", false).map_err(damaged)?;
@@ -97,6 +100,19 @@ impl Manifest {
         let Some(row) = rows.next().map_err(damaged)? else { return Ok(None) };
         let found = record(row)?;
         Ok(Some(Found { file_id: found.file_id.to_owned(), flags: found.flags, size: found.blob.and_then(size_of) }))
+    }
+
+    /// Domain and path of a payload.
+    ///
+    /// # Errors
+    /// [`Code::BackupDamaged`].
+    pub(super) fn name_of(&self, file_id: &str) -> Result<Option<(String, String)>, Fault> {
+        let sql = "SELECT domain, relativePath FROM Files WHERE fileID = ?1";
+        let mut query = self.0.prepare_cached(sql).map_err(damaged)?;
+        let mut rows = query.query(params![file_id]).map_err(damaged)?;
+        let Some(row) = rows.next().map_err(damaged)? else { return Ok(None) };
+        let text = |at: usize| row.get_ref(at).ok().and_then(|v| v.as_str().ok()).map(str::to_owned);
+        Ok(text(0).zip(text(1)))
     }
 
     /// The archived `MBFile` of a payload.

@@ -3,16 +3,12 @@
 //! Size, nesting and unfolding are capped before anything is built. `Status.plist` says whether the phone finished;
 //! its `IsFullBackup` is known to lie and is not read.
 
-use super::tree::disk;
+use super::tree::{disk, open_file};
 use crate::fault::Fault;
 use crate::wire::devicelink::guard::{self, MAX_DEPTH};
 use plist::{Dictionary, Value};
-use rustix::fs::OFlags;
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::{self, Cursor, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Largest list that is read. Real ones stay below 2 MB (an Info.plist with the icons of all apps).
@@ -29,19 +25,12 @@ pub(super) enum Unread {
 /// # Errors
 /// [`Unread`]: absent, no property list, or the disk.
 pub(super) fn read(path: &Path) -> Result<Dictionary, Unread> {
-    // A link could lead anywhere, and a pipe would be waited for.
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
-    let file = match File::options().read(true).custom_flags(flags).open(path) {
+    let file = match open_file(path) {
         Ok(file) => file,
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Err(Unread::Missing),
-        Err(err) if err.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
-            return Err(Unread::Damaged("is a link".into()));
-        }
+        Err(err) if err.kind() == io::ErrorKind::InvalidData => return Err(Unread::Damaged(err.to_string())),
         Err(err) => return Err(Unread::Disk(disk(path, err))),
     };
-    if !file.metadata().is_ok_and(|meta| meta.is_file()) {
-        return Err(Unread::Damaged("is no file".into()));
-    }
     let mut bytes = vec![];
     if let Err(err) = file.take(MAX_BYTES + 1).read_to_end(&mut bytes) {
         return Err(Unread::Disk(disk(path, err)));

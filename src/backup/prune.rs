@@ -101,9 +101,10 @@ fn looks_good(generation: &Generation) -> bool {
 }
 
 fn is_sound(generation: &Generation, tell: &dyn Tell, cancel: &Cancel) -> Result<bool, Fault> {
-    let failed = generation.record.as_ref().map(|record| record.failed.as_slice()).unwrap_or_default();
-    match verify(&generation.folder(), Depth::Quick, tell, cancel) {
-        Ok(verdict) => Ok(objection(&verdict, failed).is_none()),
+    let record = generation.record.as_ref();
+    let (failed, count) = record.map(|record| (record.failed.as_slice(), record.failed_count)).unwrap_or_default();
+    match verify(&generation.folder(), Depth::Listed(&generation.digests()), tell, cancel) {
+        Ok(verdict) => Ok(objection(&verdict, failed, count).is_none()),
         // What cannot be read is no good; a person's wish to stop is one.
         Err(fault) if fault.code == Code::Cancelled => Err(fault),
         Err(_) => Ok(false),

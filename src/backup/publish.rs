@@ -4,18 +4,23 @@
 //! call for the file system, the rename, the folder written too, and last the link `latest`. Before the rename the
 //! generation does not exist, after it nothing is missing.
 //!
+//! A payload of another size than the manifest says is judged by what came over the cable, in this run or when the base
+//! was made: a file that changed while the phone read it is as good as it gets, one that nobody saw coming is damage.
+//!
 //! What the phone itself could not read may be absent: the rest is kept, and said to be partial. Any other damage
 //! keeps the run out of the generations; it goes to `rejected`, where it replaces the one before.
 
+use super::finding::{Finding, Verdict};
 use super::receive::FileError;
 use super::tree::disk;
 use super::vault::{DIGESTS, Desk, Generation, RECORD, Record, next_name, remove_all};
-use super::verify::{Depth, Finding, Verdict, verify};
+use super::verify::{Looked, look};
 use super::work::Work;
 use super::{Cancel, Received};
 use crate::disk::{sync_folder, syncfs};
 use crate::event::{Event, Tell};
 use crate::fault::{Code, Fault};
+use crate::say::{self, Lang};
 use std::collections::HashSet;
 
 impl Work<'_> {
@@ -49,13 +54,20 @@ impl Work<'_> {
     ) -> Result<(Generation, Verdict), Fault> {
         let desk = self.desk;
         let work = desk.folder.join("work");
+        let Looked { mut verdict, mut suspects, .. } = look(&work.join(desk.udid.as_str()), false, None, tell, cancel)?;
+        // What the device gave up in the middle is short, whatever came of it.
+        suspects.retain(|path, _| !received.failed.iter().any(|f| name_of(&f.path) == name_of(path)));
+        let mut vouched = |path: &str, size| {
+            if let Some(at) = suspects.get(path) {
+                verdict.as_received(*at, size);
+            }
+        };
         let book = self.tree.book().take();
         let listed = match book {
-            Some(book) => book.finish(&self.tree, &work.join(DIGESTS), cancel)?,
+            Some(book) => book.finish(&self.tree, &work.join(DIGESTS), &mut vouched, cancel)?,
             None => return Err(Fault::new(Code::Internal, "a run without a list of digests")),
         };
-        let verdict = verify(&work.join(desk.udid.as_str()), Depth::Quick, tell, cancel)?;
-        if let Some(fault) = objection(&verdict, &received.failed) {
+        if let Some(fault) = objection(&verdict, &received.failed, received.failed_count) {
             drop(self);
             reject(desk)?;
             return Err(fault);
@@ -103,9 +115,10 @@ impl Work<'_> {
     }
 }
 
-/// Why this must not become a generation.
-pub(super) fn objection(verdict: &Verdict, failed: &[FileError]) -> Option<Fault> {
-    let unread: HashSet<&str> = failed.iter().filter_map(|f| f.path.rsplit('/').next()).collect();
+/// Why this must not become a generation. `count` files could not be read by the device; of the first thousand, in
+/// `failed`, the names are known.
+pub(super) fn objection(verdict: &Verdict, failed: &[FileError], count: u64) -> Option<Fault> {
+    let unread: HashSet<&str> = failed.iter().map(|f| name_of(&f.path)).collect();
     let excused = |finding: &&Finding| match finding {
         Finding::PayloadAbsent { file_id, .. } | Finding::PayloadSize { file_id, .. } => {
             unread.contains(file_id.as_str())
@@ -117,11 +130,18 @@ pub(super) fn objection(verdict: &Verdict, failed: &[FileError]) -> Option<Fault
     }
     let serious: Vec<&Finding> = verdict.damage().filter(|f| !excused(f)).collect();
     let first = serious.first()?;
-    let text = serde_json::to_string(first).unwrap_or_default();
-    Some(Fault::new(
-        Code::BackupUnverified,
-        format!("the backup did not verify: {} defects, first {text}", serious.len()),
-    ))
+    // A dying phone: so many more could not be read as are missing, and nothing else is wrong.
+    let unnamed = count.saturating_sub(failed.len() as u64);
+    if serious.len() as u64 <= unnamed && serious.iter().all(|f| matches!(f, Finding::PayloadAbsent { .. })) {
+        return None;
+    }
+    let text = say::found(Lang::En, &first.words());
+    let others = if serious.len() > 1 { format!(", and {} more defects", serious.len() - 1) } else { String::new() };
+    Some(Fault::new(Code::BackupUnverified, format!("{text} ({}){others}", first.tag())))
+}
+
+fn name_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
 fn reject(desk: &Desk) -> Result<(), Fault> {

@@ -423,6 +423,19 @@ pub(super) fn code_of(err: &io::Error) -> (DlCode, bool) {
     }
 }
 
+/// A regular file of a backup for reading: a pipe in its place would be waited for without end.
+pub(super) fn open_file(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Err(Errno::LOOP) => return Err(io::Error::new(io::ErrorKind::InvalidData, "is a link")),
+        file => File::from(file?),
+    };
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidData, "is no file")),
+    }
+}
+
 pub(super) fn disk(path: &Path, err: impl Into<io::Error>) -> Fault {
     let err = err.into();
     Fault::disk(&io::Error::new(err.kind(), format!("{}: {err}", path.display())))

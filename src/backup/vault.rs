@@ -5,6 +5,7 @@
 //! <vault>/<UDID>/latest                  ->  generations/20261122T101500Z, for people and scripts
 //! <vault>/<UDID>/generations/<time>/<UDID>/  the backup, as `idevicebackup2` lays it out
 //! <vault>/<UDID>/generations/<time>/digests.tsv, generation.json
+//! <vault>/<UDID>/generations/<time>/checked.json  what later looks at it found, a note for people
 //! <vault>/<UDID>/work/                       the run in progress, or what an interruption left
 //! <vault>/<UDID>/rejected/                   the last run that did not verify, for looking at
 //! <vault>/<UDID>/cloning/, trash-*/          what a cut left of a beginning or a removal; the next run removes it
@@ -22,7 +23,7 @@ use super::Cancel;
 use super::hold::Hold;
 use super::plists::{self, Summary};
 use super::receive::FileError;
-use super::tree::disk;
+use super::tree::{disk, open_file};
 use super::work::Work;
 use crate::disk::{FileLock, create_private_folder, sync_folder, write_atomic};
 use crate::event::Tell;
@@ -132,7 +133,7 @@ impl Generation {
 fn read_record(path: &Path) -> Option<Record> {
     use io::Read;
     let mut text = String::new();
-    std::fs::File::open(path).ok()?.take(MAX_RECORD).read_to_string(&mut text).ok()?;
+    open_file(path).ok()?.take(MAX_RECORD).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()
 }
 

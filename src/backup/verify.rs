@@ -11,155 +11,42 @@
 
 use super::Cancel;
 use super::crypt::{Keys, Seal, Unlock, open_manifest};
-use super::digests::{List, digest_of};
+use super::digests::{List, digest_of, walk};
+use super::finding::{Finding, MAX_FINDINGS, Verdict, clip};
 use super::manifest::{FLAG_FILE, Manifest, Record, is_file_id, payload_path};
 use super::mbfile::{key_of, size_of};
 use super::plists::{self, Unread};
-use super::tree::{WorkTree, disk};
+use super::tree::{WorkTree, disk, open_file};
 use crate::event::{Event, Step, Tell, Unit};
 use crate::fault::{Code, Fault};
 use crate::wire::seal::{SealError, ends_well, stored_size};
 use plist::{Dictionary, Value};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
-use serde::{Deserialize, Serialize};
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// How many findings are kept; more are counted.
-const MAX_FINDINGS: usize = 10_000;
 const TELL_EVERY: u64 = 4096;
+/// So many findings of the deep look are told by the device's names; a hostile manifest has no index for that.
+const NAMED: usize = 1000;
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug)]
 pub enum Depth<'a> {
     Quick,
-    /// Also read every byte and compare with this list (`digests.tsv` of a generation).
+    /// Sizes that the manifest does not confirm are judged by this list (`digests.tsv` of a generation).
+    Listed(&'a Path),
+    /// Also read every byte and compare with the list.
     Deep(&'a Path),
 }
 
-/// One thing that is not as it should be. Paths are clipped to 200 characters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "finding", rename_all = "kebab-case")]
-pub enum Finding {
-    /// Status.plist, Manifest.plist, Info.plist or Manifest.db is not there.
-    FileAbsent {
-        file: String,
-    },
-    PlistDamaged {
-        file: String,
-        why: String,
-    },
-    /// The phone did not finish; `state` as Status.plist says it.
-    NotFinished {
-        state: String,
-    },
-    ManifestDamaged {
-        why: String,
-    },
-    /// A row whose payload name is none.
-    BadFileId {
-        file_id: String,
-    },
-    /// A row whose archived record does not tell a size.
-    RecordUnreadable {
-        file_id: String,
-    },
-    PayloadAbsent {
-        file_id: String,
-        domain: String,
-        path: String,
-    },
-    PayloadSize {
-        file_id: String,
-        domain: String,
-        path: String,
-        expected: u64,
-        found: u64,
-    },
-    /// The keybag of an encrypted backup does not parse, or holds keys that do not open.
-    KeybagDamaged {
-        why: String,
-    },
-    /// With the password: the file's key does not open, or its end does not decrypt with it.
-    Undecryptable {
-        file_id: String,
-        domain: String,
-        path: String,
-    },
-    /// With the password: not as large as the manifest says, and yet whole. Databases in use are often so.
-    SizeDiffers {
-        file_id: String,
-        domain: String,
-        path: String,
-        expected: u64,
-        found: u64,
-    },
-    /// A file of the digest list is not there any more.
-    Lost {
-        path: String,
-    },
-    /// The content is not what was received.
-    Altered {
-        path: String,
-    },
-    /// Encrypted with its manifest: what belongs to it cannot be said without the password.
-    Sealed,
-    /// Made before iOS 10: its manifest has another format, which is not read.
-    OldManifest,
-    /// The phone's `Snapshot` folder is still there.
-    SnapshotLeft,
-    /// There is no list of digests to compare with.
-    NoDigests,
-}
-
-impl Finding {
-    /// Is the backup damaged by it? Else it is a remark.
-    pub fn is_damage(&self) -> bool {
-        !matches!(self, Finding::Sealed | Finding::OldManifest | Finding::SnapshotLeft | Finding::NoDigests)
-            && !matches!(self, Finding::SizeDiffers { .. })
-            && !matches!(self, Finding::FileAbsent { file } if file == "Info.plist")
-    }
-}
-
-/// The outcome.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Verdict {
-    pub findings: Vec<Finding>,
-    /// Findings beyond the ten thousand that are kept.
-    pub more: u64,
-    /// Payloads that were looked at.
-    pub files: u64,
-    /// Their bytes on disk.
-    pub bytes: u64,
-    pub encrypted: bool,
-    /// Files whose content was compared.
-    pub compared: u64,
-}
-
-impl Verdict {
-    pub fn damage(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|f| f.is_damage())
-    }
-
-    pub fn is_sound(&self) -> bool {
-        self.damage().next().is_none()
-    }
-
-    fn add(&mut self, finding: Finding) {
-        if self.findings.len() < MAX_FINDINGS {
-            self.findings.push(finding);
-        } else {
-            self.more += 1;
-        }
-    }
-}
-
-fn clip(text: &str) -> String {
-    text.chars().take(200).collect()
-}
+/// Payloads of another size than the manifest says, by their place in the list of digests; and where their findings
+/// are.
+pub(super) type Suspects = HashMap<String, usize>;
 
 /// Looks at the backup of one device: `folder` is the one named by its UDID. Reads only.
 ///
@@ -180,6 +67,34 @@ pub fn verify_with(
     tell: &dyn Tell,
     cancel: &Cancel,
 ) -> Result<Verdict, Fault> {
+    let mut looked = look(folder, matches!(depth, Depth::Deep(_)), unlock, tell, cancel)?;
+    let (list, deep) = match depth {
+        Depth::Quick => return Ok(looked.verdict),
+        Depth::Listed(list) => (list, false),
+        Depth::Deep(list) => (list, true),
+    };
+    if deep || !looked.suspects.is_empty() {
+        compare(folder, list, deep, &mut looked, tell, cancel)?;
+    }
+    Ok(looked.verdict)
+}
+
+/// What was seen without digests.
+pub(super) struct Looked {
+    pub verdict: Verdict,
+    pub suspects: Suspects,
+    /// To find names in, where it could be opened.
+    manifest: Option<Manifest>,
+}
+
+/// The look at all but digests.
+pub(super) fn look(
+    folder: &Path,
+    deep: bool,
+    unlock: Option<Unlock<'_>>,
+    tell: &dyn Tell,
+    cancel: &Cancel,
+) -> Result<Looked, Fault> {
     let mut verdict = Verdict::default();
     let missing = || Fault::new(Code::BackupNone, format!("{} is no folder", folder.display()));
     if !folder.is_dir() {
@@ -190,13 +105,9 @@ pub fn verify_with(
     if folder.join("Snapshot").symlink_metadata().is_ok() {
         verdict.add(Finding::SnapshotLeft);
     }
-    let deep = matches!(depth, Depth::Deep(_));
-    look_at_manifest(folder, unsealed, deep, &mut verdict, tell, cancel)?;
-    if let Depth::Deep(list) = depth {
-        let (root, udid) = folder.parent().zip(folder.file_name().and_then(|n| n.to_str())).ok_or_else(missing)?;
-        compare(&WorkTree::open_read_only(root, udid)?, list, &mut verdict, tell, cancel)?;
-    }
-    Ok(verdict)
+    let mut suspects = Suspects::new();
+    let manifest = look_at_manifest(folder, unsealed, deep, &mut verdict, &mut suspects, tell, cancel)?;
+    Ok(Looked { verdict, suspects, manifest })
 }
 
 /// Answers Manifest.plist, empty where it cannot be read.
@@ -261,19 +172,24 @@ fn look_at_manifest(
     unsealed: Option<Unsealed<'_>>,
     deep: bool,
     verdict: &mut Verdict,
+    suspects: &mut Suspects,
     tell: &dyn Tell,
     cancel: &Cancel,
-) -> Result<(), Fault> {
+) -> Result<Option<Manifest>, Fault> {
     let path = folder.join("Manifest.db");
     let mut magic = [0; 16];
-    let readable = match File::open(&path) {
+    let readable = match open_file(&path) {
         Ok(mut file) => file.read_exact(&mut magic).is_ok() && &magic == b"SQLite format 3\0",
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
             verdict.add(match folder.join("Manifest.mbdb").exists() {
                 true => Finding::OldManifest,
                 false => Finding::FileAbsent { file: "Manifest.db".into() },
             });
-            return Ok(());
+            return Ok(None);
+        }
+        Err(err) if err.kind() == std::io::ErrorKind::InvalidData => {
+            verdict.add(Finding::ManifestDamaged { why: err.to_string() });
+            return Ok(None);
         }
         Err(err) => return Err(disk(&path, err)),
     };
@@ -289,14 +205,14 @@ fn look_at_manifest(
                 true => Finding::Sealed,
                 false => Finding::ManifestDamaged { why: "is no SQLite file".into() },
             });
-            return Ok(());
+            return Ok(None);
         }
     };
     let manifest = match opened {
         Ok(manifest) => manifest,
         Err(fault) => {
             verdict.add(damaged(fault)?);
-            return Ok(());
+            return Ok(None);
         }
     };
     if let Some(why) = manifest.complaint() {
@@ -304,7 +220,9 @@ fn look_at_manifest(
     }
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
     let handle = rustix::fs::open(folder, flags, Mode::empty()).map_err(|e| disk(folder, e))?;
-    let look = Look { folder: handle, encrypted: verdict.encrypted, keys: unsealed.as_ref().map(|u| &u.keys), deep };
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let keys = unsealed.as_ref().map(|u| &u.keys);
+    let look = Look { name, folder: handle, prefixes: Prefixes::new(), encrypted: verdict.encrypted, keys, deep };
     let mut seen = 0u64;
     let walked = manifest.each(|record| {
         seen += 1;
@@ -312,45 +230,69 @@ fn look_at_manifest(
             cancel.check()?;
             tell.tell(Event::Progress { step: Step::VerifyBackup, unit: Unit::Files, done: seen, total: None });
         }
-        look_at_row(&look, record, verdict);
+        look_at_row(&look, record, verdict, suspects);
         Ok(())
     });
-    match walked {
-        Err(fault) => {
-            let finding = damaged(fault)?;
-            // One complaint about the file is enough.
-            if !verdict.findings.iter().any(|f| matches!(f, Finding::ManifestDamaged { .. })) {
-                verdict.add(finding);
-            }
-            Ok(())
+    if let Err(fault) = walked {
+        let finding = damaged(fault)?;
+        // One complaint about the file is enough.
+        if !verdict.findings.iter().any(|f| matches!(f, Finding::ManifestDamaged { .. })) {
+            verdict.add(finding);
         }
-        done => done,
+    }
+    Ok(Some(manifest))
+}
+
+/// Which of the 256 folders of payloads are folders: a link in the place of one would lead out of the backup.
+struct Prefixes([Cell<Option<bool>>; 256]);
+
+impl Prefixes {
+    fn new() -> Self {
+        Prefixes([const { Cell::new(None) }; 256])
+    }
+
+    fn is_link(&self, folder: &OwnedFd, payload: &str) -> bool {
+        let Some(name) = payload.get(..2) else { return false };
+        let known = u8::from_str_radix(name, 16).ok().and_then(|at| self.0.get(usize::from(at)));
+        let Some(known) = known else { return false };
+        known.get().unwrap_or_else(|| {
+            let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+            let is = stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink);
+            known.set(Some(is));
+            is
+        })
     }
 }
 
 /// How rows are looked at.
 struct Look<'k> {
+    name: &'k str,
     folder: OwnedFd,
+    prefixes: Prefixes,
     encrypted: bool,
     keys: Option<&'k Keys>,
     deep: bool,
 }
 
-fn look_at_row(look: &Look<'_>, record: Record<'_>, verdict: &mut Verdict) {
+fn look_at_row(look: &Look<'_>, record: Record<'_>, verdict: &mut Verdict, suspects: &mut Suspects) {
     if !is_file_id(record.file_id) {
         return verdict.add(Finding::BadFileId { file_id: clip(record.file_id) });
     }
     let Some(payload) = payload_path(record.file_id).filter(|_| record.flags == FLAG_FILE) else { return };
     let (file_id, domain, path) = (record.file_id.to_owned(), clip(record.domain), clip(record.path));
+    if look.prefixes.is_link(&look.folder, &payload) {
+        return verdict.add(Finding::NotAFile { file_id, domain, path });
+    }
     let stat = match rustix::fs::statat(&look.folder, payload.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => stat,
-        _ => return verdict.add(Finding::PayloadAbsent { file_id, domain, path }),
+        Ok(_) => return verdict.add(Finding::NotAFile { file_id, domain, path }),
+        Err(_) => return verdict.add(Finding::PayloadAbsent { file_id, domain, path }),
     };
     let found = u64::try_from(stat.st_size).unwrap_or(0);
     verdict.files += 1;
     verdict.bytes += found;
     let Some(size) = record.blob.and_then(size_of) else {
-        return verdict.add(Finding::RecordUnreadable { file_id });
+        return verdict.add(Finding::RecordUnreadable { file_id, domain, path });
     };
     let key = record.blob.and_then(key_of);
     let empty = size == 0 && key.is_none();
@@ -359,6 +301,9 @@ fn look_at_row(look: &Look<'_>, record: Record<'_>, verdict: &mut Verdict) {
     let expected = if padded { stored_size(size) } else { size };
     let Some(keys) = look.keys.filter(|_| !empty) else {
         if expected != found {
+            if verdict.findings.len() < MAX_FINDINGS {
+                suspects.insert(format!("{}/{payload}", look.name), verdict.findings.len());
+            }
             verdict.add(Finding::PayloadSize { file_id, domain, path, expected, found });
         }
         return;
@@ -389,32 +334,97 @@ fn last_blocks(folder: &OwnedFd, payload: &str, size: u64) -> Option<[u8; 32]> {
     Some(blocks)
 }
 
-fn compare(tree: &WorkTree, list: &Path, verdict: &mut Verdict, tell: &dyn Tell, cancel: &Cancel) -> Result<(), Fault> {
+/// Is this a file that a device made? A desktop leaves others behind, which hurt nobody.
+fn belongs(place: &str) -> bool {
+    let name = place.rsplit_once('/').map_or(place, |(_, name)| name);
+    is_file_id(name) || matches!(name, "Manifest.db" | "Manifest.plist" | "Status.plist")
+}
+
+/// What the device calls a payload.
+fn name_in(manifest: Option<&Manifest>, place: &str) -> (Option<String>, Option<String>) {
+    let id = place.rsplit_once('/').map_or(place, |(_, name)| name);
+    let found = manifest.filter(|_| is_file_id(id)).and_then(|manifest| manifest.name_of(id).ok().flatten());
+    found.map_or((None, None), |(domain, path)| (Some(clip(&domain)), Some(clip(&path))))
+}
+
+/// What the list of digests has to say: to the size of suspects, and deeply to every byte.
+fn compare(
+    folder: &Path,
+    list: &Path,
+    deep: bool,
+    looked: &mut Looked,
+    tell: &dyn Tell,
+    cancel: &Cancel,
+) -> Result<(), Fault> {
+    let Looked { verdict, suspects, manifest } = looked;
+    let none = || Fault::new(Code::BackupNone, format!("{} is no folder", folder.display()));
+    let (root, udid) = folder.parent().zip(folder.file_name().and_then(|n| n.to_str())).ok_or_else(none)?;
+    let tree = WorkTree::open_read_only(root, udid)?;
     let mut list = match List::open(list) {
         Ok(list) => list,
         Err(fault) if fault.code == Code::BackupNone => {
-            verdict.add(Finding::NoDigests);
+            if deep {
+                verdict.add(Finding::NoDigests);
+            }
             return Ok(());
         }
         Err(fault) => return Err(fault),
     };
-    let mut bytes = 0u64;
-    while let Some(row) = list.next_row()? {
+    let (mut bytes, mut met) = (0u64, 0u64);
+    loop {
         cancel.check()?;
-        let place = tree.place(&row.path, false)?;
+        let row = match list.next_row() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            Err(fault) if fault.code == Code::BackupDamaged => {
+                verdict.add(Finding::DigestsDamaged { why: clip(&fault.detail) });
+                return Ok(());
+            }
+            Err(fault) => return Err(fault),
+        };
+        if let Some(at) = suspects.get(&row.path) {
+            verdict.as_received(*at, row.size);
+        }
+        if !deep {
+            continue;
+        }
+        let place = match tree.place(&row.path, false) {
+            Ok(place) => place,
+            Err(fault) => {
+                verdict.add(Finding::DigestsDamaged { why: clip(&fault.detail) });
+                return Ok(());
+            }
+        };
         match tree.read(place) {
-            Ok((mut file, size)) if size == row.size => {
-                if digest_of(&mut file, cancel)? != row.sha {
-                    verdict.add(Finding::Altered { path: clip(place.0) });
+            Ok((mut file, size)) => {
+                met += u64::from(belongs(place.0));
+                if size != row.size || digest_of(&mut file, cancel)? != row.sha {
+                    let (file, (domain, path)) =
+                        (clip(place.0), name_in(manifest.as_ref().filter(|_| verdict.findings.len() < NAMED), place.0));
+                    verdict.add(Finding::Altered { file, domain, path });
                 }
             }
-            Ok(_) => verdict.add(Finding::Altered { path: clip(place.0) }),
-            Err(_) => verdict.add(Finding::Lost { path: clip(place.0) }),
+            Err(_) => {
+                let (file, (domain, path)) =
+                    (clip(place.0), name_in(manifest.as_ref().filter(|_| verdict.findings.len() < NAMED), place.0));
+                verdict.add(Finding::Lost { file, domain, path });
+            }
         }
         verdict.compared += 1;
         bytes += row.size;
         if verdict.compared.is_multiple_of(256) {
             tell.tell(Event::Progress { step: Step::VerifyBackup, unit: Unit::Bytes, done: bytes, total: None });
+        }
+    }
+    if deep {
+        // A list that lost its end would pass for whole.
+        let mut there = 0u64;
+        walk(&tree, udid, 0, &mut |path| {
+            there += u64::from(belongs(path));
+            cancel.check()
+        })?;
+        if there > met {
+            verdict.add(Finding::Unlisted { files: there - met });
         }
     }
     Ok(())

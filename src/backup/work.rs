@@ -13,7 +13,7 @@ use super::clone::{Links, clone};
 use super::digests::DigestBook;
 use super::plists::{self, snapshot_state};
 use super::tree::{Place, WorkTree, disk};
-use super::vault::{DIGESTS, Desk, remove_all};
+use super::vault::{DIGESTS, Desk, RECORD, remove_all};
 use super::{Cancel, InfoFacts};
 use crate::disk::{create_private_folder, syncfs, write_atomic};
 use crate::event::{Event, Tell};
@@ -164,11 +164,21 @@ impl<'d> Work<'d> {
         Ok(true)
     }
 
-    /// Removes what only a run needs, at its good end.
+    /// Removes what only a run needs, at its good end; also what a killed run had begun to write beside the tree.
     pub(super) fn strip(&self) -> Result<(), Fault> {
         let work = self.desk.folder.join("work");
-        remove_all(&work.join(BOOK))?;
-        std::fs::remove_file(work.join(STATE)).map_err(|e| disk(&work, e))
+        for item in std::fs::read_dir(&work).map_err(|e| disk(&work, e))? {
+            let item = item.map_err(|e| disk(&work, e))?;
+            let name = item.file_name();
+            if [self.desk.udid.as_str(), DIGESTS, RECORD].iter().any(|kept| name == *kept) {
+                continue;
+            }
+            match item.file_type().is_ok_and(|kind| kind.is_dir()) {
+                true => remove_all(&item.path())?,
+                false => std::fs::remove_file(item.path()).map_err(|e| disk(&item.path(), e))?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -174,6 +174,12 @@ pub struct BackupArgs {
     /// Send every file again
     #[arg(long)]
     pub full: bool,
+    /// Afterwards keep so many of the newest backups of this device
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+    /// Afterwards keep what is not older than so many days; with --keep, what either of them keeps
+    #[arg(long, value_name = "DAYS")]
+    pub keep_days: Option<u32>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -210,6 +216,12 @@ pub enum BackupsVerb {
         to: PathBuf,
         /// Its time, or (with a slash) the path of any backup; without it the newest
         #[arg(long)]
+        generation: Option<String>,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// Restore a generation onto a virtual iPhone of its model, in this program, and compare every byte
+    Prove {
         generation: Option<String>,
         #[command(flatten)]
         password: PasswordArgs,

@@ -98,12 +98,14 @@ pub fn text(text: &Text) -> String {
         T::PruneDamaged => "damaged".into(),
         T::PruneNothing => "No backup has to go.".into(),
         T::PruneAsk { count, word } => {
-            format!("{count} backups will be gone for good. Type {word} to go on, anything else to stop: ")
+            let what = if *count == 1 { "backup" } else { "backups" };
+            format!("{count} {what} will be gone for good. Type {word} to go on, anything else to stop: ")
         }
         T::PruneWord => "REMOVE".into(),
         T::PruneDone { count } => format!("Backups removed: {count}."),
         T::ShowLabels => {
-            "device|system|UDID|backup|made|took|verified|files|received|on disk|encrypted|unread|apps|place".into()
+            "device|system|UDID|backup|made|took|verified|checked|files|received|on disk|encrypted|unread|apps|place"
+                .into()
         }
         T::ShowKinds => "KIND|FILES|SIZE".into(),
         T::ShowEncrypted { encrypted } => match encrypted {
@@ -116,6 +118,30 @@ pub fn text(text: &Text) -> String {
         T::ExportLinked => {
             "The files are shared with the vault: do not let another program back up into this folder.".into()
         }
+        T::ShowChecked { when, deep, damage, first } => {
+            let how = if *deep { "every byte" } else { "without the contents" };
+            match first {
+                _ if *damage == 0 => format!("{when}, {how}: good"),
+                Some(first) if *damage == 1 => format!("{when}, {how}: DAMAGED, {first}"),
+                first => {
+                    let first = first.as_deref().unwrap_or_default();
+                    format!("{when}, {how}: DAMAGED, {damage} defects, the first: {first}")
+                }
+            }
+        }
+        T::ProveIntro { device, version } => format!(
+            "A virtual {device} with system {version} takes the backup. It lives in this program only: no real device \
+             is touched, and nothing leaves this computer."
+        ),
+        T::ProveStandIn { product, device } => {
+            format!("No table here has the model {product:?}; a virtual {device} stands in for it.")
+        }
+        T::ProveDone { files, size, device } => {
+            format!("Proven: all {files} files ({size}) of the backup are on the virtual {device}, byte for byte.")
+        }
+        T::ProveAbsent { what } => format!("{what}: did not arrive on the virtual device"),
+        T::ProveOther { what } => format!("{what}: is something else on the virtual device"),
+        T::FindingsMore { count } => format!("and {count} more"),
         T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) verified: {place}"),
         T::FirmwareCached => "already here and verified".into(),
         T::FirmwareFor { products } => format!("For {products}"),

@@ -9,11 +9,13 @@ mod coach;
 mod en;
 mod faults_en;
 mod faults_nl;
+mod found;
 mod nl;
 mod remedies;
 mod text;
 
 pub use coach::{Coach, coach, keys};
+pub use found::{Found, FoundKind, found};
 pub use text::{Advice, Text};
 
 use crate::event::{Caveat, Ground, Hurdle, Possible, Request, Step};

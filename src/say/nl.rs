@@ -108,13 +108,14 @@ pub fn text(text: &Text) -> String {
         T::PruneDamaged => "beschadigd".into(),
         T::PruneNothing => "Er hoeft geen reservekopie weg.".into(),
         T::PruneAsk { count, word } => {
-            format!("{count} reservekopieën gaan voorgoed weg. Typ {word} om door te gaan, iets anders om te stoppen: ")
+            let what = if *count == 1 { "reservekopie gaat" } else { "reservekopieën gaan" };
+            format!("{count} {what} voorgoed weg. Typ {word} om door te gaan, iets anders om te stoppen: ")
         }
         T::PruneWord => "WEG".into(),
         T::PruneDone { count } => format!("Reservekopieën verwijderd: {count}."),
         T::ShowLabels => {
-            "toestel|systeem|UDID|kopie|gemaakt|duur|gecontroleerd|bestanden|ontvangen|op schijf|versleuteld|\
-             onleesbaar|apps|map"
+            "toestel|systeem|UDID|kopie|gemaakt|duur|gecontroleerd|nagekeken|bestanden|ontvangen|op schijf|\
+             versleuteld|onleesbaar|apps|map"
                 .into()
         }
         T::ShowKinds => "SOORT|BESTANDEN|GROOTTE".into(),
@@ -130,6 +131,30 @@ pub fn text(text: &Text) -> String {
         T::ExportLinked => {
             "De bestanden worden gedeeld met de kluis: laat geen ander programma in deze map een kopie maken.".into()
         }
+        T::ShowChecked { when, deep, damage, first } => {
+            let how = if *deep { "elke byte" } else { "zonder de inhoud" };
+            match first {
+                _ if *damage == 0 => format!("{when}, {how}: goed"),
+                Some(first) if *damage == 1 => format!("{when}, {how}: BESCHADIGD, {first}"),
+                first => {
+                    let first = first.as_deref().unwrap_or_default();
+                    format!("{when}, {how}: BESCHADIGD, {damage} gebreken, het eerste: {first}")
+                }
+            }
+        }
+        T::ProveIntro { device, version } => format!(
+            "Een virtuele {device} met systeem {version} neemt de kopie over. Die bestaat alleen in dit programma: geen \
+             echt toestel wordt aangeraakt en er gaat niets van deze computer af."
+        ),
+        T::ProveStandIn { product, device } => {
+            format!("Het model {product:?} staat hier in geen tabel; een virtuele {device} valt ervoor in.")
+        }
+        T::ProveDone { files, size, device } => format!(
+            "Bewezen: alle {files} bestanden ({size}) van de kopie staan op de virtuele {device}, byte voor byte."
+        ),
+        T::ProveAbsent { what } => format!("{what}: is niet op het virtuele toestel aangekomen"),
+        T::ProveOther { what } => format!("{what}: is op het virtuele toestel iets anders"),
+        T::FindingsMore { count } => format!("en nog {count}"),
         T::FirmwareReady { version, build, place } => format!("Firmware {version} ({build}) gecontroleerd: {place}"),
         T::FirmwareCached => "is er al, en gecontroleerd".into(),
         T::FirmwareFor { products } => format!("Voor {products}"),
@@ -142,7 +167,9 @@ pub fn text(text: &Text) -> String {
         T::SignedNo => "nee".into(),
         T::SignedUnknown { text } => format!("onbekend: {text}"),
         T::SignedAsked { product, board } => {
-            format!("Gevraagd voor een verzonnen {product} ({board}). Bij het herstellen wordt het voor het toestel zelf gevraagd.")
+            format!(
+                "Gevraagd voor een verzonnen {product} ({board}). Bij het herstellen wordt het voor het toestel zelf gevraagd."
+            )
         }
         T::CachePruneNothing => "Er hoeft niets weg: elk bestand is het nieuwste voor een toestel.".into(),
         T::CachePruneAsk { count, word } => format!("{count} bestanden verwijderen? Typ {word}: "),

@@ -153,6 +153,35 @@ pub enum Text {
         place: String,
     },
     ExportLinked,
+    ShowChecked {
+        when: String,
+        deep: bool,
+        damage: u64,
+        first: Option<String>,
+    },
+    FindingsMore {
+        count: u64,
+    },
+    ProveIntro {
+        device: String,
+        version: String,
+    },
+    /// No table has the model of the backup.
+    ProveStandIn {
+        product: String,
+        device: String,
+    },
+    ProveDone {
+        files: u64,
+        size: String,
+        device: String,
+    },
+    ProveAbsent {
+        what: String,
+    },
+    ProveOther {
+        what: String,
+    },
     FirmwareReady {
         version: String,
         build: String,

@@ -235,10 +235,11 @@ impl Case {
     }
 }
 
-/// Every file of every generation in the default vault, with its content.
+/// Every file of every generation in the default vault, with its content; but for the note of the last look.
 pub fn generations(rig: &Rig) -> Vec<(PathBuf, Vec<u8>)> {
     let all = files(&rig.vault()).into_iter();
     let ours = all.filter(|(path, _)| path.components().nth(1).is_some_and(|c| c.as_os_str() == "generations"));
+    let ours = ours.filter(|(path, _)| !path.ends_with("checked.json"));
     ours.map(|(path, _)| {
         let bytes = std::fs::read(rig.vault().join(&path)).unwrap();
         (path, bytes)

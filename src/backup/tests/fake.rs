@@ -18,6 +18,8 @@ pub const UDID: &str = "00008110-001A2B3C4D5E6F01";
 pub struct Script {
     /// The cable is pulled after so many bytes from the device.
     pub cut_after: Option<u64>,
+    /// The cable is pulled after so many bytes from the host.
+    pub deaf_after: Option<u64>,
     /// It is not the cable then: this whole process is killed.
     pub kills: bool,
     /// It remembers the interrupted run and goes on moving what that one had sent.
@@ -38,6 +40,8 @@ pub struct Script {
     pub unreadable_every: Option<(usize, bool)>,
     /// Ends at once with this.
     pub ends_with: Option<(i64, &'static str)>,
+    /// The manifest says one byte more of this file than is sent.
+    pub misstates: Option<String>,
     /// Leaves this file's payload out although the manifest names it.
     pub forgets: Option<usize>,
     /// In the measure of real phones: batches of 128, frames of 256 KiB.
@@ -56,6 +60,8 @@ pub struct Seen {
     pub free: u64,
     /// Bytes that the phone sent.
     pub sent: u64,
+    /// Bytes that it got.
+    pub heard: u64,
 }
 
 #[derive(Clone, Default)]
@@ -125,7 +131,8 @@ impl FakePhone {
         let folder = file_id("CameraRollDomain", "Media");
         insert.execute(rusqlite::params![folder, "CameraRollDomain", "Media", 2, archive("Media", 0)]).unwrap();
         for ((domain, path), content) in &self.files {
-            let blob = archive(path, content.len() as u64);
+            let more = u64::from(self.script.misstates.as_deref() == Some(path));
+            let blob = archive(path, content.len() as u64 + more);
             insert.execute(rusqlite::params![file_id(domain, path), domain, path, 1, blob]).unwrap();
         }
         drop(insert);
@@ -146,6 +153,7 @@ impl FakePhone {
             let mut talk = Talk {
                 stream: device,
                 left: phone.script.cut_after,
+                ears: phone.script.deaf_after,
                 kills: phone.script.kills,
                 flip: phone.script.flip_at,
                 seen: Seen::default(),
@@ -334,6 +342,7 @@ impl FakePhone {
 struct Talk {
     stream: UnixStream,
     left: Option<u64>,
+    ears: Option<u64>,
     kills: bool,
     flip: Option<u64>,
     seen: Seen,
@@ -358,14 +367,32 @@ impl Talk {
         if let Some(left) = &mut self.left {
             *left -= may as u64;
             if may < bytes.len() {
-                if self.kills {
-                    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-                }
-                let _ = self.stream.shutdown(Shutdown::Both);
-                return Err(io::ErrorKind::BrokenPipe.into());
+                return Err(self.end());
             }
         }
         Ok(())
+    }
+
+    fn hear(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        let may = self.ears.map_or(bytes.len(), |left| bytes.len().min(left as usize));
+        self.stream.read_exact(&mut bytes[..may])?;
+        self.seen.heard += may as u64;
+        if let Some(left) = &mut self.ears {
+            *left -= may as u64;
+            if may < bytes.len() {
+                return Err(self.end());
+            }
+        }
+        Ok(())
+    }
+
+    /// The cable is out, or the process dies.
+    fn end(&self) -> io::Error {
+        if self.kills {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        }
+        let _ = self.stream.shutdown(Shutdown::Both);
+        io::ErrorKind::BrokenPipe.into()
     }
 
     fn send(&mut self, message: FromDevice) -> io::Result<()> {
@@ -455,13 +482,13 @@ impl Talk {
 
     fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
-        self.stream.read_exact(&mut bytes)?;
+        self.hear(&mut bytes)?;
         Ok(bytes)
     }
 
     fn bytes(&mut self, count: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; count];
-        self.stream.read_exact(&mut bytes)?;
+        self.hear(&mut bytes)?;
         Ok(bytes)
     }
 

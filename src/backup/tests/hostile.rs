@@ -133,6 +133,23 @@ fn files_that_the_phone_cannot_read_are_told_and_the_rest_is_kept() {
 }
 
 #[test]
+fn a_dying_phone_is_backed_up_as_far_as_it_goes() {
+    let bench = Bench::new();
+    let mut phone = FakePhone::new(1300);
+    phone.script.unreadable_every = Some((1, false));
+    phone.script.large = true;
+    let (generation, _) = bench.run(&mut phone).0.unwrap();
+    let record = generation.record.unwrap();
+    assert_eq!((record.failed_count, record.failed.len(), record.files), (1300, 1000, 0));
+    // What was never announced is not forgiven.
+    phone.script.unreadable_every = Some((2, false));
+    phone.script.forgets = Some(0);
+    phone.saved.clear();
+    let fault = Bench::new().run(&mut phone).0.unwrap_err();
+    assert_eq!(fault.code, Code::BackupUnverified, "{fault}");
+}
+
+#[test]
 fn a_file_that_fails_in_the_middle_is_never_taken_for_whole() {
     let bench = Bench::new();
     let mut phone = FakePhone::new(10);

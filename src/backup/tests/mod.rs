@@ -3,11 +3,13 @@
 mod bad_input;
 mod bench;
 mod cut;
+mod cut_run;
 mod defects;
 mod duties;
 pub(super) mod fake;
 mod hostile;
 mod keep;
+mod proof;
 mod sealed;
 mod seeds;
 mod sound;

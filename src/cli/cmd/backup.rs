@@ -2,15 +2,15 @@
 
 use super::list::{print_out, say_line};
 use crate::backup::{
-    BackupOptions, Cancel, Depth, Filter, Finding, Generation, Opened, Password, Patience, Preflight, PutBackOptions,
-    RestoreOptions, Unlock, Vault, check_password, look_before, make, put_back, verify_with,
+    BackupOptions, Cancel, Filter, Finding, Generation, Keep, Opened, Password, Patience, Preflight, PutBackOptions,
+    RestoreOptions, Unlock, Vault, check_password, look_before, make, put_back,
 };
 use crate::cli::args::{BackupArgs, BackupsVerb, PasswordArgs, PutBackArgs};
 use crate::cli::context::Context;
-use crate::cli::show::{print_line, size, table::table};
+use crate::cli::show::{print_line, size, table::table_sparing};
 use crate::cli::{Done, ask, password};
 use crate::device::{Deed, Normal, Trust};
-use crate::event::{Event, Outcome, Step};
+use crate::event::{Outcome, Step};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
 use crate::say::{self, Text};
@@ -38,7 +38,7 @@ pub(super) async fn trusted(context: &Context) -> Result<(crate::device::Eyes, N
     }
 }
 
-pub async fn make_one(context: &Context, folder: Option<PathBuf>, full: bool) -> Done {
+async fn make_one(context: &Context, folder: Option<PathBuf>, full: bool, keep: Keep) -> Done {
     let (eyes, normal) = trusted(context).await?;
     let vault = vault(context, folder)?;
     let options = BackupOptions { full, patience: Patience::default().shortened(context.haste()) };
@@ -69,15 +69,17 @@ pub async fn make_one(context: &Context, folder: Option<PathBuf>, full: bool) ->
         let unread = made.received.failed_count;
         say_line(&say::text(context.lang, &Text::BackupPartial { unread }));
         for failed in made.received.failed.iter().take(20) {
-            say_line(&format!("  {failed:?}"));
+            say_line(&format!("  {}", super::backups_show::unread(failed)));
         }
         return Err(Fault::new(Code::BackupIncomplete, format!("{unread} files")).during(Step::Backup));
     }
+    super::backups_prune::after_backup(context, vault, made.generation.udid, keep).await;
     Ok(Outcome::Ok)
 }
 
 pub async fn make_backup(context: &Context, args: BackupArgs) -> Done {
-    make_one(context, args.vault, args.full).await
+    let keep = Keep { last: args.keep, days: args.keep_days };
+    make_one(context, args.vault, args.full, keep).await
 }
 
 pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBuf>) -> Done {
@@ -97,7 +99,11 @@ pub async fn backups(context: &Context, verb: BackupsVerb, folder: Option<PathBu
         }
         BackupsVerb::Verify { generation, deep, password } => {
             let generation = pick(context, &vault, None, generation.as_deref())?;
-            verify_one(context, &generation, deep, &password).await
+            super::backups_verify::verify_one(context, generation, deep, &password).await
+        }
+        BackupsVerb::Prove { generation, password } => {
+            let generation = pick(context, &vault, None, generation.as_deref())?;
+            super::backups_prove::prove(context, generation, &password).await
         }
         BackupsVerb::Browse { generation, password } => {
             let generation = pick(context, &vault, None, generation.as_deref())?;
@@ -171,7 +177,7 @@ fn show_put_back(context: &Context, generation: &Generation, what: &RestoreOptio
 }
 
 /// The password of an encrypted generation, from the options or a person; none of another one.
-fn password_of(
+pub(super) fn password_of(
     context: &Context,
     generation: &Generation,
     args: &PasswordArgs,
@@ -212,7 +218,7 @@ async fn open(context: &Context, generation: &Generation, args: &PasswordArgs) -
 
 /// Work that only reads, on a thread of its own: the derivation of a key hears nobody, so who wants to stop does not
 /// wait for it.
-async fn beside<T: Send + 'static>(
+pub(super) async fn beside<T: Send + 'static>(
     context: &Context,
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
@@ -263,7 +269,7 @@ fn list(context: &Context, vault: &Vault) -> Done {
                 "device": generation.summary.device_name, "product_type": generation.summary.product_type,
                 "version": generation.summary.product_version, "encrypted": generation.summary.encrypted,
                 "files": record.map(|r| r.files), "bytes": record.map(|r| r.bytes),
-                "unread": record.map(|r| r.failed_count),
+                "unread": record.map(|r| r.failed_count), "made": generation.made(), "checked": generation.checks(),
             }));
             rows.push(vec![
                 generation.name.clone(),
@@ -271,6 +277,7 @@ fn list(context: &Context, vault: &Vault) -> Done {
                 generation.summary.product_version.clone().unwrap_or_default(),
                 record.map(|r| r.files.to_string()).unwrap_or_default(),
                 record.map(|r| size(r.bytes)).unwrap_or_default(),
+                super::backups_show::checked_short(context, &generation),
                 generation.udid.to_string(),
             ]);
         }
@@ -280,43 +287,9 @@ fn list(context: &Context, vault: &Vault) -> Done {
     } else if rows.is_empty() {
         say_line(&say::text(context.lang, &Text::NoBackups));
     } else {
-        print_out(&table(&["GENERATION", "DEVICE", "VERSION", "FILES", "SIZE", "UDID"], &[1], rows));
+        let header = ["GENERATION", "DEVICE", "VERSION", "FILES", "SIZE", "CHECKED", "UDID"];
+        print_out(&table_sparing(&header, &[1], 5, rows));
     }
-    Ok(Outcome::Ok)
-}
-
-async fn verify_one(context: &Context, generation: &Generation, deep: bool, args: &PasswordArgs) -> Done {
-    let password = password_of(context, generation, args, &Text::BackupPasswordAskVerify)?;
-    let scratch = context.folders()?.scratch();
-    let tell = context.show();
-    let (folder, digests) = (generation.folder(), generation.digests());
-    tell.tell(Event::StepBegan { step: Step::VerifyBackup, what: generation.name.clone() });
-    let listener = tell.clone();
-    let verdict = beside(context, move || {
-        let depth = if deep { Depth::Deep(&digests) } else { Depth::Quick };
-        let unlock = password.as_ref().map(|password| Unlock { password, scratch: &scratch });
-        verify_with(&folder, depth, unlock, listener.as_ref(), &Cancel::new())
-    });
-    let verdict = verdict.await?;
-    tell.tell(Event::StepDone { step: Step::VerifyBackup, what: String::new() });
-    for finding in &verdict.findings {
-        let (damage, what) = (finding.is_damage(), format!("{finding:?}"));
-        if context.common.json {
-            print_line(&json!({ "schema": 1, "event": "finding", "damage": damage, "what": what }));
-        } else {
-            print_out(&format!("{} {what}", if damage { "!!" } else { "--" }));
-        }
-    }
-    if let Some(first) = verdict.damage().next() {
-        let detail = format!("{} findings, the first: {first:?}", verdict.damage().count());
-        return Err(Fault::new(Code::BackupDamaged, detail).during(Step::VerifyBackup));
-    }
-    let place = generation.path.display().to_string();
-    let done = match verdict.findings.contains(&Finding::Sealed) {
-        true => Text::BackupSealed,
-        false => Text::BackupDone { files: verdict.files, size: size(verdict.bytes), place },
-    };
-    say_line(&say::text(context.lang, &done));
     Ok(Outcome::Ok)
 }
 
@@ -324,9 +297,7 @@ fn list_files(context: &Context, opened: &Opened) -> Done {
     let json_lines = context.common.json;
     opened.browse(&Filter::default(), |row| {
         if json_lines {
-            print_line(
-                &json!({ "domain": row.domain, "path": row.path, "size": row.size, "kind": format!("{:?}", row.kind) }),
-            );
+            print_line(&json!({ "domain": row.domain, "path": row.path, "size": row.size, "kind": row.kind }));
         } else {
             let size = row.size.map(size).unwrap_or_default();
             print_out(&format!("{size:>12}  {}/{}", row.domain, row.path));

@@ -2,11 +2,11 @@
 
 use super::backup::named;
 use super::list::{print_out, say_line};
-use crate::backup::{Cancel, Keep, PrunePlan, Standing, Vault};
+use crate::backup::{Keep, PrunePlan, Standing, Vault};
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size, table::table};
 use crate::cli::{Done, ask};
-use crate::event::Outcome;
+use crate::event::{Event, Outcome};
 use crate::fault::{Code, Fault};
 use crate::ids::Udid;
 use crate::say::{self, Text};
@@ -18,12 +18,7 @@ pub async fn prune(context: &Context, vault: Vault, keep: Keep, dry_run: bool, y
         let none = || Fault::new(Code::BackupNone, format!("{} holds nothing of {text:?}", vault.root().display()));
         devices = vec![named(&devices, text).ok_or_else(none)?];
     }
-    let cancel = Cancel::new();
-    let asked = (context.cancel.clone(), cancel.clone());
-    let watch = tokio::spawn(async move {
-        asked.0.cancelled().await;
-        asked.1.ask();
-    });
+    let (cancel, watch) = super::backups_verify::tied(context);
     let mut plans: Vec<(Udid, PrunePlan)> = vec![];
     for udid in devices {
         let (vault, tell, cancel, of) = (vault.clone(), context.show(), cancel.clone(), udid.clone());
@@ -56,7 +51,7 @@ pub async fn prune(context: &Context, vault: Vault, keep: Keep, dry_run: bool, y
             };
             removed += gone.len();
             for name in gone.iter().filter(|_| context.common.json) {
-                print_line(&json!({ "schema": 1, "event": "removed", "udid": udid, "generation": name }));
+                print_line(&removed_line(&udid, name));
             }
         }
         say_line(&text(&Text::PruneDone { count: removed }));
@@ -66,6 +61,40 @@ pub async fn prune(context: &Context, vault: Vault, keep: Keep, dry_run: bool, y
     }
     watch.abort();
     Ok(Outcome::Ok)
+}
+
+/// What `backup --keep` asks for, after a backup that misses nothing. The backup stands whatever comes of it, so a
+/// failure here is a remark.
+pub async fn after_backup(context: &Context, vault: Vault, udid: Udid, keep: Keep) {
+    if keep == Keep::default() {
+        return;
+    }
+    let (cancel, watch) = super::backups_verify::tied(context);
+    let (of, tell) = (udid.clone(), context.show());
+    let listener = tell.clone();
+    let removed = blocking(move || {
+        let plan = vault.plan_prune(&of, &keep, jiff::Timestamp::now(), listener.as_ref(), &cancel)?;
+        match plan.goes.is_empty() {
+            true => Ok(vec![]),
+            false => vault.take(&of)?.remove(&plan, &cancel),
+        }
+    });
+    match removed.await {
+        Ok(gone) => {
+            for name in gone.iter().filter(|_| context.common.json) {
+                print_line(&removed_line(&udid, name));
+            }
+            if !gone.is_empty() {
+                say_line(&say::text(context.lang, &Text::PruneDone { count: gone.len() }));
+            }
+        }
+        Err(fault) => tell.tell(Event::Warning { text: format!("older backups were not removed: {fault}") }),
+    }
+    watch.abort();
+}
+
+fn removed_line(udid: &Udid, name: &str) -> Value {
+    json!({ "schema": 1, "event": "removed", "udid": udid, "generation": name })
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {

@@ -1,7 +1,7 @@
 //! `backups show` and `backups export`: one generation, told and copied out.
 
 use super::list::{print_out, say_line};
-use crate::backup::{Cancel, Finding, Generation, How, Tally, export};
+use crate::backup::{FileError, Finding, Generation, How, Tally, export};
 use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size, table::table};
@@ -31,7 +31,7 @@ pub fn show(context: &Context, generation: &Generation) -> Done {
         print_out(&format!("{label:width$}  {value}"));
     }
     for failed in generation.record.iter().flat_map(|record| &record.failed).take(20) {
-        print_out(&format!("  {}: {}", clean(&failed.device_path), clean(&failed.text)));
+        print_out(&format!("  {}", unread(failed)));
     }
     match &tally {
         Some(tally) => {
@@ -46,7 +46,7 @@ pub fn show(context: &Context, generation: &Generation) -> Done {
 }
 
 /// In the order of [`Text::ShowLabels`]; what is not known is empty.
-fn values(context: &Context, generation: &Generation) -> [String; 14] {
+fn values(context: &Context, generation: &Generation) -> [String; 15] {
     let (summary, record) = (&generation.summary, generation.record.as_ref());
     let of = |text: &Option<String>| text.as_deref().map(clean).unwrap_or_default();
     let device = [of(&summary.device_name), of(&summary.product_type)];
@@ -66,6 +66,7 @@ fn values(context: &Context, generation: &Generation) -> [String; 14] {
         took.unwrap_or_default(),
         // It was published because it verified.
         when(record.map(|record| record.made)),
+        checked(context, generation),
         record.filter(|r| !r.sealed).map(|r| count(r.files, r.bytes)).unwrap_or_default(),
         record.map(|r| count(r.received_files, r.received_bytes)).unwrap_or_default(),
         record.map(|r| count(r.stored_files, r.stored_bytes)).unwrap_or_default(),
@@ -74,6 +75,29 @@ fn values(context: &Context, generation: &Generation) -> [String; 14] {
         generation.apps().len().to_string(),
         generation.path.display().to_string(),
     ]
+}
+
+/// A file that the device could not read.
+pub(super) fn unread(failed: &FileError) -> String {
+    format!("{}: {}", clean(&failed.device_path), clean(&failed.text))
+}
+
+/// The last look at it since it was published: when, how closely, and what came of it.
+fn checked(context: &Context, generation: &Generation) -> String {
+    let checks = generation.checks();
+    let Some((check, deep)) = checks.last() else { return String::new() };
+    let when = check.at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
+    let first = check.first.as_ref().map(|finding| say::found(context.lang, &finding.words()));
+    say::text(context.lang, &Text::ShowChecked { when, deep, damage: check.damage, first })
+}
+
+/// For a column: the day of the last look, or that it found damage.
+pub(super) fn checked_short(context: &Context, generation: &Generation) -> String {
+    match generation.checks().last() {
+        None => String::new(),
+        Some((check, _)) if check.damage > 0 => say::text(context.lang, &Text::PruneDamaged),
+        Some((check, _)) => check.at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d").to_string(),
+    }
 }
 
 fn took(record: &crate::backup::Record) -> Option<i64> {
@@ -92,7 +116,8 @@ fn as_json(generation: &Generation, tally: Option<&Tally>) -> Value {
         "device": summary.device_name, "product_type": summary.product_type, "version": summary.product_version,
         "build": summary.build, "serial": summary.serial, "encrypted": summary.encrypted,
         "made": generation.made(), "took_seconds": record.and_then(took),
-        "verified": record.map(|r| r.made), "base": record.and_then(|r| r.base.clone()),
+        "verified": record.map(|r| r.made), "checked": generation.checks(),
+        "base": record.and_then(|r| r.base.clone()),
         "full": record.map(|r| r.full), "resumed": record.map(|r| r.resumed),
         "files": record.map(|r| r.files), "bytes": record.map(|r| r.bytes),
         "received_files": record.map(|r| r.received_files), "received_bytes": record.map(|r| r.received_bytes),
@@ -104,13 +129,8 @@ fn as_json(generation: &Generation, tally: Option<&Tally>) -> Value {
 }
 
 pub async fn export_to(context: &Context, generation: Generation, to: PathBuf, link: bool) -> Done {
-    let (tell, cancel) = (context.show(), Cancel::new());
+    let (tell, (cancel, watch)) = (context.show(), super::backups_verify::tied(context));
     tell.tell(Event::StepBegan { step: Step::VerifyBackup, what: generation.name.clone() });
-    let asked = (context.cancel.clone(), cancel.clone());
-    let watch = tokio::spawn(async move {
-        asked.0.cancelled().await;
-        asked.1.ask();
-    });
     let (listener, name) = (tell.clone(), generation.name.clone());
     let stored = generation.record.as_ref().map(|record| (record.stored_files, record.stored_bytes));
     let work = tokio::task::spawn_blocking(move || export(&generation, &to, link, listener.as_ref(), &cancel));

@@ -2,8 +2,10 @@
 
 mod backup;
 mod backups_encrypt;
+mod backups_prove;
 mod backups_prune;
 mod backups_show;
+mod backups_verify;
 mod bench;
 mod demo;
 mod doctor;

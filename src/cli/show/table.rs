@@ -8,9 +8,37 @@ const GAP: usize = 2;
 
 /// Lines of a table. `cuttable` are the columns that may lose their ends: names, never what is typed again.
 pub fn table(header: &[&str], cuttable: &[usize], rows: Vec<Vec<String>>) -> String {
+    fitted(header, cuttable, rows, columns())
+}
+
+/// The same; the column `spare` is shown where there is room for it.
+pub fn table_sparing(header: &[&str], cuttable: &[usize], spare: usize, rows: Vec<Vec<String>>) -> String {
+    spared(header, cuttable, spare, rows, columns())
+}
+
+/// Of the terminal; none where the output is none.
+fn columns() -> Option<usize> {
     let out = std::io::stdout();
-    let columns = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten();
-    fitted(header, cuttable, rows, columns.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0))
+    let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten();
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+fn spared(
+    header: &[&str],
+    cuttable: &[usize],
+    spare: usize,
+    mut rows: Vec<Vec<String>>,
+    columns: Option<usize>,
+) -> String {
+    let whole = fitted(header, cuttable, rows.clone(), columns);
+    if columns.is_none_or(|columns| whole.lines().all(|line| line.chars().count() <= columns)) {
+        return whole;
+    }
+    let mut header = header.to_vec();
+    header.remove(spare);
+    rows.iter_mut().filter(|row| row.len() > spare).for_each(|row| drop(row.remove(spare)));
+    let cuttable: Vec<usize> = cuttable.iter().map(|at| at - usize::from(*at > spare)).collect();
+    fitted(&header, &cuttable, rows, columns)
 }
 
 /// The same for a terminal of so many columns: the widest are cut until a row fits.
@@ -50,6 +78,15 @@ mod tests {
     fn columns_line_up() {
         let rows = vec![vec!["a".into(), "é".into(), "x".into()], vec!["bbb".into(), "c".into(), String::new()]];
         assert_eq!(fitted(&["1", "2", "3"], &[], rows, None), "1    2  3\na    é  x\nbbb  c");
+    }
+
+    #[test]
+    fn a_column_that_can_be_spared_goes_where_there_is_no_room() {
+        let rows = || vec![vec!["20261122T111834Z".into(), "2026-11-22".into(), "Anna's old iPhone".into()]];
+        let shown = |columns| spared(&["BACKUP", "CHECKED", "DEVICE"], &[2], 1, rows(), Some(columns));
+        assert!(shown(80).contains("CHECKED") && shown(80).contains("Anna's old iPhone"));
+        assert_eq!(shown(40), "BACKUP            CHECKED     DEVICE\n20261122T111834Z  2026-11-22  Anna's ol…");
+        assert_eq!(shown(30), "BACKUP            DEVICE\n20261122T111834Z  Anna's old …");
     }
 
     #[test]

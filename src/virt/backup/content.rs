@@ -13,6 +13,7 @@ use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io::{self, Error, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 pub(super) const CHUNK: usize = 64 * 1024;
@@ -24,7 +25,7 @@ const JPEG: &[u8; 24] = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0
 /// Bytes needed to recognise made contents.
 pub(super) const HEAD: usize = JPEG.len() + STAMP;
 /// Kept in memory up to here, beyond in the spill file.
-pub(super) const SMALL: u64 = 64 * 1024;
+const SMALL: u64 = 64 * 1024;
 
 static POOL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
@@ -188,9 +189,12 @@ impl Content {
     }
 }
 
-/// The temporary file for large contents that nobody can make again.
+/// All small contents together: beyond it they go to the file too.
+const IN_MEMORY: u64 = 32 << 20;
+
+/// The temporary file for contents that nobody can make again: large ones, and small ones when there are many.
 #[derive(Debug, Default)]
-pub(super) struct Spill(Mutex<Option<(Arc<File>, u64)>>);
+pub(super) struct Spill(Mutex<Option<(Arc<File>, u64)>>, AtomicU64);
 
 impl Spill {
     pub(super) fn reserve(&self, size: u64) -> io::Result<(Arc<File>, u64)> {
@@ -203,9 +207,14 @@ impl Spill {
         Ok((file, end))
     }
 
+    /// Takes room in memory for contents of this size, if they are small and there is some.
+    pub(super) fn takes_memory(&self, size: u64) -> bool {
+        size <= SMALL && self.1.fetch_add(size, Ordering::Relaxed) <= IN_MEMORY
+    }
+
     /// Contents as they are, in memory or here by their size.
     pub fn keep(&self, bytes: Vec<u8>) -> io::Result<Content> {
-        if bytes.len() as u64 <= SMALL {
+        if self.takes_memory(bytes.len() as u64) {
             return Ok(Content::Bytes(bytes.into()));
         }
         let size = bytes.len() as u64;

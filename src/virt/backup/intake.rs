@@ -3,7 +3,7 @@
 //! The stamp at the head says what the rest must be. As long as it is, nothing is stored; with the first
 //! byte that differs, what was taken on trust is made again and the file is kept as it came.
 
-use super::content::{CHUNK, Content, HEAD, Made, SMALL, Spill};
+use super::content::{CHUNK, Content, HEAD, Made, Spill};
 use sha1::{Digest, Sha1};
 use std::fs::File;
 use std::io;
@@ -13,8 +13,9 @@ use std::sync::Arc;
 /// Takes in the bytes of one file as they arrive and finds out whether they were made.
 pub(super) struct Intake<'a> {
     spill: &'a Spill,
-    /// Bytes beyond it are counted and digested, but not kept.
+    /// Bytes beyond it are counted and digested, but not kept, unless all is wanted.
     expected: u64,
+    all: bool,
     seen: u64,
     sha1: Option<Sha1>,
     shape: Shape,
@@ -41,7 +42,13 @@ pub(super) struct Taken {
 impl<'a> Intake<'a> {
     pub fn new(spill: &'a Spill, expected: u64, with_sha1: bool) -> Self {
         let sha1 = with_sha1.then(Sha1::new);
-        Intake { spill, expected, seen: 0, sha1, shape: Shape::Undecided(Vec::new()), scratch: Vec::new() }
+        Intake { spill, expected, seen: 0, sha1, all: false, shape: Shape::Undecided(Vec::new()), scratch: Vec::new() }
+    }
+
+    /// Keeps what is beyond the expected size too.
+    pub fn all(mut self, all: bool) -> Self {
+        self.all = all;
+        self
     }
 
     pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -59,7 +66,35 @@ impl<'a> Intake<'a> {
         } else {
             self.store(self.seen, kept)?;
         }
+        let rest = &bytes[room..];
+        if self.all && !rest.is_empty() {
+            self.seen += room as u64;
+            self.outgrow()?;
+            self.store(self.seen, rest)?;
+            self.seen += rest.len() as u64;
+            return Ok(());
+        }
         self.seen += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// What was kept so far goes to a file of its own, where it has room to grow.
+    fn outgrow(&mut self) -> io::Result<()> {
+        let so_far = match std::mem::replace(&mut self.shape, Shape::Undecided(Vec::new())) {
+            Shape::Made(made) => Content::Made(Made { size: self.seen, ..made }),
+            Shape::Memory(bytes) | Shape::Undecided(bytes) => Content::Bytes(bytes.into()),
+            Shape::Spilled(file, offset) => Content::Spilled { file, offset, size: self.seen },
+        };
+        let file = tempfile::tempfile()?;
+        let (mut piece, mut at) = (vec![0; CHUNK], 0);
+        while at < so_far.size() {
+            let length = (so_far.size() - at).min(CHUNK as u64) as usize;
+            so_far.read_at(at, &mut piece[..length])?;
+            file.write_all_at(&piece[..length], at)?;
+            at += length as u64;
+        }
+        self.shape = Shape::Spilled(Arc::new(file), 0);
+        self.expected = u64::MAX;
         Ok(())
     }
 
@@ -72,7 +107,7 @@ impl<'a> Intake<'a> {
     }
 
     fn plain_shape(&self) -> io::Result<Shape> {
-        if self.expected <= SMALL {
+        if self.spill.takes_memory(self.expected) {
             return Ok(Shape::Memory(Vec::new()));
         }
         let (file, offset) = self.spill.reserve(self.expected)?;
@@ -164,6 +199,19 @@ mod tests {
             let taken = intake.finish().unwrap();
             assert_eq!((taken.size, taken.known), (100, false));
             assert_eq!(taken.content.size(), expected.min(100));
+        }
+        // Unless all of it is wanted.
+        for (expected, piece) in [(0, 100), (10, 3), (60, 100), (99, 1), (100, 7), (200, 40)] {
+            let mut intake = Intake::new(&spill, expected, false).all(true);
+            made.chunks(piece).for_each(|c| intake.push(c).unwrap());
+            let taken = intake.finish().unwrap();
+            assert_eq!((taken.size, &bytes(&taken.content)), (100, &made), "{expected}");
+        }
+        let big = bytes(&Content::Made(Made { look: Look::Plain, seed: 5, size: 300_000 }));
+        for expected in [70_000, 299_999] {
+            let mut intake = Intake::new(&spill, expected, false).all(true);
+            big.chunks(9_000).for_each(|c| intake.push(c).unwrap());
+            assert!(bytes(&intake.finish().unwrap().content) == big, "{expected}");
         }
         let mut empty = Intake::new(&spill, 0, false);
         empty.push(b"").unwrap();

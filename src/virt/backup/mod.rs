@@ -73,6 +73,9 @@ pub struct Faults {
     pub purge_request: Option<u64>,
     /// In a restore the phone asks for this path too, and fails with 205 when the host has no such file.
     pub restore_missing_path: Option<String>,
+    /// In a restore a payload of another size than the manifest says is taken as it comes: whoever backed up a file
+    /// that was just growing gets back what was read of it.
+    pub takes_other_sizes: bool,
     /// The keybag claims so many iterations of its first derivation.
     pub keybag_iterations: Option<u32>,
     /// The manifest gives this file's key under another class than the one it is wrapped with; files are counted as

@@ -196,11 +196,12 @@ fn fetch_batch(
     let mut staged = Vec::with_capacity(paths.len());
     let mut current = None;
     let mut stray = 0;
+    let any_size = line.faults().takes_other_sizes;
     let status = line.download(paths, progress, true, |got| {
         match got {
             Got::Name(name) => match awaited.remove(name) {
                 Some(row) => {
-                    let intake = phone.files.intake(row.file.size, row.file.digest.is_some());
+                    let intake = phone.files.intake(row.file.size, row.file.digest.is_some()).all(any_size);
                     let opening = keys.map(|keys| opening(keys, &row)).transpose();
                     current = Some((row, intake, opening));
                 }
@@ -247,6 +248,7 @@ fn fetch_batch(
                     fetched.known += usize::from(handed_out == Some(true) || (handed_out.is_none() && taken.known));
                     let why = match () {
                         () if let Err(err) = &opening => Some(err.to_string()),
+                        () if !size_right && any_size => None,
                         () if !size_right => Some(format!("{} bytes instead of {}", taken.size, row.file.size)),
                         () if !digest_right => Some("another SHA-1 than the manifest says".to_owned()),
                         () if handed_out == Some(false) => Some("not what this phone handed out".to_owned()),
