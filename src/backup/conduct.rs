@@ -5,8 +5,8 @@
 //! prompt shown while it is open, and the lock given back however it ended.
 
 use super::{
-    BackupOptions, Cancel, Generation, InfoFacts, Patience, Preflight, Received, RestoreOptions, Sent, Vault, Verdict,
-    Wire, WorkTree,
+    BackupOptions, Cancel, Generation, InfoFacts, Patience, Preflight, Received, RestoreOptions, Saved, Sent, Vault,
+    Verdict, Wire, WorkTree,
 };
 use crate::device::{Consent, Deed, Normal};
 use crate::event::{Event, Request, Step, Teller};
@@ -67,7 +67,21 @@ pub async fn make(
             let _ = ready.send(());
             given.blocking_recv().map_err(|_| Fault::new(Code::LinkLost, "the backup service was not started"))
         };
-        tokio::task::spawn_blocking(move || run_backup(open, talked, &vault, &udid, &options, &facts, &tell, &engine))
+        let over = {
+            let tell = tell.clone();
+            move |well| {
+                let _ = talked.send(());
+                if well {
+                    tell.tell(Event::StepDone { step: Step::Backup, what: String::new() });
+                    tell.tell(Event::StepBegan { step: Step::VerifyBackup, what: String::new() });
+                }
+            }
+        };
+        tokio::task::spawn_blocking(move || {
+            let saved = super::save(&vault, &udid, Some(&facts), &options, open, over, tell.as_ref(), &engine)?;
+            tell.tell(Event::StepDone { step: Step::VerifyBackup, what: saved.generation.name.clone() });
+            Ok::<Saved, Fault>(saved)
+        })
     };
     let mut talk = Ok(());
     if is_ready.await.is_ok() {
@@ -81,45 +95,8 @@ pub async fn make(
     }
     let made = work.await.map_err(|e| during(Fault::new(Code::Internal, e.to_string())))?;
     talk.map_err(during)?;
-    let (generation, verdict, received) = made.map_err(during)?;
+    let Saved { generation, verdict, received } = made.map_err(during)?;
     Ok(Made { generation, verdict, received, preflight })
-}
-
-#[expect(clippy::too_many_arguments, reason = "all that a thread needs")]
-fn run_backup(
-    open: impl FnOnce() -> Result<Direct, Fault>,
-    talked: oneshot::Sender<()>,
-    vault: &Vault,
-    udid: &Udid,
-    options: &BackupOptions,
-    facts: &InfoFacts,
-    tell: &Teller,
-    cancel: &Cancel,
-) -> Result<(Generation, Verdict, Received), Fault> {
-    let desk = vault.take(udid)?;
-    let work = desk.begin(options.full, tell.as_ref(), cancel)?;
-    let talk = || {
-        let received = super::backup(&mut open()?, udid, work.tree(), options, tell.as_ref(), cancel)?;
-        work.put_info(facts)?;
-        Ok(received)
-    };
-    let received = talk();
-    let _ = talked.send(());
-    let received = match received {
-        Ok(received) => received,
-        Err(fault) => {
-            if let Err(second) = work.give_up() {
-                tracing::warn!(%second, "the work tree of a failed backup");
-            }
-            return Err(fault);
-        }
-    };
-    tell.tell(Event::StepDone { step: Step::Backup, what: String::new() });
-    tell.tell(Event::StepBegan { step: Step::VerifyBackup, what: String::new() });
-    let published = work.publish(&received, tell.as_ref(), cancel);
-    let (generation, verdict) = published.map_err(|fault| fault.during(Step::VerifyBackup))?;
-    tell.tell(Event::StepDone { step: Step::VerifyBackup, what: generation.name.clone() });
-    Ok((generation, verdict, received))
 }
 
 /// What the device says of itself before a backup is made or put back.

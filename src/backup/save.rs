@@ -4,7 +4,7 @@
 //! seconds, in which a phone that is already connected would wait for an answer to its greeting.
 
 use super::{BackupOptions, Cancel, Generation, InfoFacts, Received, Vault, Verdict, Wire, backup};
-use crate::event::{Event, Tell};
+use crate::event::{Event, Step, Tell};
 use crate::fault::Fault;
 use crate::ids::Udid;
 
@@ -26,29 +26,36 @@ impl Saved {
 /// Backs the device `udid` up into a new generation of the vault. After a failure the older generations are as they
 /// were, and the work tree stays where the device can go on with it.
 ///
+/// `talked` is called when the conversation is over, with whether it went well: the device is not needed any more.
+///
 /// # Errors
 /// Of `open`, [`backup`] and [`super::Work::publish`]; [`crate::fault::Code::Locked`].
+#[expect(clippy::too_many_arguments, reason = "whom, what, how, and who hears of it")]
 pub fn save<W: Wire>(
     vault: &Vault,
     udid: &Udid,
     info: Option<&InfoFacts>,
     options: &BackupOptions,
     open: impl FnOnce() -> Result<W, Fault>,
+    talked: impl FnOnce(bool),
     tell: &dyn Tell,
     cancel: &Cancel,
 ) -> Result<Saved, Fault> {
     let desk = vault.take(udid)?;
     let work = desk.begin(options.full, tell, cancel)?;
     let run = || {
+        let received = backup(&mut open()?, udid, work.tree(), options, tell, cancel)?;
         if let Some(info) = info {
             work.put_info(info)?;
         }
-        let mut wire = open()?;
-        backup(&mut wire, udid, work.tree(), options, tell, cancel)
+        Ok(received)
     };
-    match run() {
+    let received = run();
+    talked(received.is_ok());
+    match received {
         Ok(received) => {
-            let (generation, verdict) = work.publish(&received, tell, cancel)?;
+            let published = work.publish(&received, tell, cancel);
+            let (generation, verdict) = published.map_err(|fault| fault.during(Step::VerifyBackup))?;
             Ok(Saved { generation, verdict, received })
         }
         Err(fault) => {

@@ -301,7 +301,8 @@ async fn too_many_connections_are_let_go_and_the_file_still_comes() {
 #[tokio::test]
 async fn what_no_honest_server_does_ends_it() {
     let bytes = file();
-    let lies: [(&str, Code, fn(&Asked, &mut TcpStream, &[u8])); 4] = [
+    type Lie = fn(&Asked, &mut TcpStream, &[u8]);
+    let lies: [(&str, Code, Lie); 4] = [
         ("another byte", Code::DownloadFailed, |asked, out, file| {
             let (from, to) = range(asked).unwrap();
             let range = format!("bytes {}-{}/{SIZE}", from + 1, to);

@@ -166,11 +166,9 @@ pub fn text(text: &Text) -> String {
         T::SignedYes => "ja".into(),
         T::SignedNo => "nee".into(),
         T::SignedUnknown { text } => format!("onbekend: {text}"),
-        T::SignedAsked { product, board } => {
-            format!(
-                "Gevraagd voor een verzonnen {product} ({board}). Bij het herstellen wordt het voor het toestel zelf gevraagd."
-            )
-        }
+        T::SignedAsked { product, board } => format!(
+            "Gevraagd voor een verzonnen {product} ({board}). Bij het herstellen wordt het voor het toestel zelf gevraagd."
+        ),
         T::CachePruneNothing => "Er hoeft niets weg: elk bestand is het nieuwste voor een toestel.".into(),
         T::CachePruneAsk { count, word } => format!("{count} bestanden verwijderen? Typ {word}: "),
         T::CachePruneDone { count, size } => format!("Verwijderd: {count} bestanden, {size}."),

@@ -36,7 +36,7 @@ impl Bench {
             served = Some(thread);
             Ok(host)
         };
-        let saved = save(&self.vault, &phone.udid, None, &options, open, &self.tell, &self.cancel);
+        let saved = save(&self.vault, &phone.udid, None, &options, open, |_| (), &self.tell, &self.cancel);
         served.unwrap().join().unwrap();
         saved.map(|saved| (saved.generation, saved.verdict))
     }

@@ -156,7 +156,7 @@ impl Run {
                 if let Cut::Quota(bytes) = self.cut {
                     return with_quota(&vault, bytes, &info, &options, open, &tell);
                 }
-                let saved = save(&vault, &udid(), Some(&info), &options, open, &tell, &cancel)?;
+                let saved = save(&vault, &udid(), Some(&info), &options, open, |_| (), &tell, &cancel)?;
                 Ok(Some(saved.generation.name))
             }
             Task::Restore => {

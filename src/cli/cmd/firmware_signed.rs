@@ -74,14 +74,14 @@ pub async fn signed(context: &Context, product: Option<String>, build: Option<St
             Signed::No => say::text(context.lang, &Text::SignedNo),
             Signed::Unknown { text, .. } => say::text(context.lang, &Text::SignedUnknown { text: text.clone() }),
         };
-        let rows = shown.clone().map(|(f, a)| vec![f.version.value.to_string(), f.build.to_string(), word(a)]);
+        let rows = shown.map(|(f, a)| vec![f.version.value.to_string(), f.build.to_string(), word(a)]);
         print_out(&table(&["VERSION", "BUILD", "SIGNED"], &[2], rows.collect()));
         say_line(&say::text(
             context.lang,
             &Text::SignedAsked { product: model.name.to_owned(), board: model.board.into() },
         ));
     }
-    match shown.last() {
+    match answers.last() {
         Some((firmware, Answer { signed: Signed::No, .. })) if wanted.is_some() => {
             Err(Fault::new(Code::TssNotSigned, format!("{product} {}", firmware.build)))
         }

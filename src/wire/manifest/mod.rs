@@ -307,6 +307,22 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn more_identities_than_any_file_has_are_refused() {
+        let many = |count: usize| {
+            let one =
+                "<dict><key>ApChipID</key><string>0x8110</string><key>ApBoardID</key><string>0x18</string></dict>";
+            format!(
+                "<plist version=\"1.0\"><dict><key>ProductBuildVersion</key><string>24A446</string>\
+                 <key>BuildIdentities</key><array>{}</array></dict></plist>",
+                one.repeat(count)
+            )
+        };
+        assert_eq!(BuildManifest::parse(many(MAX_IDENTITIES).as_bytes()).unwrap().identities.len(), MAX_IDENTITIES);
+        let refused = BuildManifest::parse(many(10_000).as_bytes()).unwrap_err();
+        assert!(matches!(refused, WireError::TooLong { length: 10_000, .. }), "{refused}");
+    }
+
+    #[test]
     fn every_cut_is_an_error() {
         let bytes = sample();
         for length in (0..bytes.len()).step_by(97) {
