@@ -264,19 +264,22 @@ fn list(context: &Context, vault: &Vault) -> Done {
     for udid in vault.devices()? {
         for generation in vault.generations(&udid)? {
             let record = generation.record.as_ref();
+            // Of one whose list is encrypted, what lies on the disk is all that is known.
+            let listed = record.filter(|r| !r.sealed);
+            let shown = record.map(|r| if r.sealed { (r.stored_files, r.stored_bytes) } else { (r.files, r.bytes) });
             objects.push(json!({
                 "udid": generation.udid, "generation": generation.name, "path": generation.path,
                 "device": generation.summary.device_name, "product_type": generation.summary.product_type,
                 "version": generation.summary.product_version, "encrypted": generation.summary.encrypted,
-                "files": record.map(|r| r.files), "bytes": record.map(|r| r.bytes),
+                "files": listed.map(|r| r.files), "bytes": listed.map(|r| r.bytes),
                 "unread": record.map(|r| r.failed_count), "made": generation.made(), "checked": generation.checks(),
             }));
             rows.push(vec![
                 generation.name.clone(),
                 generation.summary.device_name.clone().unwrap_or_default(),
                 generation.summary.product_version.clone().unwrap_or_default(),
-                record.map(|r| r.files.to_string()).unwrap_or_default(),
-                record.map(|r| size(r.bytes)).unwrap_or_default(),
+                shown.map(|(files, _)| files.to_string()).unwrap_or_default(),
+                shown.map(|(_, bytes)| size(bytes)).unwrap_or_default(),
                 super::backups_show::checked_short(context, &generation),
                 generation.udid.to_string(),
             ]);
