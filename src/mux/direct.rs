@@ -171,7 +171,7 @@ impl Tls {
         }
     }
 
-    /// Reads from the socket; at the end of the stream `ended` is set.
+    /// Reads from the socket; the end of the stream is an error here.
     fn receive(&mut self, socket: &mut Socket) -> io::Result<()> {
         self.incoming.copy_within(self.begin..self.end, 0);
         self.end -= self.begin;
