@@ -308,7 +308,9 @@ pub fn fault(code: Code) -> Advice {
             ("This question needs a terminal", "Run it in a terminal, or give the answer as an option.")
         }
         Code::NotYet => ("This part is not built yet", "The README lists what is there."),
-        Code::Cancelled => ("Cancelled", "`herstel resume` goes on where that is possible."),
+        Code::Cancelled => {
+            ("Cancelled", "Give the same command again; a recover or a restore goes on with `herstel resume`.")
+        }
         Code::BenchUnavailable => ("The bench does not answer", "Start it with `herstel bench up`."),
         Code::Internal => ("Herstel made a mistake", "Please report it with the log."),
     };

@@ -325,7 +325,9 @@ pub fn fault(code: Code) -> Advice {
             ("Deze vraag heeft een terminal nodig", "Doe het in een terminal, of geef het antwoord als optie.")
         }
         Code::NotYet => ("Dit deel is nog niet gebouwd", "In de README staat wat er al is."),
-        Code::Cancelled => ("Afgebroken", "`herstel resume` gaat verder waar dat kan."),
+        Code::Cancelled => {
+            ("Afgebroken", "Geef dezelfde opdracht opnieuw; een recover of restore gaat verder met `herstel resume`.")
+        }
         Code::BenchUnavailable => ("De proefbank antwoordt niet", "Start hem met `herstel bench up`."),
         Code::Internal => ("Herstel maakte een fout", "Meld het alsjeblieft met het logboek."),
     };
