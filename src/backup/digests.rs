@@ -401,14 +401,20 @@ mod tests {
         assert!(!folder.exists());
     }
 
-    #[test]
-    fn journals_that_lost_a_line_are_not_believed() {
+    /// A file `U/a` that says "now", and a book that knows it as "then".
+    fn an_outdated_book() -> (tempfile::TempDir, PathBuf, DigestBook) {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("U")).unwrap();
         std::fs::write(dir.path().join("U/a"), "now").unwrap();
         let folder = dir.path().join("book");
         let mut book = DigestBook::open(&folder, None).unwrap();
         book.received("U/a", 4, &sha("then")).unwrap();
+        (dir, folder, book)
+    }
+
+    #[test]
+    fn journals_that_lost_a_line_are_not_believed() {
+        let (dir, folder, mut book) = an_outdated_book();
         // The disk is full while the next line is written, and has room again at the end.
         let at = (0..JOURNALS).find(|at| !book.journals[*at].buffer().is_empty()).unwrap();
         let full = File::options().write(true).open("/dev/full").unwrap();
@@ -425,12 +431,7 @@ mod tests {
 
     #[test]
     fn journals_of_a_killed_run_are_not_believed() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("U")).unwrap();
-        std::fs::write(dir.path().join("U/a"), "now").unwrap();
-        let folder = dir.path().join("book");
-        let mut book = DigestBook::open(&folder, None).unwrap();
-        book.received("U/a", 4, &sha("then")).unwrap();
+        let (dir, folder, mut book) = an_outdated_book();
         for journal in &mut book.journals {
             journal.flush().unwrap();
         }

@@ -30,7 +30,7 @@ fn limits() -> Limits {
     }
 }
 
-fn wanted(server: &Loopback, bytes: &[u8]) -> Wanted {
+pub(super) fn wanted(server: &Loopback, bytes: &[u8]) -> Wanted {
     Wanted {
         url: server.url("x.ipsw"),
         size: None,
@@ -44,7 +44,7 @@ fn bench(server: &Loopback) -> Http {
     Http::new(&Endpoints::new(Some(&server.root), None, None, None).unwrap(), limits())
 }
 
-fn place(dir: &Path) -> Place {
+pub(super) fn place(dir: &Path) -> Place {
     Place { target: dir.join("incoming/x.ipsw"), quarantine: dir.join("quarantine") }
 }
 

@@ -1,12 +1,11 @@
 //! Several connections for one file: each byte once, whatever the line and the server do.
 
+use super::fetch_tests::{place, wanted};
 use super::loopback::{Asked, Loopback, answer};
 use super::part::beside;
 use super::*;
 use crate::event::{Recorder, Teller};
 use crate::fault::{Code, Fault};
-use sha1::{Digest, Sha1};
-use sha2::Sha256;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,20 +56,6 @@ fn http(server: &Loopback, connections: usize) -> Http {
         piece: PIECE,
     };
     Http::new(&Endpoints::new(Some(&server.root), None, None, None).unwrap(), limits)
-}
-
-fn wanted(server: &Loopback, bytes: &[u8]) -> Wanted {
-    Wanted {
-        url: server.url("x.ipsw"),
-        size: None,
-        digests: Digests { sha1: Some(Sha1::digest(bytes).into()), sha256: Some(Sha256::digest(bytes).into()) },
-        magic: b"PK\x03\x04",
-        cap: 1 << 30,
-    }
-}
-
-fn place(dir: &Path) -> Place {
-    Place { target: dir.join("incoming/x.ipsw"), quarantine: dir.join("quarantine") }
 }
 
 async fn tried(http: &Http, wanted: &Wanted, dir: &Path) -> Result<Fetched, Fault> {
