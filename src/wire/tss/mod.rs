@@ -111,6 +111,8 @@ impl Reply {
             .and_then(|text| text.parse().ok())
             .ok_or_else(|| WireError::malformed(WHAT, "no STATUS"))?;
         let message = field("MESSAGE=").unwrap_or_default().chars().take(400).collect();
+        // A refusal is one whatever else came with it.
+        let body = body.filter(|_| status == 0);
         let body = body.map(|xml_text| xml::dictionary(WHAT, xml_text.as_bytes(), MAX_REPLY)).transpose()?;
         Ok(Reply { status, message, body })
     }
@@ -181,6 +183,19 @@ mod tests {
         fn no_answer_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200), tail in ".{0,80}") {
             let _ = Reply::parse(&bytes);
             let _ = Reply::parse(format!("STATUS=0&MESSAGE=SUCCESS&REQUEST_STRING={tail}").as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_refusal_with_a_ticket_is_a_refusal() {
+        for body in ["<plist version=\"1.0\"><dict><key>ApImg4Ticket</key><data>AAAA</data></dict></plist>", "<plist"] {
+            let answer = format!("STATUS=94&MESSAGE=no&REQUEST_STRING={body}");
+            let reply = Reply::parse(answer.as_bytes()).unwrap();
+            assert_eq!((reply.verdict(), reply.ticket("ApImg4Ticket")), (Verdict::NotSigned, None));
+            assert!(
+                Reply::parse(answer.replace("94", "0").as_bytes()).is_ok_and(|r| r.body.is_some())
+                    == body.ends_with('>')
+            );
         }
     }
 
