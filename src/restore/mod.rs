@@ -18,6 +18,8 @@ pub mod rescue;
 pub(crate) mod rig;
 mod session;
 pub mod ticket;
+mod updater;
+mod updater_part;
 
 pub use answer::{Supplies, Web, WebAnswer};
 pub use engine::{ByHand, Engine, RestorePlan, enter_recovery};
