@@ -371,6 +371,7 @@ impl Run {
         request.arguments = inquiry.arguments.clone();
         let answer = self.ask(request, false, false)?;
         let judged = updaters::judge(&self.phone, &known, &inquiry, &answer);
+        self.phone.remember("restore.updater", json!({ "name": name, "ok": judged.is_ok() }));
         self.judge(data::FIRMWARE_UPDATER_DATA, judged.map_err(|why| format!("{name}: {why}")))
     }
 
