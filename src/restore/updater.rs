@@ -2,7 +2,8 @@
 //!
 //! An updater names itself and describes its chip. Since iOS 16 or so it also brings the request for the
 //! signing server half made; then only what is missing is put in. What it wants back is in its
-//! `ResponseTags`; an updater without tags is of the time when firmware always went along.
+//! `ResponseTags`. An updater without tags is taken to be of the time when firmware always went along: both
+//! public tools did so, and one of them stopped in 2024 with no word about old systems (a judgement of ours).
 //!
 //! An updater that nobody here knows, but that brings its own request, gets its ticket: new chips come with
 //! each system, and both public tools do the same. One that wants firmware from us, or brings no request, is

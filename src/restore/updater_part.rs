@@ -1,8 +1,9 @@
 //! `FirmwareData`: the bytes of the other chips' firmware, in the form that each updater takes.
 //!
-//! Up to iOS 15 or so an updater had nothing but what came beside its ticket; newer ones fetch the files
-//! themselves (SourceBootObject) and leave `FirmwareData` out of their tags. The forms, and how sure they are
-//! (no device of ours has taken any of them; "two tools" are two public restore tools, read for the fact):
+//! An older updater had nothing but what came beside its ticket; newer ones fetch the files themselves
+//! (SourceBootObject: seen in recordings of iOS 16 and 18) and leave `FirmwareData` out of their tags. Where
+//! the border lies is inferred. The forms, and how sure they are (no chip has taken any of them from us; "two
+//! agree" means two public restore tools, read for the fact):
 //!
 //! | updater | component | form | certainty |
 //! |---|---|---|---|
@@ -10,10 +11,10 @@
 //! | Savage | `Savage,{B0,B2,BA}-{Prod,Dev}-Patch` | 16 bytes before it, its size at 4 in little-endian, else zero | one tool; the other sends the head without the file and is taken to be wrong |
 //! | Savage with `YonkersDeviceInfo` | the `Yonkers,SysTopPatch…` of its fusing and mask | a dictionary: `YonkersFirmware` | two tools agree |
 //! | Rose | `Rap,RTKitOS`, and `rrko` of `Rap,RestoreRTKitOS` at its end | ftab | contents: two agree; offsets moved by the new entry: one, the other writes over the first part |
-//! | AppleTypeCRetimer | the same of `Timer,…,<tag>` | ftab | as Rose; seen on one tablet's firmware |
+//! | AppleTypeCRetimer | the same of `Timer,…,<tag>` | ftab | as Rose; one tool made it for the iPad Air 5 |
 //! | T200 | `BMU,FirmwareMap` with `fw_map_digest`, its digest in the manifest | binary property list | two agree |
 //! | AppleTCON | `Baobab,TCON` | as it is | two agree |
-//! | Vinyl, Cryptex1, Centauri, Cellular1, PS190, Ace3, Jasmine | none | ticket only | nobody sends more |
+//! | Vinyl, Cryptex1, Centauri, Cellular1, PS190, Ace3, Jasmine | none | ticket only | two agree; nobody sends more |
 //!
 //! Where there is nothing to insert, an ftab goes as shipped. A table without `rrko` where one belongs is a
 //! damaged firmware here; the tools send it without and wait what the chip says.
