@@ -7,6 +7,7 @@
 
 use super::personalize::{self, Components};
 use super::ticket::{Sign, Ticket};
+use super::updater;
 use crate::fault::{Code, Fault};
 use crate::firmware::baseband;
 use crate::ids::Ecid;
@@ -14,7 +15,7 @@ use crate::wire::img4::MAX_IMAGE;
 use crate::wire::manifest::{BuildIdentity, Flags, ModeFacts};
 use crate::wire::restored::DataRequest;
 use crate::wire::restored::names::data;
-use crate::wire::tss::{self, Peripheral};
+use crate::wire::tss::Peripheral;
 use plist::{Dictionary, Value};
 use std::future::Future;
 use std::io::Read;
@@ -253,28 +254,20 @@ impl Supplies {
 
     /// A ticket for another chip, with its firmware where the chip wants it from us.
     async fn updater(&self, request: &DataRequest) -> Result<Dictionary, Fault> {
-        let arguments = &request.arguments;
-        let name = arguments.get("MessageArgUpdaterName").and_then(Value::as_string).unwrap_or_default();
         let uuid = uuid::Uuid::new_v4().to_string().to_uppercase();
-        let made = arguments.contains_key("DeviceGeneratedRequest");
-        let empty = Dictionary::new();
-        let info = arguments.get("MessageArgInfo").and_then(Value::as_dictionary).unwrap_or(&empty);
-        let asked = if made {
-            tss::device_generated(&self.identity, arguments, &self.facts(), self.ecid.0, &uuid)?
-        } else {
-            let chip = chip(name, info)
-                .ok_or_else(|| Fault::new(Code::UnknownRequest, format!("updater {name:?} of the device")))?;
-            chip.request(&self.identity, info, &self.facts(), self.ecid.0, &uuid)?
-        };
-        let mut response = self.sign.sign(asked).await?;
-        if name.starts_with("SE") || (made && tss::wants_firmware(arguments)) {
-            for part in ["SE,UpdatePayload", "SE,Firmware"] {
-                if self.identity.path(part).is_some() {
-                    let bytes = self.shipped(self.path(part)?).await?;
-                    response.insert("FirmwareData".into(), Value::Data(bytes));
-                    break;
-                }
+        let plan = updater::plan(&self.identity, &request.arguments, &self.facts(), self.ecid.0, &uuid)?;
+        let mut firmware = None;
+        if let Some(part) = &plan.part {
+            let mut files = Vec::new();
+            for name in part.components() {
+                files.push(self.shipped(self.path(name)?).await?);
             }
+            firmware = Some(part.make(&files)?);
+        }
+        let mut response = self.sign.sign(plan.request).await?;
+        updater::has_ticket(&response, &plan.tickets)?;
+        if let Some(firmware) = firmware {
+            response.insert(updater::FIRMWARE_DATA.into(), firmware);
         }
         Ok(response)
     }
@@ -325,23 +318,4 @@ struct Keys {
 fn flagged(component: &Dictionary, flag: &str) -> bool {
     let info = component.get("Info").and_then(Value::as_dictionary);
     info.and_then(|i| i.get(flag)).and_then(Value::as_boolean) == Some(true)
-}
-
-fn chip(updater: &str, info: &Dictionary) -> Option<Peripheral> {
-    Some(match updater {
-        "SE" | "SE2" => Peripheral::SecureElement,
-        "Savage" if info.contains_key("YonkersDeviceInfo") || info.keys().any(|k| k.starts_with("Yonkers,")) => {
-            Peripheral::Yonkers
-        }
-        "Savage" => Peripheral::Savage,
-        "Yonkers" => Peripheral::Yonkers,
-        "Rose" => Peripheral::Rose,
-        "T200" => Peripheral::Veridian,
-        "AppleTCON" => Peripheral::Tcon,
-        "Vinyl" => Peripheral::Vinyl,
-        "Cryptex1" => Peripheral::Cryptex1,
-        "Centauri" => Peripheral::Centauri,
-        "Cellular" | "Cellular1" => Peripheral::Cellular,
-        _ => return None,
-    })
 }

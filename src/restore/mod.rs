@@ -18,6 +18,10 @@ pub mod rescue;
 pub(crate) mod rig;
 mod session;
 pub mod ticket;
+mod updater;
+mod updater_part;
+#[cfg(test)]
+mod updater_tests;
 
 pub use answer::{Supplies, Web, WebAnswer};
 pub use engine::{ByHand, Engine, RestorePlan, enter_recovery};

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod devicelink;
 pub mod dfu;
 pub mod fdr;
+pub mod ftab;
 pub mod iboot;
 pub mod img4;
 pub mod keybag;

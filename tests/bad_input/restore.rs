@@ -232,6 +232,19 @@ fn survives(name: &'static str, faults: &str) -> Case {
     case(name).phone(&format!("mode = 'recovery'\n{faults}")).run(ERASE).data_may_go().after(image_went_across)
 }
 
+/// Updaters asked, each of these among them, and the phone liked every answer.
+fn updaters_were_served(names: &'static [&'static str]) -> impl Fn(&Rig, &Ran) + Send + Sync + 'static {
+    move |rig, ran| {
+        let memory = rig.phone().memory();
+        let asked: Vec<&str> = memory
+            .iter()
+            .filter(|m| m.what == "restore.updater" && m.detail["ok"] == true)
+            .filter_map(|m| m.detail["name"].as_str())
+            .collect();
+        assert!(names.iter().all(|name| asked.contains(name)), "{asked:?} {ran}");
+    }
+}
+
 pub fn in_the_ramdisk() -> Vec<Case> {
     vec![
         ramdisk("ramdisk: AMR error 53 from FDR", "fdr_refused = true", Code::FdrFailed).after(number(53)),
@@ -278,6 +291,12 @@ pub fn in_the_ramdisk() -> Vec<Case> {
         ramdisk("ramdisk: FDR wants to a stranger", "fdr_proxy_port = 9\nfdr_proxy_host = '10.0.0.1'", Code::FdrFailed),
         survives("ramdisk: progress is always -1", "faults.restore.progress_minus_one = true"),
         survives("ramdisk: the modem's update fails and is forgiven", "faults.restore.sticky_error = 'baseband'"),
+        survives("ramdisk: updaters want firmware beside their tickets", "faults.restore.updaters = 'firmware'")
+            .after(updaters_were_served(&["SE", "Savage", "Rose", "T200"])),
+        survives("ramdisk: updaters bring no request", "model = 'd22ap'\nfaults.restore.updaters = 'old'")
+            .after(updaters_were_served(&["Cryptex1", "SE", "Savage"])),
+        survives("ramdisk: the updaters of a tablet", "model = 'j522ap'\nfaults.restore.updaters = 'old'")
+            .after(updaters_were_served(&["AppleTCON", "AppleTypeCRetimer", "Savage"])),
         survives("ramdisk: boot stages keep their nonce", "faults.usb.nonce_kept = true"),
     ]
 }

@@ -136,6 +136,21 @@ impl Era<'_> {
         self.is_phone() && self.chip() >= 13 && !matches!(self.model.board, "d79ap" | "d49ap" | "v59ap")
     }
 
+    /// The battery's chip, which phones have since the iPhone 11 (a log of one shows its updater).
+    pub fn has_veridian(&self) -> bool {
+        self.is_phone() && self.chip() >= 13
+    }
+
+    /// The display's controller with a ticket of its own. Which tablets have one is a guess.
+    pub fn has_tcon(&self) -> bool {
+        !self.is_phone() && self.has_face_id() && self.chip() >= 14
+    }
+
+    /// The USB-C retimer, of tablets with an M1 (seen in the firmware of one).
+    pub fn has_retimer(&self) -> bool {
+        !self.is_phone() && self.model.cpid.0 == 0x8103
+    }
+
     /// `SE,ChipID`, for those that have one.
     pub fn secure_element(&self) -> Option<u64> {
         if !self.is_phone() {
@@ -150,7 +165,7 @@ impl Era<'_> {
             14 => Some(0x64),
             15 => Some(0xC8),
             16 | 17 => Some(0xD2),
-            _ => Some(20_211),
+            _ => Some(0x2_0211),
         }
     }
 

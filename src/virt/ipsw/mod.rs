@@ -11,6 +11,7 @@
 //! Building takes about a second, so files are kept: under a digest of their specification in the caller's
 //! folder, published by a rename.
 
+mod accessories;
 mod content;
 mod era;
 mod modem;

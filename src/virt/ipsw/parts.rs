@@ -4,7 +4,7 @@
 //! all here; decorations that only lengthen a manifest are not. Files are made once, though several
 //! components or identities share them.
 
-use super::content::{self, disk_image, ftab, noise};
+use super::content::{disk_image, noise};
 use super::era::Era;
 use super::modem;
 use crate::facts::models::Connector;
@@ -70,7 +70,7 @@ const FUD: &str = "IsFUDFirmware";
 const IBOOT: &str = "IsLoadedByiBoot";
 
 pub(super) struct Parts<'a> {
-    era: Era<'a>,
+    pub(super) era: Era<'a>,
     kind: Kind,
     files: &'a mut BTreeMap<String, Vec<u8>>,
     list: Vec<Part>,
@@ -111,6 +111,7 @@ pub(super) fn of(era: Era<'_>, kind: Kind, images: &Images, files: &mut BTreeMap
         parts.cryptexes(images);
     }
     parts.chips();
+    parts.accessories();
     parts.list
 }
 
@@ -131,13 +132,13 @@ impl Parts<'_> {
         }
     }
 
-    fn raw(&mut self, path: &str, make: impl FnOnce() -> Vec<u8>) {
+    pub(super) fn raw(&mut self, path: &str, make: impl FnOnce() -> Vec<u8>) {
         if !self.files.contains_key(path) {
             self.files.insert(path.to_owned(), make());
         }
     }
 
-    fn add(&mut self, name: &str, path: &str, flags: &[&'static str]) -> &mut Part {
+    pub(super) fn add(&mut self, name: &str, path: &str, flags: &[&'static str]) -> &mut Part {
         self.list.push(Part {
             name: name.to_owned(),
             path: path.to_owned(),
@@ -333,7 +334,7 @@ impl Parts<'_> {
         }
         if let Some(chip) = era.secure_element() {
             let (name, path) = match chip {
-                20_211 => ("SE,Firmware", "Firmware/SE/Stockholm7.RELEASE.sefw"),
+                0x2_0211 => ("SE,Firmware", "Firmware/SE/Stockholm7.RELEASE.sefw"),
                 _ => ("SE,UpdatePayload", "Firmware/SE/Stockholm5.RELEASE.sefw"),
             };
             self.raw(path, || noise(path, 150_000));
@@ -345,9 +346,6 @@ impl Parts<'_> {
                 part.more.insert(format!("{environment}CMAC"), Value::Data(hash[..16].to_vec()));
                 part.more.insert(format!("{environment}UpdatePayloadHash"), Value::Data(hash));
             }
-        }
-        if era.has_rose() {
-            self.rose();
         }
         if era.has_face_id() && era.chip() == 11 {
             for step in ["B0", "B2", "BA"] {
@@ -368,28 +366,10 @@ impl Parts<'_> {
         }
     }
 
-    fn patch(&mut self, name: &str, path: &str) -> &mut Part {
+    pub(super) fn patch(&mut self, name: &str, path: &str) -> &mut Part {
         self.raw(path, || noise(path, 40_000));
         let part = self.add(name, path, &[]);
         (part.digested, part.trusted, part.rules) = (Digested::Bare, None, Rules::None);
         part
-    }
-
-    fn rose(&mut self) {
-        let algorithm = self.era.algorithm();
-        let table = "Firmware/Rose/r1p1/ftab.bin";
-        let restore = "Firmware/Rose/r1p1/rfta.bin";
-        let bytes = |tag: &str| noise(&format!("rose {tag}"), 90_000);
-        self.raw(table, || ftab(*b"rkos", &[(*b"rkos", bytes("rkos")), (*b"sbd1", bytes("sbd1"))]));
-        self.raw(restore, || ftab(*b"rkos", &[(*b"rrko", bytes("rrko"))]));
-        for (name, tag, path) in [
-            ("Rap,RTKitOS", "rkos", table),
-            ("Rap,SoftwareBinaryDsp1", "sbd1", table),
-            ("Rap,RestoreRTKitOS", "rrko", restore),
-        ] {
-            let part = self.add(name, path, &["IsFTAB"]);
-            part.digested = Digested::None;
-            part.digest = Some(algorithm.digest(&[&content::noise(&format!("rose {tag}"), 90_000)]));
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! BuildManifest.plist, Restore.plist and their small companions.
 
+use super::accessories;
 use super::content::RootImage;
 use super::era::Era;
 use super::modem;
@@ -206,13 +207,7 @@ impl<'a> Author<'a> {
         if let Some(chip) = era.secure_element() {
             identity.insert("SE,ChipID".into(), Value::from(format!("0x{chip:02X}")));
         }
-        if era.has_rose() {
-            identity.extend(dict([
-                ("Rap,BoardID", Value::from(2u64)),
-                ("Rap,ChipID", Value::from("0x1001")),
-                ("Rap,SecurityDomain", Value::from("0x01")),
-            ]));
-        }
+        identity.extend(accessories::keys(&era));
         if era.has_face_id() && era.chip() == 11 {
             identity.extend(dict([("Savage,ChipID", "0xA1".into()), ("Savage,PatchEpoch", "0x02".into())]));
         } else if era.has_face_id() {

@@ -366,11 +366,12 @@ impl Run {
     fn ask_updater(&self, name: &str) -> Result<(), Stop> {
         let known = lock(&self.known).clone();
         let loops = self.loops.fetch_add(1, Ordering::SeqCst);
-        let inquiry = updaters::inquiry(&self.phone, &known, name, loops);
+        let inquiry = updaters::inquiry(&self.phone, &known, name, loops, self.faults.updaters);
         let mut request = DataRequest::new(data::FIRMWARE_UPDATER_DATA);
-        request.arguments = inquiry.arguments;
+        request.arguments = inquiry.arguments.clone();
         let answer = self.ask(request, false, false)?;
-        let judged = check::updater(&answer, self.phone.ecid.0, &inquiry.tags);
+        let judged = updaters::judge(&self.phone, &known, &inquiry, &answer);
+        self.phone.remember("restore.updater", json!({ "name": name, "ok": judged.is_ok() }));
         self.judge(data::FIRMWARE_UPDATER_DATA, judged.map_err(|why| format!("{name}: {why}")))
     }
 

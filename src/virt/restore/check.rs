@@ -226,19 +226,27 @@ fn archive_names(bytes: &[u8]) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// FirmwareResponseData with everything that the tags asked for.
-pub(super) fn updater(answer: &Dictionary, ecid: u64, tags: &[String]) -> Judged {
+/// FirmwareResponseData with the ticket of this name, made for this question. Answers in it are the caller's
+/// to look at.
+pub(super) fn updater<'a>(
+    answer: &'a Dictionary,
+    ecid: u64,
+    tag: &str,
+    nonce: Option<&[u8]>,
+) -> Result<&'a Dictionary, String> {
     let response =
         answer.get("FirmwareResponseData").and_then(Value::as_dictionary).ok_or("no FirmwareResponseData")?;
-    for tag in tags {
-        let bytes = data(response, tag)?;
-        if let Ok(ticket) = Im4m::parse(bytes)
-            && ticket.ecid.is_some_and(|theirs| theirs != ecid && theirs != 0)
-        {
+    let bytes = data(response, tag)?;
+    if let Ok(ticket) = Im4m::parse(bytes) {
+        if ticket.ecid.is_some_and(|theirs| theirs != ecid && theirs != 0) {
             return Err(format!("{tag} is for another device"));
         }
+        let other = |theirs: &Vec<u8>| !theirs.is_empty() && nonce.is_some_and(|ours| ours != theirs.as_slice());
+        if ticket.ap_nonce.as_ref().is_some_and(other) {
+            return Err(format!("{tag} is for another nonce"));
+        }
     }
-    Ok(())
+    Ok(response)
 }
 
 /// What a host fetched for us. None: it did not get it.

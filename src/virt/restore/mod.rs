@@ -7,7 +7,7 @@
 //!
 //! - `listen` is the control port before and after the start, `line` the link of the host that started.
 //! - `run` walks the script; `asks` makes the requests, `check` judges the answers, `updaters` is the parts
-//!   with tickets of their own.
+//!   with tickets of their own, `part_check` their firmware.
 //! - `asr` receives the image, `fdr` is the trust channel, `finish` is both endings.
 //!
 //! Nothing is taken on trust: tickets must be for this ECID and nonce, every image must carry this ticket and
@@ -21,6 +21,7 @@ mod fdr;
 mod finish;
 mod line;
 mod listen;
+mod part_check;
 mod run;
 mod script;
 mod updaters;
@@ -76,9 +77,27 @@ pub struct Faults {
     pub start_limit_ms: Option<u64>,
     /// Asks for this component as PersonalizedBootObjectV3 before the kernel, as Macs do.
     pub personalized: Option<String>,
+    /// What the updaters of other chips want from the host.
+    pub updaters: Updaters,
     /// `ios12`, `ios16` or `ios18` instead of what fits the chip.
     pub script: Option<String>,
 }
+
+/// How updaters of other chips ask, by the age of the system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Updaters {
+    /// Their own request, and only the ticket back: they have fetched the firmware themselves.
+    #[default]
+    Tickets,
+    /// Their own request, and the firmware beside the ticket.
+    Firmware,
+    /// No request and no tags: the host makes both.
+    Old,
+}
+
+#[cfg(test)]
+pub(crate) use updaters::judge_answer;
 
 #[cfg(test)]
 mod tests;

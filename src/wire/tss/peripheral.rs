@@ -216,11 +216,9 @@ impl Peripheral {
             }
             Peripheral::Savage | Peripheral::Yonkers => {
                 take("SEP", only_digest(identity, "SEP")?);
-                let name = match self {
-                    Peripheral::Savage => savage_patch(device),
-                    _ => yonkers_patch(identity, device)
-                        .ok_or_else(|| WireError::malformed(WHAT, "no Yonkers,SysTopPatch for this chip"))?,
-                };
+                let name = self
+                    .patch(identity, device)
+                    .ok_or_else(|| WireError::malformed(WHAT, "no Yonkers,SysTopPatch for this chip"))?;
                 take(&name, without_info(identity, &name)?);
             }
             Peripheral::Vinyl => {
@@ -254,6 +252,15 @@ impl Peripheral {
             }
         }
         Ok(request)
+    }
+
+    /// The one component of several that is for this chip, by its revision and its fusing.
+    pub fn patch(&self, identity: &BuildIdentity, device: &Dictionary) -> Option<String> {
+        match self {
+            Peripheral::Savage => Some(savage_patch(device)),
+            Peripheral::Yonkers => yonkers_patch(identity, device),
+            _ => None,
+        }
     }
 
     fn takes_all(&self) -> bool {
