@@ -1,7 +1,10 @@
 //! Is an answer what this phone would accept? Pure: values in, a reason out.
 
+use crate::virt::ipsw::modem;
 use crate::wire::img4::{Algorithm, Im4m, Img4, Property, word};
 use plist::{Dictionary, Value};
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
 
 /// Why an answer is refused, or nothing.
 pub(super) type Judged = Result<(), String>;
@@ -192,8 +195,9 @@ pub(super) fn integer(dictionary: &Dictionary, key: &str) -> Option<u64> {
     }
 }
 
-/// BasebandData: a zip; with a nonce asked, the ticket must be in it.
-pub(super) fn baseband(answer: &Dictionary, with_nonce: bool) -> Result<usize, String> {
+/// BasebandData: a zip; with a nonce asked, the ticket must be in it. Where the host has told its build
+/// identity, the parts must be those of it, and signed.
+pub(super) fn baseband(known: &Known, answer: &Dictionary, with_nonce: bool) -> Result<usize, String> {
     let bytes = data(answer, "BasebandData")?;
     let names = archive_names(bytes).ok_or("BasebandData is no archive")?;
     if names.is_empty() {
@@ -202,7 +206,30 @@ pub(super) fn baseband(answer: &Dictionary, with_nonce: bool) -> Result<usize, S
     if with_nonce && !names.iter().any(|n| n == "bbticket.der") {
         return Err("no bbticket.der in BasebandData".into());
     }
+    let entry = known.component("BasebandFirmware");
+    let modem = known.identity.as_ref().and_then(|identity| integer(identity, "BbChipID"));
+    if let (Some(entry), Some(modem)) = (entry, modem) {
+        modem::judge(modem, entry, &archive_files(bytes)?, with_nonce)?;
+    }
     Ok(names.len())
+}
+
+/// Most bytes that the modem's archive may unfold to; those of the bench have less than one megabyte.
+const ARCHIVE_CAP: u64 = 64 << 20;
+
+fn archive_files(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let broken = |e: &dyn std::fmt::Display| format!("BasebandData is no archive: {e}");
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| broken(&e))?;
+    let (mut files, mut left) = (BTreeMap::new(), ARCHIVE_CAP);
+    for index in 0..archive.len() {
+        let file = archive.by_index(index).map_err(|e| broken(&e))?;
+        let name = file.name().map_err(|e| broken(&e))?.to_string();
+        let mut content = Vec::new();
+        let read = file.take(left + 1).read_to_end(&mut content).map_err(|e| broken(&e))? as u64;
+        left = left.checked_sub(read).ok_or("BasebandData unfolds to too much")?;
+        files.insert(name, content);
+    }
+    Ok(files)
 }
 
 /// Names in the directory of a zip, which is all that the modem's updater looks at before it unpacks.
@@ -290,9 +317,9 @@ mod tests {
         end[16..20].copy_from_slice(&directory.to_le_bytes());
         zip.extend_from_slice(&end);
         let answer = |bytes: &[u8]| Dictionary::from_iter([("BasebandData", Value::Data(bytes.to_vec()))]);
-        assert_eq!(baseband(&answer(&zip), true).unwrap(), 1);
+        assert_eq!(baseband(&Known::default(), &answer(&zip), true).unwrap(), 1);
         for length in 0..zip.len() - 4 {
-            assert!(baseband(&answer(&zip[..length]), true).is_err(), "{length}");
+            assert!(baseband(&Known::default(), &answer(&zip[..length]), true).is_err(), "{length}");
         }
     }
 

@@ -12,7 +12,8 @@
 //! - Mav25 and FLS: known from one public tool each; Mav25 restores with it are reported, FLS is the iPhone 4.
 //! - Kept are `.fls`, `.mbn`, `.elf` and `.bin` (so `bbcfg.mbn` too) and nothing else, with or without a
 //!   nonce, and always the ticket. Tools before late 2025 left the ticket and unsigned parts out as long as
-//!   there was no nonce; newer modems refuse that ("does not contain programmer").
+//!   there was no nonce; the Mav25 refuses that ("does not contain programmer"), and an iPhone 11 is reported
+//!   to take the complete archive.
 //! - Order: that of the archive, the ticket last. One tool puts signed parts first: it seems not to matter.
 //!
 //! Where the start of a signature could be computed from a header the public tools do not do it, so the
