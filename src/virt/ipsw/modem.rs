@@ -10,9 +10,9 @@ use super::loader;
 use crate::wire::img4::Algorithm;
 use plist::{Dictionary, Value};
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write};
+use std::io::{Cursor, Read, Write};
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// What no signature goes into: file in the archive, name in the manifest, bytes.
 const PARTS: [(&str, &str, usize); 4] = [
@@ -123,6 +123,25 @@ pub(in crate::virt) fn judge(
     Ok(())
 }
 
+/// Most bytes that an archive may unfold to; those of the bench have less than one megabyte.
+const ARCHIVE_CAP: u64 = 64 << 20;
+
+/// The files of what a host sent.
+pub(in crate::virt) fn unpacked(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let broken = |e: &dyn std::fmt::Display| format!("BasebandData is no archive: {e}");
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| broken(&e))?;
+    let (mut files, mut left) = (BTreeMap::new(), ARCHIVE_CAP);
+    for index in 0..archive.len() {
+        let file = archive.by_index(index).map_err(|e| broken(&e))?;
+        let name = file.name().map_err(|e| broken(&e))?.to_string();
+        let mut content = Vec::new();
+        let read = file.take(left + 1).read_to_end(&mut content).map_err(|e| broken(&e))? as u64;
+        left = left.checked_sub(read).ok_or("BasebandData unfolds to too much")?;
+        files.insert(name, content);
+    }
+    Ok(files)
+}
+
 /// The identity's keys about the modem.
 pub(super) fn keys(era: &Era<'_>) -> Dictionary {
     let algorithm = if era.chip() < 9 { Algorithm::Sha1 } else { Algorithm::Sha384 };
@@ -144,19 +163,6 @@ mod tests {
     use super::*;
     use crate::facts::models::by_nickname;
     use crate::firmware::baseband::signed;
-    use std::io::Read;
-
-    fn unpacked(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
-        let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
-        let mut files = BTreeMap::new();
-        for index in 0..archive.len() {
-            let mut file = archive.by_index(index).unwrap();
-            let mut content = Vec::new();
-            file.read_to_end(&mut content).unwrap();
-            files.insert(file.name().unwrap().to_string(), content);
-        }
-        files
-    }
 
     #[test]
     fn what_the_product_signs_starts_every_modem() {
@@ -175,12 +181,12 @@ mod tests {
                 ("BBTicket".to_owned(), Value::Data(b"ticket".to_vec())),
                 ("BasebandFirmware".to_owned(), blobs.into()),
             ]);
-            let made = unpacked(&signed(&shipped, &answer, modem).unwrap());
+            let made = unpacked(&signed(&shipped, &answer, modem).unwrap()).unwrap();
             assert_eq!(judge(modem, &entry, &made, true), Ok(()), "{name}");
             assert_eq!(made["bbticket.der"], b"ticket");
 
             let why = |files: &BTreeMap<String, Vec<u8>>| judge(modem, &entry, files, true).unwrap_err();
-            assert!(why(&unpacked(&shipped)).ends_with("is not signed"), "{name}");
+            assert!(why(&unpacked(&shipped).unwrap()).ends_with("is not signed"), "{name}");
             let (_, first) = loader::files(modem)[0];
             for (file, at, reason) in [
                 (first, 0x2000, "outside of its signature"),

@@ -3,8 +3,6 @@
 use crate::virt::ipsw::modem;
 use crate::wire::img4::{Algorithm, Im4m, Img4, Property, word};
 use plist::{Dictionary, Value};
-use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
 
 /// Why an answer is refused, or nothing.
 pub(super) type Judged = Result<(), String>;
@@ -209,27 +207,9 @@ pub(super) fn baseband(known: &Known, answer: &Dictionary, with_nonce: bool) -> 
     let entry = known.component("BasebandFirmware");
     let modem = known.identity.as_ref().and_then(|identity| integer(identity, "BbChipID"));
     if let (Some(entry), Some(modem)) = (entry, modem) {
-        modem::judge(modem, entry, &archive_files(bytes)?, with_nonce)?;
+        modem::judge(modem, entry, &modem::unpacked(bytes)?, with_nonce)?;
     }
     Ok(names.len())
-}
-
-/// Most bytes that the modem's archive may unfold to; those of the bench have less than one megabyte.
-const ARCHIVE_CAP: u64 = 64 << 20;
-
-fn archive_files(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    let broken = |e: &dyn std::fmt::Display| format!("BasebandData is no archive: {e}");
-    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| broken(&e))?;
-    let (mut files, mut left) = (BTreeMap::new(), ARCHIVE_CAP);
-    for index in 0..archive.len() {
-        let file = archive.by_index(index).map_err(|e| broken(&e))?;
-        let name = file.name().map_err(|e| broken(&e))?.to_string();
-        let mut content = Vec::new();
-        let read = file.take(left + 1).read_to_end(&mut content).map_err(|e| broken(&e))? as u64;
-        left = left.checked_sub(read).ok_or("BasebandData unfolds to too much")?;
-        files.insert(name, content);
-    }
-    Ok(files)
 }
 
 /// Names in the directory of a zip, which is all that the modem's updater looks at before it unpacks.

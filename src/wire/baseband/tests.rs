@@ -1,3 +1,5 @@
+//! Parts of every format, sound and twisted: a signature goes to its place and nowhere else.
+
 use super::*;
 use proptest::prelude::*;
 
