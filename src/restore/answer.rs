@@ -12,6 +12,7 @@ use crate::fault::{Code, Fault};
 use crate::firmware::baseband;
 use crate::ids::Ecid;
 use crate::wire::img4::MAX_IMAGE;
+use crate::wire::manifest::xml::number;
 use crate::wire::manifest::{BuildIdentity, Flags, ModeFacts};
 use crate::wire::restored::DataRequest;
 use crate::wire::restored::names::data;
@@ -245,9 +246,9 @@ impl Supplies {
         let asked =
             Peripheral::Baseband.request(&self.identity, &request.arguments, &self.facts(), self.ecid.0, &uuid)?;
         let response = self.sign.sign(asked).await?;
-        let ticket = response.get("BBTicket").and_then(Value::as_data);
-        let ticket = ticket.ok_or_else(|| Fault::new(Code::TssInvalid, "no BBTicket in the answer"))?.to_vec();
-        tokio::task::spawn_blocking(move || baseband::with_ticket(&file, &ticket))
+        let told = request.arguments.get("ChipID").and_then(Value::as_unsigned_integer);
+        let chip = told.or_else(|| number(self.identity.raw.get("BbChipID")?)).unwrap_or_default();
+        tokio::task::spawn_blocking(move || baseband::signed(&file, &response, chip))
             .await
             .map_err(|e| Fault::new(Code::Internal, e.to_string()))?
     }

@@ -3,6 +3,7 @@
 //! The tool and the bench use the same types, so they cannot drift apart.
 
 pub mod asr;
+pub mod baseband;
 pub mod catalogue;
 pub mod devicelink;
 pub mod dfu;

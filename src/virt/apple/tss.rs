@@ -5,6 +5,7 @@
 //! a signature over the right bytes; only the key is the bench's.
 
 use super::Shared;
+use crate::virt::ipsw::{loader, modem};
 use crate::virt::phone::random_bytes;
 use crate::wire::img4::{Im4m, Im4mComponent, Im4mFields, Property, fourcc};
 use crate::wire::manifest::{BuildIdentity, BuildManifest};
@@ -177,12 +178,12 @@ fn components(request: &Dictionary, identity: &BuildIdentity) -> Result<BTreeMap
 
 /// Signatures that a host writes into the modem's boot loaders, `<part>-Blob`.
 fn loader_signatures(request: &Dictionary) -> Dictionary {
+    let modem = number(request, "BbChipID").unwrap_or_default();
     let asked = request.get("BasebandFirmware").and_then(Value::as_dictionary);
-    let named = |part: &str| asked.is_some_and(|d| d.keys().any(|key| key.split('-').next() == Some(part)));
-    ["RestoreSBL1", "SBL1"]
+    let parts = asked.map(|entry| modem::unsigned(modem, entry)).unwrap_or_default();
+    parts
         .into_iter()
-        .filter(|part| named(part))
-        .map(|part| (format!("{part}-Blob"), Value::Data(random_bytes(256))))
+        .map(|(part, digest)| (format!("{part}-Blob"), Value::Data(loader::signature(modem, part, &digest))))
         .collect()
 }
 

@@ -177,6 +177,7 @@ impl Era<'_> {
             9..=13 => (0x0092_01E1, "Mav13"),
             14 => (0x000E_50E1, "Mav20"),
             15 => (0x000E_50E1, "Mav21"),
+            19 if matches!(self.model.board, "v53ap" | "v54ap" | "v57ap") => (0x001F_30E1, "Mav25"),
             _ => (0x0017_50E1, "Mav22"),
         }
     }

@@ -14,7 +14,8 @@
 mod accessories;
 mod content;
 mod era;
-mod modem;
+pub(in crate::virt) mod loader;
+pub(in crate::virt) mod modem;
 mod pack;
 mod parts;
 mod plists;
@@ -35,7 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Changes whenever the builder's output does: older files in a cache are not used then.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const SIDECAR: &str = "built.json";
 const MANIFEST: &str = "BuildManifest.plist";
 

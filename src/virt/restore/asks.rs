@@ -380,7 +380,8 @@ impl Run {
         let mut request = DataRequest::new(data::BASEBAND_DATA);
         request.arguments = updaters::modem(&self.phone, &lock(&self.known), nonce);
         let answer = self.ask(request, asynchronous, asynchronous)?;
-        self.judge(data::BASEBAND_DATA, check::baseband(&answer, !first).map(|_| ()))?;
+        let judged = check::baseband(&lock(&self.known), &answer, !first).map(|_| ());
+        self.judge(data::BASEBAND_DATA, judged)?;
         let tolerated = if first { None } else { self.faults.sticky_error.clone() };
         let imei = (!first && tolerated.is_none()).then(|| format!("35{:013}", self.phone.ecid.0 % 10_000_000_000_000));
         self.line.tell(&FromDevice::BbUpdateStatus(BbUpdateStatus {

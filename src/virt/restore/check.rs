@@ -1,5 +1,6 @@
 //! Is an answer what this phone would accept? Pure: values in, a reason out.
 
+use crate::virt::ipsw::modem;
 use crate::wire::img4::{Algorithm, Im4m, Img4, Property, word};
 use plist::{Dictionary, Value};
 
@@ -192,8 +193,9 @@ pub(super) fn integer(dictionary: &Dictionary, key: &str) -> Option<u64> {
     }
 }
 
-/// BasebandData: a zip; with a nonce asked, the ticket must be in it.
-pub(super) fn baseband(answer: &Dictionary, with_nonce: bool) -> Result<usize, String> {
+/// BasebandData: a zip; with a nonce asked, the ticket must be in it. Where the host has told its build
+/// identity, the parts must be those of it, and signed.
+pub(super) fn baseband(known: &Known, answer: &Dictionary, with_nonce: bool) -> Result<usize, String> {
     let bytes = data(answer, "BasebandData")?;
     let names = archive_names(bytes).ok_or("BasebandData is no archive")?;
     if names.is_empty() {
@@ -201,6 +203,11 @@ pub(super) fn baseband(answer: &Dictionary, with_nonce: bool) -> Result<usize, S
     }
     if with_nonce && !names.iter().any(|n| n == "bbticket.der") {
         return Err("no bbticket.der in BasebandData".into());
+    }
+    let entry = known.component("BasebandFirmware");
+    let modem = known.identity.as_ref().and_then(|identity| integer(identity, "BbChipID"));
+    if let (Some(entry), Some(modem)) = (entry, modem) {
+        modem::judge(modem, entry, &modem::unpacked(bytes)?, with_nonce)?;
     }
     Ok(names.len())
 }
@@ -298,9 +305,9 @@ mod tests {
         end[16..20].copy_from_slice(&directory.to_le_bytes());
         zip.extend_from_slice(&end);
         let answer = |bytes: &[u8]| Dictionary::from_iter([("BasebandData", Value::Data(bytes.to_vec()))]);
-        assert_eq!(baseband(&answer(&zip), true).unwrap(), 1);
+        assert_eq!(baseband(&Known::default(), &answer(&zip), true).unwrap(), 1);
         for length in 0..zip.len() - 4 {
-            assert!(baseband(&answer(&zip[..length]), true).is_err(), "{length}");
+            assert!(baseband(&Known::default(), &answer(&zip[..length]), true).is_err(), "{length}");
         }
     }
 
