@@ -8,6 +8,7 @@ pub mod devicelink;
 pub mod dfu;
 pub mod fdr;
 pub mod iboot;
+pub mod img3;
 pub mod img4;
 pub mod keybag;
 pub mod lockdown;
