@@ -17,6 +17,7 @@ use crate::ids::{Bdid, BuildId, Cpid, Ecid, Mode};
 use crate::mux::{self, LABEL, Lockdown};
 use crate::wire::manifest::BuildIdentity;
 use crate::wire::restored::{RestoreOptions, ToDevice};
+use crate::wire::tss::Form;
 use plist::Value;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -77,6 +78,10 @@ impl Engine {
     pub async fn restore(&self, plan: &RestorePlan, consent: &Consent) -> Result<Restored, Fault> {
         consent.covers(plan.ecid, &plan.deed())?;
         ticket::supported(plan.cpid, plan.bdid).map_err(|f| f.on(plan.ecid))?;
+        if ticket::form(plan.cpid, plan.bdid) == Form::Img3 {
+            let text = "the restore of 32-bit devices was tried on virtual ones only";
+            self.tell.tell(Event::Warning { text: text.into() });
+        }
         let booted = self.bring_to_ramdisk(plan).await.map_err(|f| f.on(plan.ecid))?;
         self.began(Step::AwaitRestore);
         let device = self

@@ -15,6 +15,8 @@ use crate::wire::tss::{ApRequest, Form};
 use plist::{Dictionary, Value};
 use std::pin::Pin;
 
+/// The oldest chip that is restored here: A6 (iPhone 5 and 5c).
+const FIRST_IMG3: Cpid = Cpid(0x8950);
 /// Nonces of IMG3 devices, in bytes.
 const IMG3_NONCE: usize = 20;
 
@@ -65,14 +67,12 @@ pub fn form(cpid: Cpid, bdid: Bdid) -> Form {
 /// Is the board one that is restored here?
 ///
 /// # Errors
-/// `host-unsupported` for IMG3 devices (A6 and older).
+/// `host-unsupported` for chips before A6: their restores were never walked whole, not even on the bench.
 pub fn supported(cpid: Cpid, bdid: Bdid) -> Result<(), Fault> {
-    match form(cpid, bdid) {
-        Form::Img4 => Ok(()),
-        Form::Img3 => {
-            Err(Fault::new(Code::HostUnsupported, "IMG3 devices (A6 and older) are not restored by this version"))
-        }
+    if form(cpid, bdid) == Form::Img3 && cpid < FIRST_IMG3 {
+        return Err(Fault::new(Code::HostUnsupported, "devices before A6 are not restored by this version"));
     }
+    Ok(())
 }
 
 /// The nonces that a ticket is asked for.
@@ -254,6 +254,10 @@ mod tests {
             assert_eq!(fault.unwrap_err().code, Code::NonceUnread);
         }
         assert_eq!((form(Cpid(0x8950), Bdid(0)), form(Cpid(0x8960), Bdid(0))), (Form::Img3, Form::Img4));
-        assert_eq!(supported(Cpid(0x8950), Bdid(0)).unwrap_err().code, Code::HostUnsupported);
+        assert!(supported(Cpid(0x8950), Bdid(0)).is_ok() && supported(Cpid(0x8960), Bdid(0)).is_ok());
+        let older = [(0x8940, 8), (0x8930, 0), (0x8920, 0)];
+        for (cpid, bdid) in older {
+            assert_eq!(supported(Cpid(cpid), Bdid(bdid)).unwrap_err().code, Code::HostUnsupported);
+        }
     }
 }

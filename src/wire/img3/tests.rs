@@ -125,7 +125,11 @@ fn a_ticket_says_whom_it_is_for() {
     assert!(bytes.windows(10).any(|w| w == [0x81, 8, 0x34, 0x12, 0, 0, 0, 0, 0, 0]));
     assert!(bytes.windows(3).any(|w| w == [0x92, 20, 7]));
     let padded = ApTicket::padded(&bytes);
-    assert!(padded.len() % 64 == 0 && padded.starts_with(&bytes) && padded[bytes.len()..].iter().all(|b| *b == 0xFF));
+    assert!(
+        padded.len().is_multiple_of(64)
+            && padded.starts_with(&bytes)
+            && padded[bytes.len()..].iter().all(|b| *b == 0xFF)
+    );
     assert_eq!(ApTicket::padded(&[1; 128]).len(), 128);
     for length in 0..bytes.len() {
         assert!(ApTicket::parse(&bytes[..length]).is_err());
