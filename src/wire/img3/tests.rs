@@ -1,3 +1,5 @@
+//! The layout against bytes that Apple published, the place of a Blob, and lengths that lie.
+
 use super::*;
 use proptest::prelude::*;
 
