@@ -15,6 +15,8 @@ mod cut;
 mod encrypt;
 #[path = "journeys/fetch.rs"]
 mod fetch;
+#[path = "journeys/img3.rs"]
+mod img3;
 #[path = "journeys/putback.rs"]
 mod putback;
 

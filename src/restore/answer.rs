@@ -16,7 +16,7 @@ use crate::wire::manifest::xml::number;
 use crate::wire::manifest::{BuildIdentity, Flags, ModeFacts};
 use crate::wire::restored::DataRequest;
 use crate::wire::restored::names::data;
-use crate::wire::tss::Peripheral;
+use crate::wire::tss::{Form, Peripheral};
 use plist::{Dictionary, Value};
 use std::future::Future;
 use std::io::Read;
@@ -76,7 +76,7 @@ impl Supplies {
     pub async fn answer(&self, request: &DataRequest) -> Result<Answer, Fault> {
         Ok(match request.data_type.as_str() {
             data::SYSTEM_IMAGE_DATA => Answer::Image,
-            data::ROOT_TICKET => one("RootTicketData", Value::Data(self.ticket.im4m.clone())),
+            data::ROOT_TICKET => one("RootTicketData", Value::Data(self.ticket.der.clone())),
             data::KERNEL_CACHE => one("KernelCacheFile", Value::Data(self.signed("KernelCache").await?)),
             data::DEVICE_TREE => one("DeviceTreeFile", Value::Data(self.signed("DeviceTree").await?)),
             data::SYSTEM_IMAGE_ROOT_HASH => {
@@ -151,7 +151,8 @@ impl Supplies {
 
     /// Boot firmware for the NOR (or what stands in for one): LLB, iBoot first, the rest, and the SEP.
     async fn nor(&self, request: &DataRequest) -> Result<Dictionary, Fault> {
-        let by_name = request.arguments.get("FlashVersion1").and_then(Value::as_boolean) == Some(true);
+        // Hosts of the field look whether the key is there, not what it says.
+        let by_name = request.arguments.get("FlashVersion1").is_some_and(|v| v.as_boolean() != Some(false));
         let payload = |f: &Flags| f.firmware_payload || f.secondary_firmware_payload;
         let mut answer = Dictionary::new();
         let mut first = Vec::new();
@@ -237,7 +238,8 @@ impl Supplies {
     }
 
     fn facts(&self) -> ModeFacts {
-        ModeFacts { production: true, security_mode: true, image4: true, in_rom_dfu: None, demotion_policy: None }
+        let image4 = self.ticket.form == Form::Img4;
+        ModeFacts { production: true, security_mode: true, image4, in_rom_dfu: None, demotion_policy: None }
     }
 
     async fn baseband(&self, request: &DataRequest) -> Result<Vec<u8>, Fault> {

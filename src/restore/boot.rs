@@ -8,21 +8,23 @@
 //! - "Accepted" is never concluded from an upload. A stage ran when the device left and came back as what
 //!   the stage makes of it; one that did not leave, or came back as it was, refused the image.
 //! - Every return is matched by ECID on the opened device (`usb::wait`, `usb::iboot`).
+//! - An IMG3 device (A6 and older) is handed its ticket by itself before iBEC and before what iBEC loads; one
+//!   that came from DFU gets it in front of iBEC. Of ROMs that show no nonce iBSS is signed without.
 //! - The chain can be left between two components; within one it goes on, since an iBoot that waits for the
 //!   rest of an upload answers nothing else.
 
 use super::personalize::{self, Components};
 use super::rescue::absent;
 use super::ticket::{self, Sign, Ticket};
-use super::{dfu_start, recovery_start};
+use super::{dfu_start, img3, recovery_start};
 use crate::event::{Event, Step, Tell, Unit};
 use crate::fault::{Code, Fault};
 use crate::ids::{Bdid, Cpid, Ecid, Mode, PortPath};
 use crate::usb::iboot::Iboot;
 use crate::usb::wait::{Watch, Who};
 use crate::usb::{Address, Bus, UsbDevice};
-use crate::wire::iboot::Nonces;
 use crate::wire::manifest::BuildIdentity;
+use crate::wire::tss::Form;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -132,8 +134,9 @@ pub async fn boot_to_restore(boot: Boot<'_>) -> Result<Booted, Fault> {
 async fn run(boot: Boot<'_>) -> Result<Booted, Fault> {
     let watch = Watch::open(Arc::clone(&boot.bus)).await.map_err(|e| Fault::from(e).during(Step::Find))?;
     let who = Who { ecid: boot.target.ecid, port: None };
-    let mut chain = Chain { boot, who, watch, ticket: None };
+    let mut chain = Chain { boot, who, watch, from_dfu: false, ticket: None };
     let iboot = chain.find().await.map_err(|f| f.during(Step::Find))?;
+    chain.from_dfu = iboot.mode() == Mode::Dfu;
     let iboot = match iboot.mode() {
         Mode::Dfu => dfu_start::to_ibec(&mut chain, iboot).await?,
         _ => recovery_start::to_ibec(&mut chain, iboot).await?,
@@ -146,6 +149,7 @@ pub(super) struct Chain<'a> {
     pub boot: Boot<'a>,
     pub who: Who,
     pub watch: Watch,
+    from_dfu: bool,
     ticket: Option<Arc<Ticket>>,
 }
 
@@ -196,10 +200,8 @@ impl Chain<'_> {
     }
 
     async fn ticket_inner(&mut self, iboot: &Iboot) -> Result<Arc<Ticket>, Fault> {
-        let nonces = iboot.nonces().await?;
-        let Some(nonces) = nonces.filter(|n: &Nonces| n.ap.is_some()) else {
-            return Err(Fault::new(Code::NonceUnread, "the device shows no AP nonce"));
-        };
+        let form = self.form();
+        let nonces = ticket::usable(form, iboot.serial(), iboot.nonces().await?)?;
         if let Some(ticket) = self.ticket.as_ref().filter(|t| t.serves(&nonces)) {
             self.note("the nonce did not change: the ticket stays");
             return Ok(Arc::clone(ticket));
@@ -207,11 +209,25 @@ impl Chain<'_> {
         self.check_cancel()?;
         let again = self.ticket.is_some();
         self.began(Step::Ticket, if again { "the nonce changed" } else { "" });
-        let request = ticket::Request { serial: iboot.serial(), ecid: self.who.ecid, nonces: &nonces };
+        let request = ticket::Request { form, serial: iboot.serial(), ecid: self.who.ecid, nonces: &nonces };
         let ticket = Arc::new(ticket::obtain(&request, self.boot.identity, self.boot.sign).await?);
         self.done(Step::Ticket, "");
         self.ticket = Some(Arc::clone(&ticket));
         Ok(ticket)
+    }
+
+    fn form(&self) -> Form {
+        ticket::form(self.boot.target.cpid, self.boot.target.bdid)
+    }
+
+    /// Gives an iBoot of an IMG3 device the ticket by itself; every IMG4 carries its own.
+    pub async fn hand_ticket(&self, iboot: &Iboot, ticket: &Ticket) -> Result<(), Fault> {
+        if ticket.form == Form::Img4 {
+            return Ok(());
+        }
+        self.check_cancel()?;
+        iboot.upload(ticket.der.clone(), &mut |_| {}).await?;
+        iboot.command("ticket").await
     }
 
     /// Personalises component `name` and uploads it. `progress` hears the bytes of it that were taken.
@@ -224,7 +240,10 @@ impl Chain<'_> {
         progress: &mut (dyn FnMut(u64) + Send),
     ) -> Result<Option<String>, Fault> {
         self.check_cancel()?;
-        let ready = personalize::component(self.boot.identity, &self.boot.components, ticket, name).await?;
+        let mut ready = personalize::component(self.boot.identity, &self.boot.components, ticket, name).await?;
+        if self.from_dfu && name == "iBEC" && ticket.form == Form::Img3 {
+            ready = img3::behind_ticket(ready, ticket);
+        }
         iboot.upload_from(ready.image, ready.length, progress).await.map_err(|mut fault| {
             fault.detail = format!("{name}: {}", fault.detail);
             fault

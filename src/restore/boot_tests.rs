@@ -98,6 +98,64 @@ async fn an_old_ibss_takes_ibec_over_dfu_or_go() {
     assert_eq!(futures_util::future::join_all(chains).await, [2, 2, 1, 1]);
 }
 
+/// What an IMG3 phone is told after `ticket`.
+const IMG3_COMMANDS: [&str; 9] = [
+    "ticket",
+    "setenv auto-boot false",
+    "saveenv",
+    "setpicture 4",
+    "bgcolor 0 0 0",
+    "ramdisk",
+    "devicetree",
+    "setenv boot-args rd=md0 nand-enable-reformat=1 -progress",
+    "bootx",
+];
+
+#[tokio::test]
+async fn an_img3_phone_is_handed_its_ticket_from_recovery() {
+    for model in ["iPhone5,2", "iPhone4,1", "iPhone3,1"] {
+        let rig = Rig::new(spec(model, ModeSpec::Recovery));
+        let booted = rig.run().await.unwrap_or_else(|f| panic!("{model}: {f:?}"));
+        let mut wanted = vec!["ticket", "go"];
+        wanted.extend(IMG3_COMMANDS);
+        assert_eq!(commands(&rig), wanted, "{model}");
+        assert_eq!((rig.phone.remembered("boot.refused"), rig.tickets(), booted.ap_nonce.len()), (0, 2, 20));
+        assert!(rig.until(|p| p.stage() == Stage::Restore).await, "{model}");
+        let requests = rig.signer.requests.lock().unwrap();
+        assert!(requests.iter().all(|r| r.contains_key("@APTicket") && !r.contains_key("SepNonce")));
+    }
+}
+
+#[tokio::test]
+async fn an_img3_phone_from_dfu_gets_its_ticket_before_ibec() {
+    for model in ["iPhone5,2", "iPhone4,1", "iPhone3,1"] {
+        let rig = Rig::new(spec(model, ModeSpec::Dfu));
+        rig.run().await.unwrap_or_else(|f| panic!("{model}: {f:?}"));
+        let sent = commands(&rig);
+        let wanted: Vec<&str> = sent.iter().map(String::as_str).skip_while(|c| *c == "go").collect();
+        assert_eq!(wanted, IMG3_COMMANDS, "{model}");
+        assert_eq!(rig.phone.remembered("boot.refused"), 0, "{model}");
+        assert!(rig.until(|p| p.stage() == Stage::Restore).await, "{model}");
+        // A ROM shows no nonce that a ticket could hold.
+        let requests = rig.signer.requests.lock().unwrap();
+        let nonce = |at: usize| requests[at].get("ApNonce").and_then(plist::Value::as_data).map(<[u8]>::len);
+        assert_eq!(nonce(requests.len() - 1), Some(20));
+        if model == "iPhone3,1" {
+            assert_eq!(nonce(0), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_img3_phone_with_another_ticket_is_told_before_anything_is_sent() {
+    let mut rig = Rig::new(spec("iPhone5,2", ModeSpec::Recovery));
+    rig.signer.wrong_nonce = true;
+    let (code, stage, detail) = rig.run().await.unwrap_err();
+    assert_eq!((code, stage.as_str()), (Code::TssInvalid, "ticket"), "{detail}");
+    assert_eq!(rig.phone.remembered("usb.upload"), 0);
+    assert!(commands(&rig).is_empty());
+}
+
 #[tokio::test]
 async fn a_kept_nonce_asks_apple_once() {
     let rig = faulty(ModeSpec::Dfu, Faults { nonce_kept: true, ..Faults::default() });

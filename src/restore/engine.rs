@@ -8,7 +8,7 @@ use super::answer::{Supplies, Web};
 use super::boot::{self, Boot, Booted, Target, Waits};
 use super::personalize::Components;
 use super::session::{Restored, Session};
-use super::ticket::Sign;
+use super::ticket::{self, Sign};
 use crate::device::{Consent, Deed, Device, Eyes, Normal, Restoring, State};
 use crate::event::{Event, Step, Tell, Teller};
 use crate::fault::{Code, Fault};
@@ -17,6 +17,7 @@ use crate::ids::{Bdid, BuildId, Cpid, Ecid, Mode};
 use crate::mux::{self, LABEL, Lockdown};
 use crate::wire::manifest::BuildIdentity;
 use crate::wire::restored::{RestoreOptions, ToDevice};
+use crate::wire::tss::Form;
 use plist::Value;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -76,6 +77,11 @@ impl Engine {
     /// The stage is named in the fault; the consent is checked before anything is done.
     pub async fn restore(&self, plan: &RestorePlan, consent: &Consent) -> Result<Restored, Fault> {
         consent.covers(plan.ecid, &plan.deed())?;
+        ticket::supported(plan.cpid, plan.bdid).map_err(|f| f.on(plan.ecid))?;
+        if ticket::form(plan.cpid, plan.bdid) == Form::Img3 {
+            let text = "the restore of 32-bit devices was tried on virtual ones only";
+            self.tell.tell(Event::Warning { text: text.into() });
+        }
         let booted = self.bring_to_ramdisk(plan).await.map_err(|f| f.on(plan.ecid))?;
         self.began(Step::AwaitRestore);
         let device = self

@@ -10,6 +10,7 @@ mod boot_tests;
 mod dfu_start;
 mod engine;
 mod fdr;
+mod img3;
 mod link;
 pub mod personalize;
 mod recovery_start;

@@ -8,12 +8,14 @@
 //! A restore ramdisk has 150 MB, so nothing is put together in memory: the digest is one pass over the
 //! file, the upload another one, with the head of the container before it and the ticket behind.
 
+use super::img3;
 use super::ticket::Ticket;
 use crate::fault::{Code, Fault};
 use crate::ids::BuildId;
 use crate::wire::img4::der::{self, SEQUENCE, Tag};
 use crate::wire::img4::{self, Algorithm, MAX_IMAGE, Property};
 use crate::wire::manifest::{BuildIdentity, Component};
+use crate::wire::tss::Form;
 use plist::{Dictionary, Value};
 use sha2::digest::DynDigest;
 use std::io::{Cursor, Read};
@@ -73,7 +75,7 @@ pub fn train(identity: &BuildIdentity) -> Option<u32> {
 
 /// A component ready to be sent.
 pub struct Personalised {
-    /// Bytes of the IMG4.
+    /// Bytes of the container.
     pub length: u64,
     pub image: Box<dyn Read + Send>,
     /// The iBoot version that the file carries, e.g. `iBoot-8422.142.2`; none where it carries another text.
@@ -83,7 +85,8 @@ pub struct Personalised {
 /// Opens component `name`, checks it and puts the ticket around it, on a blocking thread.
 ///
 /// # Errors
-/// `firmware-damaged` when it is missing or no IM4P, `firmware-digest` when it is not what the manifest says.
+/// `firmware-damaged` when it is missing or no IM4P (IMG3), `firmware-digest` when it is not what the manifest says,
+/// `tss-invalid-answer` when its IMG3 Blob is none.
 pub async fn component(
     identity: &BuildIdentity,
     components: &Arc<dyn Components>,
@@ -96,12 +99,15 @@ pub async fn component(
     let (components, ticket) = (Arc::clone(components), Arc::clone(ticket));
     let (digest, fourcc) = (component.digest.clone(), fourcc(component, &name));
     tokio::task::spawn_blocking(move || {
+        if ticket.form == Form::Img3 {
+            return img3::component(&name, components.open(&path)?, img3::blob(&ticket, &name));
+        }
         let head = Head::read(&name, components.open(&path)?)?;
         check(&name, head.with(fourcc), digest.as_deref())?;
         let head = Head::read(&name, components.open(&path)?)?;
         let version = Some(head.version.clone()).filter(|v| v.starts_with("iBoot-"));
         let length = head.length;
-        Ok(wrap(length, head.with(fourcc), &ticket.im4m, &im4r, version))
+        Ok(wrap(length, head.with(fourcc), &ticket.der, &im4r, version))
     })
     .await
     .map_err(|e| Fault::new(Code::Internal, e.to_string()))?
@@ -291,7 +297,7 @@ mod tests {
     fn ticket() -> Ticket {
         let tbm = dict([("ucon", Value::Data(vec![1; 8])), ("ucer", Value::Data(vec![2; 9]))]);
         let response = dict([("RestoreSEP-TBM", tbm.into())]);
-        Ticket { im4m: vec![0x30, 0], response, ap_nonce: vec![1; 32], sep_nonce: None }
+        Ticket { form: Form::Img4, der: vec![0x30, 0], response, ap_nonce: vec![1; 32], sep_nonce: None }
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub(super) async fn ibec_by_go(
     let started = async {
         chain.began(Step::BootIbec, "");
         let before = iboot.getenv("build-version").await?;
+        if !from_ibss {
+            chain.hand_ticket(&iboot, &ticket).await?;
+        }
         let sent = chain.send_alone(&iboot, &ticket, "iBEC", Step::BootIbec).await?;
         tokio::time::sleep(before_go).await;
         iboot.leave("go").await?;
@@ -71,6 +74,7 @@ pub(super) async fn to_ramdisk(chain: &mut Chain<'_>, ibec: Iboot) -> Result<Boo
 
 async fn ramdisk(chain: &mut Chain<'_>, ibec: Iboot, ticket: Arc<Ticket>) -> Result<Booted, Fault> {
     let waits = chain.boot.waits;
+    chain.hand_ticket(&ibec, &ticket).await?;
     let version = ibec.getenv("build-version").await?.unwrap_or_default();
     let style = ibec.getenv("build-style").await?.unwrap_or_default();
     chain.note(format!("iBEC {version} {style}"));

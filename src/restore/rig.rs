@@ -5,11 +5,13 @@ use super::boot::{Boot, Target, Waits};
 use super::personalize::{Components, Source};
 use super::ticket::Sign;
 use crate::event::{Event, Recorder, Step};
+use crate::facts::models::ImageFormat;
 use crate::fault::{Code, Fault};
 use crate::usb::Bus;
 use crate::virt::phone::Phone;
 use crate::virt::spec::PhoneSpec;
 use crate::virt::usb::VirtualBus;
+use crate::wire::img3::{self, ApTicket};
 use crate::wire::img4::{self, Algorithm, Im4m, Im4mComponent, Im4mFields, Im4p};
 use crate::wire::manifest::{BuildIdentity, BuildManifest};
 use plist::{Dictionary, Value};
@@ -59,8 +61,19 @@ fn firmware(phone: &Phone) -> (BuildIdentity, Files) {
     let mut files = BTreeMap::new();
     for (name, fourcc, version, length, by_iboot) in PARTS {
         let payload: Vec<u8> = (0..length).map(|i| (i * 7 + name.len()) as u8).collect();
-        let im4p = Im4p::build(*fourcc, version, &payload, None);
-        let digest = img4::digest_with_fourcc(&im4p, img4::restore_fourcc(name), algorithm).unwrap();
+        let is_img3 = phone.model.image == ImageFormat::Img3;
+        if is_img3 && (by_iboot || name == "RestoreSEP") {
+            continue;
+        }
+        let (file, digest) = if is_img3 {
+            let file = img3::build(*fourcc, version, &payload);
+            let digest = img3::Img3::parse(&file).unwrap().digest();
+            (file, digest)
+        } else {
+            let file = Im4p::build(*fourcc, version, &payload, None);
+            let digest = img4::digest_with_fourcc(&file, img4::restore_fourcc(name), algorithm).unwrap();
+            (file, digest)
+        };
         let path = format!("Firmware/{name}.im4p");
         let info = dict([
             ("Path", Value::String(path.clone())),
@@ -68,8 +81,12 @@ fn firmware(phone: &Phone) -> (BuildIdentity, Files) {
             ("RestoreRequestRules", Value::Array(vec![])),
         ]);
         let part = [("Digest", Value::Data(digest)), ("Trusted", Value::Boolean(true)), ("Info", info.into())];
-        manifest.insert(name.to_owned(), dict(part).into());
-        files.insert(path, im4p);
+        let mut part = dict(part);
+        if is_img3 && name == "iBSS" {
+            part.insert("PartialDigest".into(), Value::Data(vec![4; 28]));
+        }
+        manifest.insert(name.to_owned(), part.into());
+        files.insert(path, file);
     }
     let identity = dict([
         ("ApChipID", Value::String(format!("{:#X}", phone.model.cpid.0))),
@@ -107,10 +124,33 @@ pub struct Signer {
     pub wrong_nonce: bool,
 }
 
+impl Signer {
+    /// One ticket, and a Blob where the request has an unfinished digest.
+    fn img3(&self, request: &Dictionary) -> Dictionary {
+        let of = |entry: &Value, key: &str| Some(entry.as_dictionary()?.get(key)?.as_data()?.to_vec());
+        let ecid = request.get("ApECID").and_then(Value::as_unsigned_integer).unwrap();
+        let asked = request.get("ApNonce").and_then(Value::as_data).map(<[u8]>::to_vec);
+        let nonce = if self.wrong_nonce { Some(vec![0; 20]) } else { asked };
+        let digests = request.iter().filter_map(|(_, entry)| of(entry, "Digest")).collect();
+        let ticket = ApTicket { ecid: Some(ecid), nonce, digests }.build(|_| vec![1; 128], &[]);
+        let mut answer = dict([("APTicket", Value::Data(ticket))]);
+        for (name, _) in request.iter().filter(|(_, entry)| of(entry, "PartialDigest").is_some()) {
+            let blob = Value::Data(img3::blob(ecid, &[1; 128], &[2; 1909]));
+            answer.insert(name.clone(), dict([("Blob", blob)]).into());
+        }
+        answer
+    }
+}
+
 impl Sign for Signer {
     fn sign<'a>(&'a self, request: Dictionary) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>> {
         let data = |key: &str| request.get(key).and_then(Value::as_data).map(<[u8]>::to_vec);
         let number = |key: &str| request.get(key).and_then(Value::as_unsigned_integer).unwrap_or_default();
+        if request.contains_key("@APTicket") {
+            let answer = self.img3(&request);
+            self.requests.lock().unwrap().push(request);
+            return Box::pin(async move { Ok(answer) });
+        }
         let components = request.iter().filter_map(|(name, value)| {
             let digest = value.as_dictionary()?.get("Digest")?.as_data()?.to_vec();
             Some((img4::fourcc(name)?, Im4mComponent { digest, ..Im4mComponent::default() }))

@@ -14,6 +14,7 @@ use crate::virt::spec::PhoneSpec;
 use crate::wire::img4::{Im4m, Im4mFields};
 use crate::wire::manifest::{Behaviour, BuildIdentity};
 use crate::wire::restored::DataRequest;
+use crate::wire::tss::Form;
 use plist::{Dictionary, Value};
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -95,7 +96,13 @@ fn rig(model: &str, forgetful: bool, spoil: impl FnOnce(&BuildIdentity, &Ipsw) -
         ecid: phone.ecid,
         identity: Arc::new(identity.clone()),
         components: Arc::new(Files(ipsw, spoiled)),
-        ticket: Arc::new(Ticket { im4m: vec![], response: Dictionary::new(), ap_nonce: vec![], sep_nonce: None }),
+        ticket: Arc::new(Ticket {
+            form: Form::Img4,
+            der: vec![],
+            response: Dictionary::new(),
+            ap_nonce: vec![],
+            sep_nonce: None,
+        }),
         sign: Arc::clone(&server) as Arc<dyn Sign>,
         web: Arc::new(NoWeb),
     };

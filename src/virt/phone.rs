@@ -7,6 +7,7 @@
 use super::spec::{ModeSpec, PasscodeSpec, PhoneSpec, TrustSpec};
 use crate::facts::models::{self, Model};
 use crate::ids::{Bdid, BuildId, Ecid, Udid, Version};
+use crate::wire::img3::ApTicket;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -71,6 +72,8 @@ pub struct State {
     pub ap_nonce: Vec<u8>,
     /// 20 bytes.
     pub sep_nonce: Vec<u8>,
+    /// What an IMG3 phone was handed by `ticket`; good for as long as its nonce.
+    pub ap_ticket: Option<ApTicket>,
     /// Lockdown values set by hosts: (domain, key) -> value.
     pub set_values: BTreeMap<(String, String), plist::Value>,
     /// Counts enumerations, for device numbers.
@@ -156,6 +159,7 @@ impl Phone {
             backup_password: spec.backup_password.clone(),
             nvram: BTreeMap::from([("auto-boot".to_owned(), "true".to_owned())]),
             ap_nonce: random_bytes(nonce_length),
+            ap_ticket: None,
             sep_nonce: random_bytes(20),
             set_values: BTreeMap::new(),
             enumerations: 0,

@@ -10,6 +10,7 @@ pub mod dfu;
 pub mod fdr;
 pub mod ftab;
 pub mod iboot;
+pub mod img3;
 pub mod img4;
 pub mod keybag;
 pub mod lockdown;

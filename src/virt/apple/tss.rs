@@ -7,6 +7,7 @@
 use super::Shared;
 use crate::virt::ipsw::{loader, modem};
 use crate::virt::phone::random_bytes;
+use crate::wire::img3::{self, ApTicket};
 use crate::wire::img4::{Im4m, Im4mComponent, Im4mFields, Property, fourcc};
 use crate::wire::manifest::{BuildIdentity, BuildManifest};
 use crate::wire::tss::reply;
@@ -71,9 +72,14 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Dictionary, Refusal> {
     let mut tickets = Dictionary::new();
     tickets.insert("@ServerVersion".into(), "2.1.0".into());
     if yes("@ApImg4Ticket") || yes("@APTicket") {
-        let ticket = ap_ticket(shared, &request)?;
-        let name = if yes("@ApImg4Ticket") { "ApImg4Ticket" } else { "APTicket" };
-        tickets.insert(name.into(), Value::Data(ticket));
+        let fields = ap_ticket(shared, &request)?;
+        let authority = &shared.authority;
+        if yes("@ApImg4Ticket") {
+            let ticket = Im4m::build(&fields, |signed| authority.sign(signed), &authority.certificate());
+            tickets.insert("ApImg4Ticket".into(), Value::Data(ticket));
+        } else {
+            img3_tickets(authority, &request, &fields, &mut tickets);
+        }
     }
     for (key, value) in &request {
         let Some(name) = key.strip_prefix('@').filter(|n| n.ends_with("Ticket")) else { continue };
@@ -109,7 +115,25 @@ fn identities(shared: &Shared) -> impl Iterator<Item = BuildIdentity> + '_ {
     shared.files.iter().filter_map(|f| BuildManifest::parse(&f.manifest).ok()).flat_map(|m| m.identities)
 }
 
-fn ap_ticket(shared: &Shared, request: &Dictionary) -> Result<Vec<u8>, Refusal> {
+/// One ticket for the boot, and a Blob for each component whose unfinished digest was sent.
+fn img3_tickets(authority: &Authority, request: &Dictionary, fields: &Im4mFields, tickets: &mut Dictionary) {
+    let part = |entry: &Value, key: &str| Some(entry.as_dictionary()?.get(key)?.as_data()?.to_vec());
+    let nonce = Some(fields.ap_nonce.clone()).filter(|nonce| !nonce.is_empty());
+    let digests = request.iter().filter_map(|(_, entry)| part(entry, "Digest")).collect();
+    let ticket = ApTicket { ecid: Some(fields.ecid), nonce, digests };
+    let ticket = ticket.build(|signed| authority.sign(signed), &authority.certificate());
+    tickets.insert("APTicket".into(), Value::Data(ticket));
+    for (name, entry) in request {
+        let Some(partial) = part(entry, "PartialDigest") else { continue };
+        let mut signature = [0; 128];
+        signature.iter_mut().zip(authority.sign(&partial)).for_each(|(place, byte)| *place = byte);
+        let blob = Value::Data(img3::blob(fields.ecid, &signature, &authority.certificate()));
+        let answer = [("Blob".to_owned(), blob), ("PartialDigest".to_owned(), Value::Data(partial))];
+        tickets.insert(name.clone(), Dictionary::from_iter(answer).into());
+    }
+}
+
+fn ap_ticket(shared: &Shared, request: &Dictionary) -> Result<Im4mFields, Refusal> {
     let build = request.get("UniqueBuildID").and_then(Value::as_data).ok_or(MALFORMED)?;
     let ecid = number(request, "ApECID").filter(|ecid| *ecid != 0).ok_or(MALFORMED)?;
     let (chip, board) = (number(request, "ApChipID").ok_or(MALFORMED)?, number(request, "ApBoardID").ok_or(MALFORMED)?);
@@ -122,7 +146,9 @@ fn ap_ticket(shared: &Shared, request: &Dictionary) -> Result<Vec<u8>, Refusal> 
     }
     let mut ap_nonce = request.get("ApNonce").and_then(Value::as_data).unwrap_or_default().to_vec();
     let wanted = if (0x8010..0x8900).contains(&chip) { 32 } else { 20 };
-    if ap_nonce.len() != wanted {
+    // The ROM of an old device has none to show.
+    let may_lack = request.get("@APTicket").is_some() && request.get("ApNonce").is_none();
+    if ap_nonce.len() != wanted && !may_lack {
         return Err(INTERNAL);
     }
     if shared.knobs.tss_wrong_nonce {
@@ -146,8 +172,7 @@ fn ap_ticket(shared: &Shared, request: &Dictionary) -> Result<Vec<u8>, Refusal> 
         "tss.ap",
         serde_json::json!({ "ecid": ecid, "board": identity.device_class, "components": fields.components.len() }),
     );
-    let authority = &shared.authority;
-    Ok(Im4m::build(&fields, |signed| authority.sign(signed), &authority.certificate()))
+    Ok(fields)
 }
 
 /// Every dictionary of the request that names a component must carry the manifest's digest.

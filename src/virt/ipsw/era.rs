@@ -4,7 +4,7 @@
 //! from manifests and logs of real devices where one was at hand, and are plausible elsewhere; clients copy
 //! them from the manifest into requests and nobody interprets them, but for the secure element's.
 
-use crate::facts::models::{Biometrics, Model};
+use crate::facts::models::{Biometrics, ImageFormat, Model};
 use crate::ids::{BuildId, Version};
 use crate::wire::img4::Algorithm;
 
@@ -44,6 +44,11 @@ impl Era<'_> {
     /// Of the system: 20 is iOS 16.
     pub fn train(&self) -> u32 {
         self.build.train
+    }
+
+    /// A6 and older.
+    pub fn is_img3(&self) -> bool {
+        self.model.image == ImageFormat::Img3
     }
 
     pub fn is_phone(&self) -> bool {

@@ -6,7 +6,7 @@
 //! the modem, tables for Rose. So whoever opens, verifies, signs or restores one does what they would do
 //! with Apple's. The list of components follows the era of the system and the chip (see `parts` and `era`).
 //!
-//! Phones with IMG3 (A6 and older) get the same containers as A7; nobody restores them yet.
+//! Phones with IMG3 (A6 and older) get IMG3 files and no SEP; their digests leave the signature out.
 //!
 //! Building takes about a second, so files are kept: under a digest of their specification in the caller's
 //! folder, published by a rename.
@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Changes whenever the builder's output does: older files in a cache are not used then.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const SIDECAR: &str = "built.json";
 const MANIFEST: &str = "BuildManifest.plist";
 

@@ -8,7 +8,8 @@ use super::content::{disk_image, noise};
 use super::era::Era;
 use super::modem;
 use crate::facts::models::Connector;
-use crate::wire::img4::Im4p;
+use crate::wire::img3;
+use crate::wire::img4::{Algorithm, Im4p};
 use plist::{Dictionary, Value};
 use std::collections::BTreeMap;
 
@@ -115,6 +116,13 @@ pub(super) fn of(era: Era<'_>, kind: Kind, images: &Images, files: &mut BTreeMap
     parts.list
 }
 
+/// Of the right form; nobody computes with it.
+fn partial_digest(file: &[u8]) -> Vec<u8> {
+    let length = (file.len() as u32 & !63) | 56;
+    let state = Algorithm::Sha1.digest(&[file]);
+    [&64_u32.to_le_bytes()[..], &length.to_le_bytes(), &state].concat()
+}
+
 fn word(text: &str) -> [u8; 4] {
     text.as_bytes().try_into().unwrap_or(*b"none")
 }
@@ -128,7 +136,11 @@ impl Parts<'_> {
     fn image(&mut self, path: &str, fourcc: &str, version: &str, size: usize) {
         if !self.files.contains_key(path) {
             let payload = noise(&format!("{path} {}", self.era.build), size);
-            self.files.insert(path.to_owned(), Im4p::build(word(fourcc), version, &payload, None));
+            let file = match self.era.is_img3() {
+                true => img3::build(word(fourcc), version, &payload),
+                false => Im4p::build(word(fourcc), version, &payload, None),
+            };
+            self.files.insert(path.to_owned(), file);
         }
     }
 
@@ -166,17 +178,46 @@ impl Parts<'_> {
             ("LLB", "illb", flash, 240_000),
             ("iBoot", "ibot", flash, 260_000),
         ] {
-            let path = format!("{folder}/{name}.{target}.{style}.im4p");
+            let ending = if folder == flash { self.ending() } else { self.dfu_ending() };
+            let path = format!("{folder}/{name}.{target}.{style}.{ending}");
             self.image(&path, fourcc, &iboot, size);
+            let partial = self.files.get(&path).filter(|_| self.era.is_img3()).map(|file| partial_digest(file));
             let part = self.add(name, &path, if folder == flash { &[FLASH] } else { &[] });
             part.more.insert("BuildString".into(), iboot.as_str().into());
+            if let Some(partial) = partial.filter(|_| matches!(name, "LLB" | "iBSS")) {
+                part.more.insert("PartialDigest".into(), Value::Data(partial));
+            }
             part.rules = if matches!(name, "LLB" | "iBSS") { Rules::Boot } else { Rules::Raw };
         }
-        let tree = format!("{flash}/DeviceTree.{}.im4p", self.era.model.board);
+        let tree = format!("{flash}/DeviceTree.{}.{}", self.era.model.board, self.ending());
         self.image(&tree, "dtre", "EmbeddedDeviceTrees-1", 90_000);
         self.add("DeviceTree", &tree, &[FLASH]);
-        self.add("RestoreDeviceTree", &tree, &[]).sent = Some(*b"rdtr");
+        self.again("RestoreDeviceTree", &tree, *b"rdtr");
+        if !self.era.is_img3() {
+            self.sep();
+        }
+        let kernel = format!("kernelcache.{}.{}", style.to_ascii_lowercase(), self.era.family());
+        self.image(&kernel, "krnl", "KernelCacheBuilder-1", 2_500_000);
+        self.add("KernelCache", &kernel, &[]);
+        self.again("RestoreKernelCache", &kernel, *b"rkrn");
+    }
 
+    /// A file once more under the name that the restore uses; IMG4 has another fourcc for it.
+    fn again(&mut self, name: &str, path: &str, fourcc: [u8; 4]) {
+        let img3 = self.era.is_img3();
+        self.add(name, path, &[]).sent = (!img3).then_some(fourcc);
+    }
+
+    fn ending(&self) -> &'static str {
+        if self.era.is_img3() { "img3" } else { "im4p" }
+    }
+
+    fn dfu_ending(&self) -> &'static str {
+        if self.era.is_img3() { "dfu" } else { "im4p" }
+    }
+
+    fn sep(&mut self) {
+        let (target, style, flash) = (self.era.target(), self.style(), "Firmware/all_flash");
         let sep = format!("{flash}/sep-firmware.{target}.{style}.im4p");
         let size = if self.era.chip() >= 10 { 900_000 } else { 300_000 };
         self.image(&sep, "sepi", "AppleSEPOS-1", size);
@@ -187,11 +228,6 @@ impl Parts<'_> {
         let part = self.add("RestoreSEP", &sep, &[payload]);
         part.rules = Rules::Sep;
         part.sent = Some(*b"rsep");
-
-        let kernel = format!("kernelcache.{}.{}", style.to_ascii_lowercase(), self.era.family());
-        self.image(&kernel, "krnl", "KernelCacheBuilder-1", 2_500_000);
-        self.add("KernelCache", &kernel, &[]);
-        self.add("RestoreKernelCache", &kernel, &[]).sent = Some(*b"rkrn");
     }
 
     /// What a phone shows before there is a system.
@@ -214,11 +250,11 @@ impl Parts<'_> {
             all.push(("LowPowerWallet1", "lpw1", format!("lowpowerfindmymode@2x~{kind}-{port}")));
         }
         for (name, fourcc, file) in all {
-            let path = format!("Firmware/all_flash/{file}.im4p");
+            let path = format!("Firmware/all_flash/{file}.{}", self.ending());
             self.image(&path, fourcc, "EmbeddedImages-1", 12_000);
             self.add(name, &path, &[FLASH]);
             if name == "AppleLogo" {
-                self.add("RestoreLogo", &path, &[]).sent = Some(*b"rlgo");
+                self.again("RestoreLogo", &path, *b"rlgo");
             }
         }
     }

@@ -5,6 +5,7 @@ use super::content::RootImage;
 use super::era::Era;
 use super::modem;
 use super::parts::{self, Digested, Images, Kind, Part, Rules};
+use crate::wire::img3::Img3;
 use crate::wire::img4::{Algorithm, digest_with_fourcc, restore_fourcc};
 use plist::{Dictionary, Value};
 use sha1::{Digest, Sha1};
@@ -117,7 +118,10 @@ impl<'a> Author<'a> {
             Digested::None | Digested::Root => return Ok(None),
             Digested::Im4p => {
                 let file = self.files.get(&part.path).ok_or_else(missing)?;
-                digest_with_fourcc(file, fourcc, algorithm).map_err(io::Error::other)?
+                match Img3::parse(file) {
+                    Ok(image) => image.digest(),
+                    Err(_) => digest_with_fourcc(file, fourcc, algorithm).map_err(io::Error::other)?,
+                }
             }
             Digested::Plain | Digested::Bare => algorithm.digest(&[self.files.get(&part.path).ok_or_else(missing)?]),
         };

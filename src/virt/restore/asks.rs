@@ -216,10 +216,9 @@ impl Run {
     fn take_ticket(&self, answer: &Dictionary) -> Judged {
         let model = self.phone.model;
         if model.image == crate::facts::models::ImageFormat::Img3 {
-            return match answer.get("RootTicketData") {
-                Some(Value::Data(ticket)) if !ticket.is_empty() => Ok(()),
-                _ => Err("no RootTicketData".into()),
-            };
+            let ticket = check::root_ap_ticket(answer, self.phone.ecid.0, &self.nonce)?;
+            lock(&self.known).ap_ticket = Some(ticket);
+            return Ok(());
         }
         let ticket = check::root_ticket(answer, self.phone.ecid.0, u64::from(model.cpid.0), &self.nonce)?;
         lock(&self.known).ticket = Some(ticket);

@@ -1,6 +1,7 @@
 //! Is an answer what this phone would accept? Pure: values in, a reason out.
 
 use crate::virt::ipsw::modem;
+use crate::wire::img3::{ApTicket, Img3};
 use crate::wire::img4::{Algorithm, Im4m, Img4, Property, word};
 use plist::{Dictionary, Value};
 
@@ -12,6 +13,8 @@ pub(super) type Judged = Result<(), String>;
 pub(super) struct Known {
     /// The ticket that RootTicket brought; none on IMG3 devices.
     pub ticket: Option<Im4m>,
+    /// The same on IMG3 devices, and whose they are.
+    pub ap_ticket: Option<ApTicket>,
     /// The build identity, once the host has sent it.
     pub identity: Option<Dictionary>,
     pub image_head: Vec<u8>,
@@ -42,6 +45,9 @@ impl Known {
 
     /// An IMG4 with our ticket, one of these fourccs (any if empty), and the ticket's digest.
     pub fn image(&self, bytes: &[u8], fourccs: &[[u8; 4]]) -> Judged {
+        if let Some(ticket) = &self.ap_ticket {
+            return img3(ticket, bytes);
+        }
         let Some(ticket) = &self.ticket else {
             return if bytes.is_empty() { Err("is empty".into()) } else { Ok(()) };
         };
@@ -66,6 +72,19 @@ impl Known {
     }
 }
 
+/// LLB is signed for the device itself; everything else is named by the ticket.
+fn img3(ticket: &ApTicket, bytes: &[u8]) -> Judged {
+    let image = Img3::parse(bytes).map_err(|err| err.to_string())?;
+    let kind = word(image.header.kind);
+    match (image.ecid(), kind.as_str()) {
+        (Some(ecid), _) if Some(ecid) != ticket.ecid => Err(format!("{kind} is signed for another ECID")),
+        (Some(_), _) => Ok(()),
+        (None, "illb") => Err("illb is signed for nobody".into()),
+        (None, _) if ticket.digests.contains(&image.digest()) => Ok(()),
+        (None, _) => Err(format!("{kind} is not in the ticket")),
+    }
+}
+
 fn data<'a>(answer: &'a Dictionary, key: &str) -> Result<&'a [u8], String> {
     match answer.get(key) {
         Some(Value::Data(bytes)) if !bytes.is_empty() => Ok(bytes),
@@ -85,6 +104,18 @@ pub(super) fn root_ticket(answer: &Dictionary, ecid: u64, chip: u64, nonce: &[u8
         return Err(format!("ticket is for chip {:#X}", ticket.chip.unwrap_or(0)));
     }
     if !ticket.is_for(ecid, Some(nonce)) {
+        return Err("ticket is for another nonce".into());
+    }
+    Ok(ticket)
+}
+
+/// The same on an IMG3 device.
+pub(super) fn root_ap_ticket(answer: &Dictionary, ecid: u64, nonce: &[u8]) -> Result<ApTicket, String> {
+    let ticket = ApTicket::parse(data(answer, "RootTicketData")?).map_err(|err| err.to_string())?;
+    if ticket.ecid != Some(ecid) {
+        return Err(format!("ticket is for ECID {:#X}", ticket.ecid.unwrap_or(0)));
+    }
+    if ticket.nonce.as_deref() != Some(nonce) {
         return Err("ticket is for another nonce".into());
     }
     Ok(ticket)

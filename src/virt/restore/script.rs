@@ -99,6 +99,7 @@ pub(super) struct Script {
 
 static SCRIPTS: LazyLock<Vec<Script>> = LazyLock::new(|| {
     [
+        ("ios10", include_str!("scripts/ios10.txt")),
         ("ios12", include_str!("scripts/ios12.txt")),
         ("ios16", include_str!("scripts/ios16.txt")),
         ("ios18", include_str!("scripts/ios18.txt")),
@@ -108,11 +109,12 @@ static SCRIPTS: LazyLock<Vec<Script>> = LazyLock::new(|| {
     .collect()
 });
 
-/// By name, else by chip: A12 and later, A9 to A11, and what is older.
+/// By name, else by chip: A12 and later, A9 to A11, A7 and A8, and what has IMG3.
 pub(super) fn choose(name: Option<&str>, cpid: Cpid) -> Option<&'static Script> {
     let by_chip = match cpid.0 {
         0x8000 | 0x8001 | 0x8003 | 0x8010 | 0x8011 | 0x8012 | 0x8015 => "ios16",
         0x8020..0x8700 => "ios18",
+        0x8900..0x8960 => "ios10",
         _ => "ios12",
     };
     let wanted = name.unwrap_or(by_chip);

@@ -6,6 +6,7 @@
 
 use super::image::{self, Types};
 use super::model::{Reply, Then, Upload};
+use crate::facts::models::ImageFormat;
 use crate::virt::phone::{Phone, Stage};
 use crate::wire::iboot::{COMMAND_BLIND, COMMAND_CAP, decode_text};
 use serde_json::json;
@@ -116,6 +117,16 @@ impl Console {
                 self.ramdisk = true;
                 Some(then)
             }
+            "ticket" if phone.model.image == ImageFormat::Img3 => match image::ap_ticket(phone, upload) {
+                Ok(ticket) => {
+                    phone.state().ap_ticket = Some(ticket);
+                    Some(Then::Stay)
+                }
+                Err(why) => {
+                    refused(phone, self.stage, &format!("ticket: {why}"));
+                    None
+                }
+            },
             "ticket" | "lpolrestore" => (!upload.is_empty()).then_some(Then::Stay),
             "bootx" => self.bootx(phone, upload),
             _ => None,

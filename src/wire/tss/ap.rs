@@ -166,6 +166,40 @@ mod tests {
     }
 
     #[test]
+    fn a_real_img3_manifest_asks_as_hosts_of_the_field_did() {
+        let Some(folder) = option_env!("HERSTEL_TEST_DATA") else { return };
+        let file = std::path::Path::new(folder).join("buildmanifest/BuildManifest_iPhone5,2_8.4.1.plist");
+        let manifest = BuildManifest::parse(&std::fs::read(file).unwrap()).unwrap();
+        let ap = ApRequest {
+            form: Form::Img3,
+            ecid: 1,
+            ap_nonce: Some(vec![1; 20]),
+            sep_nonce: None,
+            production: true,
+            security_mode: true,
+            in_rom_dfu: Some(false),
+            uuid: "U".into(),
+        };
+        let request = ap.build(&manifest.identities[0]);
+        let parts: Vec<(&String, &Dictionary)> =
+            request.iter().filter_map(|(name, value)| Some((name, value.as_dictionary()?))).collect();
+        let unfinished: Vec<&str> =
+            parts.iter().filter(|(_, p)| p.contains_key("PartialDigest")).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(unfinished, ["LLB", "iBSS"]);
+        assert_eq!(parts.len(), 18);
+        for (name, part) in parts {
+            // As in published requests: Digest, Trusted, perhaps BuildString and PartialDigest, no modes.
+            assert!(part.contains_key("Digest") && part.contains_key("Trusted"), "{name}");
+            assert!(["EPRO", "ESEC", "DPRO", "Info"].iter().all(|key| !part.contains_key(key)), "{name}");
+        }
+        let number = |key: &str| request.get(key).and_then(Value::as_unsigned_integer);
+        let ids = ["ApECID", "ApChipID", "ApBoardID", "ApSecurityDomain"].map(number);
+        assert_eq!(ids, [Some(1), Some(0x8950), Some(2), Some(1)]);
+        assert_eq!(request.get("ApProductionMode"), Some(&Value::Boolean(true)));
+        assert!(request.contains_key("UniqueBuildID") && request.contains_key("ApNonce"));
+    }
+
+    #[test]
     fn uid_mode_only_where_it_is_required() {
         let mut manifest = BuildManifest::parse(&crate::wire::manifest::tests::sample()).unwrap();
         let identity = &mut manifest.identities[0];
