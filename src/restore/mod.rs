@@ -11,6 +11,7 @@ mod dfu_start;
 mod engine;
 mod fdr;
 mod link;
+pub mod machine;
 pub mod personalize;
 mod recovery_start;
 pub mod rescue;
