@@ -210,7 +210,7 @@ impl<'de> Deserialize<'de> for Code {
 }
 
 /// One failure, whole. `detail` is technical English: numbers, names, the device's own words.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     pub code: Code,
     pub class: Class,

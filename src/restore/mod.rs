@@ -12,6 +12,7 @@ mod engine;
 mod fdr;
 mod img3;
 mod link;
+pub mod machine;
 pub mod personalize;
 mod recovery_start;
 pub mod rescue;
