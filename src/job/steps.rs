@@ -13,7 +13,7 @@ use crate::firmware::{self, Check, Ipsw, RootImage, Stored, Verdict, choice, ver
 use crate::ids::{BuildId, Ecid, Mode, ProductType};
 use crate::mux;
 use crate::restore::boot::Waits;
-use crate::restore::{Engine, Restored};
+use crate::restore::{Engine, Restored, stashbag};
 use crate::wire::manifest::{Behaviour, BuildIdentity};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -164,6 +164,7 @@ async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {
         tell: Arc::clone(&kit.tell),
         cancel: kit.cancel.clone(),
         waits: Waits::default().shortened(kit.haste),
+        stashbag: stashbag::Patience::default().shortened(kit.haste),
     })
 }
 

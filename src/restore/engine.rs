@@ -8,6 +8,7 @@ use super::answer::{Supplies, Web};
 use super::boot::{self, Boot, Booted, Target, Waits};
 use super::personalize::Components;
 use super::session::{Restored, Session};
+use super::stashbag::Keeper;
 use super::ticket::{self, Sign};
 use crate::device::{Consent, Deed, Device, Eyes, Normal, Restoring, State};
 use crate::event::{Event, Step, Tell, Teller};
@@ -68,6 +69,8 @@ pub struct Engine {
     pub tell: Teller,
     pub cancel: CancellationToken,
     pub waits: Waits,
+    /// For the passcode that an update takes.
+    pub stashbag: super::stashbag::Patience,
 }
 
 impl Engine {
@@ -105,6 +108,9 @@ impl Engine {
         let device = seen.ok_or_else(|| Fault::new(Code::NoSuchDevice, format!("{} is in no mode", plan.ecid)))?;
         match &device.state {
             State::Normal(normal) => {
+                if !plan.erase {
+                    self.keep_data(normal, plan.ecid).await?;
+                }
                 self.to_recovery(&device, normal, plan.ecid).await?;
             }
             State::Restore(restoring) => self.leave_ramdisk(restoring, plan.ecid).await?,
@@ -124,6 +130,13 @@ impl Engine {
             waits: self.waits,
         })
         .await
+    }
+
+    /// The stashbag, while the device is still in its own system.
+    async fn keep_data(&self, normal: &Normal, ecid: Ecid) -> Result<(), Fault> {
+        let (tell, cancel) = (self.tell.as_ref(), &self.cancel);
+        let keeper = Keeper { mux: &self.eyes.mux, normal, ecid, tell, cancel, patience: self.stashbag };
+        keeper.keep_data(&self.identity, self.sign.as_ref()).await.map(drop)
     }
 
     /// By command; where the device refuses, with a person's hands.

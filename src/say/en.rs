@@ -228,6 +228,7 @@ pub fn step(step: Step) -> &'static str {
         Step::Catalogue => "Asking which firmware fits",
         Step::Fetch => "Fetching firmware",
         Step::VerifyFirmware => "Verifying firmware",
+        Step::Stashbag => "Having the device keep its data",
         Step::EnterRecovery => "Entering recovery mode",
         Step::EnterDfu => "Entering DFU mode",
         Step::Ticket => "Asking Apple to sign",

@@ -241,6 +241,7 @@ pub fn step(step: Step) -> &'static str {
         Step::Catalogue => "Passende firmware opzoeken",
         Step::Fetch => "Firmware ophalen",
         Step::VerifyFirmware => "Firmware controleren",
+        Step::Stashbag => "Het toestel zijn gegevens laten bewaren",
         Step::EnterRecovery => "Naar de herstelmodus",
         Step::EnterDfu => "Naar de DFU-modus",
         Step::Ticket => "Apple om een handtekening vragen",

@@ -17,6 +17,7 @@ mod link;
 mod lockdownd;
 mod muxd;
 mod notices;
+pub mod preboard;
 mod records;
 mod services;
 mod tcp;
@@ -76,4 +77,6 @@ pub struct Faults {
     pub record_unsaved: Option<u32>,
     /// Milliseconds before each piece that lockdownd or a service sends.
     pub slow_ms: u64,
+    /// The passcode dialog before an update.
+    pub preboard: preboard::Knobs,
 }
