@@ -4,8 +4,10 @@
 //! Work rooms get a [`Tell`] and never know who listens. The JSON form is frozen in `tests/schema/v1/`.
 
 mod chance;
+mod preflight;
 
 pub use chance::{Caveat, Ground, Possible};
+pub use preflight::{Check, Finding, Need, Verdict};
 
 use crate::fault::Fault;
 use crate::ids::{Ecid, Mode};

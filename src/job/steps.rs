@@ -3,6 +3,7 @@
 use super::kit::{FromIpsw, Kit};
 use super::plan::{FirmwarePlan, Plan};
 use super::record::Fact;
+use super::vigil::Vigil;
 use crate::backup::{
     self, BackupOptions, Cancel, Depth, Generation, Patience, PutBackOptions, RestoreOptions, Unlock, Vault,
 };
@@ -144,7 +145,11 @@ pub async fn recheck(kit: &Kit, path: PathBuf) -> Result<(), Fault> {
 /// From whatever mode to the device's final status.
 pub async fn restore(kit: &Kit, plan: &Plan, opened: &Opened, consent: &Consent) -> Result<Restored, Fault> {
     let engine = engine(kit, opened).await?;
-    engine.restore(&plan.restore(), consent).await
+    let vigil = Vigil::begin(kit).await;
+    match engine.restore(&plan.restore(), consent).await {
+        Ok(restored) => Ok(restored),
+        Err(fault) => Err(vigil.explain(fault).await),
+    }
 }
 
 async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {

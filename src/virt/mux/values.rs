@@ -382,7 +382,8 @@ fn disk(phone: &Phone, is_factory: bool) -> Dictionary {
     let camera = u64::from(spec.photos).saturating_mul(spec.photo_bytes);
     let held = camera.saturating_add(u64::from(spec.small_files) * 4_096);
     let data = DISK - SYSTEM;
-    let free = data.saturating_sub(held.saturating_add(4_831_838_208)).max(RESERVED);
+    let left = data.saturating_sub(held.saturating_add(4_831_838_208));
+    let free = spec.faults.mux.data_free.unwrap_or(left).clamp(RESERVED, data);
     let mut all = Dictionary::new();
     let mut fill = Fill(&mut all);
     fill.number(&[
@@ -420,9 +421,10 @@ fn other_domain(phone: &Phone, domain: &str) -> Dictionary {
     let is_pad = phone.model.product.as_str().starts_with("iPad");
     match domain {
         "com.apple.mobile.battery" => {
-            fill.number(&[("BatteryCurrentCapacity", 81)]);
+            let faults = &phone.spec.faults.mux;
+            fill.number(&[("BatteryCurrentCapacity", faults.battery_percent.unwrap_or(81).into())]);
             fill.flag(&[
-                ("BatteryIsCharging", true),
+                ("BatteryIsCharging", !faults.not_charging),
                 ("ExternalChargeCapable", true),
                 ("ExternalConnected", true),
                 ("FullyCharged", false),
