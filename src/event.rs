@@ -4,8 +4,10 @@
 //! Work rooms get a [`Tell`] and never know who listens. The JSON form is frozen in `tests/schema/v1/`.
 
 mod chance;
+mod preflight;
 
 pub use chance::{Caveat, Ground, Possible};
+pub use preflight::{Check, Finding, Need, Verdict};
 
 use crate::fault::Fault;
 use crate::ids::{Ecid, Mode};
@@ -26,6 +28,7 @@ pub enum Step {
     Catalogue,
     Fetch,
     VerifyFirmware,
+    Stashbag,
     EnterRecovery,
     EnterDfu,
     LeaveRecovery,
@@ -53,6 +56,7 @@ impl Step {
             Step::Catalogue => "catalogue",
             Step::Fetch => "fetch",
             Step::VerifyFirmware => "verify-firmware",
+            Step::Stashbag => "stashbag",
             Step::EnterRecovery => "enter-recovery",
             Step::EnterDfu => "enter-dfu",
             Step::LeaveRecovery => "leave-recovery",

@@ -173,6 +173,12 @@ codes! {
     FdrFailed = "fdr-failed", Device, AfterRemedy, 1;
     UnknownRequest = "unknown-request", Bug, Never, 1;
     UpdateImpossible = "update-impossible", User, AfterRemedy, 1;
+    /// An update that keeps the data takes the passcode, typed on the device, and nobody typed it.
+    PasscodeNotEntered = "passcode-not-entered", User, AfterRemedy, 4;
+    /// The device would not seal its keys for the new system.
+    StashbagRefused = "stashbag-refused", Device, AfterRemedy, 1;
+    /// Too little charge for the minutes in which it must not go off.
+    BatteryLow = "battery-low", User, AfterRemedy, 4;
     // -- jobs and usage --
     NoJob = "no-such-job", User, AfterRemedy, 2;
     JournalDamaged = "journal-damaged", Host, Never, 7;

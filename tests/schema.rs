@@ -6,10 +6,12 @@
 //! it to the examples: the matches and counts below see to that.
 
 use herstel::device::{Access, Device, Iboot, Identity, Normal, State, Trust};
-use herstel::event::{Caveat, Event, Ground, Hurdle, Outcome, Possible, Request, Step, Unit};
+use herstel::event::{
+    Caveat, Check, Event, Finding, Ground, Hurdle, Need, Outcome, Possible, Request, Step, Unit, Verdict,
+};
 use herstel::fault::{Class, Code, Fault, Remedy, Retry};
 use herstel::ids::{Mode, PortPath, ProductType};
-use herstel::job::{Entry, Fact, Plan, Record, Story, Way, report};
+use herstel::job::{Cost, Entry, Fact, Keeps, Plan, Record, Story, Way, report};
 use herstel::mux::MuxDevice;
 use herstel::triage::Prospect;
 use herstel::usb::Address;
@@ -173,6 +175,21 @@ fn a_row_of_list() {
     ];
     let rows: Vec<_> = devices.iter().map(Device::row).collect();
     assert_eq!(json!({ "schema": 1, "devices": rows }), example("list.json"));
+}
+
+#[test]
+fn what_is_looked_at_before_a_restore() {
+    let examples = example("preflight.json");
+    let findings: Vec<Finding> = there_and_back(&examples["findings"]);
+    let checks: Vec<Check> = findings.iter().map(|f| f.check).collect();
+    assert_eq!(checks, Check::ALL, "one example of each check");
+    let verdicts: BTreeSet<Verdict> = findings.iter().map(|f| f.verdict).collect();
+    assert_eq!(verdicts.len(), Verdict::Blocking as usize + 1);
+    let needs: Vec<Need> = there_and_back(&examples["needs"]);
+    assert_eq!(needs, Need::ALL);
+    assert_eq!(json!([Keeps::Data, Keeps::Backup, Keeps::Unsaved, Keeps::Nothing]), examples["keeps"]);
+    let cost = Cost { step: Step::Fetch, bytes: Some(9_126_805_504), cached: false, seconds: None };
+    assert_eq!(json!(cost), examples["cost"]);
 }
 
 #[test]

@@ -430,6 +430,9 @@ pub struct RestoreArgs {
     /// The full ECID or UDID of the device to erase, instead of the question
     #[arg(long, value_name = "DEVICE")]
     pub yes_erase: Option<String>,
+    /// Say every step and its cost, look whether it could run, and stop; nothing is touched
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Args, Debug)]
@@ -452,6 +455,9 @@ pub struct RecoverArgs {
     /// Show the plan and stop
     #[arg(long)]
     pub plan: bool,
+    /// Say every step and its cost, look whether it could run, and stop; nothing is touched
+    #[arg(long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub password: PasswordArgs,
 }

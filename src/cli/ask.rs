@@ -31,10 +31,12 @@ pub fn consent(lang: Lang, who: &Identity, deed: Deed, option: Option<&str>) -> 
     let name = who.title();
     let ecid = who.ecid.map(|e| e.to_string()).unwrap_or_default();
     let warning = match &deed {
-        Deed::Erase { .. } | Deed::Update { .. } => Text::EraseWarning { name, ecid },
+        Deed::Erase { .. } => Text::EraseWarning { name, ecid },
+        Deed::Update { .. } => Text::UpdateWarning { name, ecid },
         Deed::PutBack => Text::RestoreBackWarning { name },
     };
-    let wanted = say::text(lang, &Text::ConsentWord);
+    let word = if matches!(deed, Deed::Update { .. }) { Text::UpdateWord } else { Text::ConsentWord };
+    let wanted = say::text(lang, &word);
     let type_it = Text::EraseTypeToConfirm { word: wanted.clone() };
     let question = format!("{}\n{}", say::text(lang, &warning), say::text(lang, &type_it));
     let typed = prompt(&question)?;

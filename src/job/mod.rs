@@ -8,15 +8,19 @@
 mod kit;
 mod next;
 mod plan;
+pub mod preflight;
 mod record;
+mod rehearsal;
 mod sheet;
 mod steps;
+mod vigil;
 mod walk;
 
 pub use kit::Kit;
 pub use next::{Next, Seen, next};
 pub use plan::{BackupPlan, FirmwarePlan, Plan, Way};
 pub use record::{Entry, Fact, Record, Story};
+pub use rehearsal::{Cost, Keeps, Rehearsal};
 pub use sheet::report;
 pub use steps::{Opened, prepare};
 pub use walk::{Consents, Job};

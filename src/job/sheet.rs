@@ -1,5 +1,6 @@
 //! From a journal to a report.
 
+use super::plan::Way;
 use super::record::{Entry, Fact, Record, Story};
 use crate::event::Step;
 use crate::report::{BackupLine, FirmwareLine, Report, StepLine};
@@ -54,6 +55,7 @@ pub fn report(job: &str, story: &Story) -> Report {
         outcome: story.outcome(),
         backup,
         firmware,
+        erased: restored.as_ref().map(|_| plan.way == Way::Erase),
         restored,
         put_back,
         steps: steps(&story.entries),

@@ -3,6 +3,7 @@
 use super::kit::{FromIpsw, Kit};
 use super::plan::{FirmwarePlan, Plan};
 use super::record::Fact;
+use super::vigil::Vigil;
 use crate::backup::{
     self, BackupOptions, Cancel, Depth, Generation, Patience, PutBackOptions, RestoreOptions, Unlock, Vault,
 };
@@ -13,7 +14,7 @@ use crate::firmware::{self, Check, Ipsw, RootImage, Stored, Verdict, choice, ver
 use crate::ids::{BuildId, Ecid, Mode, ProductType};
 use crate::mux;
 use crate::restore::boot::Waits;
-use crate::restore::{Engine, Note, Restored};
+use crate::restore::{Engine, Note, Restored, stashbag};
 use crate::wire::manifest::{Behaviour, BuildIdentity};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -150,7 +151,11 @@ pub async fn restore(
     note: &mut Note<'_>,
 ) -> Result<Restored, Fault> {
     let engine = engine(kit, opened).await?;
-    engine.restore(&plan.restore(), consent, note).await
+    let vigil = Vigil::begin(kit).await;
+    match engine.restore(&plan.restore(), consent, note).await {
+        Ok(restored) => Ok(restored),
+        Err(fault) => Err(vigil.explain(fault).await),
+    }
 }
 
 async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {
@@ -170,6 +175,7 @@ async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {
         tell: Arc::clone(&kit.tell),
         cancel: kit.cancel.clone(),
         waits: Waits::default().shortened(kit.haste),
+        stashbag: stashbag::Patience::default().shortened(kit.haste),
     })
 }
 

@@ -17,6 +17,7 @@ mod guard;
 mod lockdown;
 mod pairing;
 mod power;
+mod preboard;
 mod record;
 mod socket;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use duties::{
 pub use lockdown::{Lockdown, LockdownError, Session};
 pub use pairing::{Unpaired, forget, pair, pair_by_udid, unpair};
 pub use power::{enter_recovery, restart, shut_down};
+pub use preboard::Preboard;
 pub use record::PairRecord;
 pub use socket::{Mux, MuxDevice, MuxError, MuxEvent};
 

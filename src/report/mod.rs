@@ -32,6 +32,8 @@ pub struct Report {
     pub backup: Option<BackupLine>,
     pub firmware: Option<FirmwareLine>,
     pub restored: Option<(Version, BuildId)>,
+    /// Was the device erased? None until it is restored.
+    pub erased: Option<bool>,
     /// Files that came back.
     pub put_back: Option<u64>,
     pub steps: Vec<StepLine>,

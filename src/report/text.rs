@@ -33,6 +33,9 @@ pub(super) fn facts(report: &Report, lang: Lang) -> Vec<(String, String)> {
     if let Some((version, build)) = &report.restored {
         rows.push((String::new(), t(Text::RestoreDone { version: version.to_string(), build: build.to_string() })));
     }
+    if let Some(erased) = report.erased {
+        rows.push((t(Text::ReportData), t(if erased { Text::DataErased } else { Text::DataKept })));
+    }
     if let Some(files) = report.put_back {
         rows.push((String::new(), t(Text::PutBackDone { files })));
     }

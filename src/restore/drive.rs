@@ -144,6 +144,7 @@ async fn act<'a>(engine: &'a Engine, plan: &'a RestorePlan, action: Action, walk
         (Action::EnterRecovery, Some(State::Normal(normal))) => {
             enter_recovery(&engine.eyes, normal, plan.ecid, engine.tell.as_ref()).await.map(drop)
         }
+        (Action::KeepData, Some(State::Normal(normal))) => engine.keep_data(normal, plan.ecid).await,
         (Action::ByHand, _) => {
             let (Some(hands), Some(device)) = (&engine.hands, &walk.seen) else { return Err(lost(action)) };
             hands.reach_recovery(device).await?;
@@ -189,7 +190,9 @@ async fn act<'a>(engine: &'a Engine, plan: &'a RestorePlan, action: Action, walk
             }
             led
         }
-        (Action::EnterRecovery | Action::RebootRamdisk | Action::Session { .. }, _) => Err(lost(action)),
+        (Action::KeepData | Action::EnterRecovery | Action::RebootRamdisk | Action::Session { .. }, _) => {
+            Err(lost(action))
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::boot::{Booted, Waits};
 use super::drive::{Drive, Note, RECOVERY};
 use super::personalize::Components;
 use super::session::{Restored, Session};
+use super::stashbag::Keeper;
 use super::ticket::{self, Sign};
 use crate::device::{Consent, Deed, Device, Eyes, Normal, Restoring};
 use crate::event::{Event, Step, Tell, Teller};
@@ -65,6 +66,8 @@ pub struct Engine {
     pub tell: Teller,
     pub cancel: CancellationToken,
     pub waits: Waits,
+    /// For the passcode that an update takes.
+    pub stashbag: super::stashbag::Patience,
 }
 
 impl Engine {
@@ -80,6 +83,13 @@ impl Engine {
             self.tell.tell(Event::Warning { text: text.into() });
         }
         Drive { engine: self, plan }.run(note).await
+    }
+
+    /// The stashbag, while the device is still in its own system.
+    pub(super) async fn keep_data(&self, normal: &Normal, ecid: Ecid) -> Result<(), Fault> {
+        let (tell, cancel) = (self.tell.as_ref(), &self.cancel);
+        let keeper = Keeper { mux: &self.eyes.mux, normal, ecid, tell, cancel, patience: self.stashbag };
+        keeper.keep_data(&self.identity, self.sign.as_ref()).await.map(drop)
     }
 
     pub(super) fn session(&self, plan: &RestorePlan, erase: bool, restoring: &Restoring, booted: Booted) -> Session {

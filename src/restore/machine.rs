@@ -1,7 +1,7 @@
 //! The restore as a machine: what is done next, and never how.
 //!
 //! ```text
-//! Find ─┬─ normal ── EnterRecovery (refused: ByHand) ─► Find
+//! Find ─┬─ normal ── (KeepData) ─ EnterRecovery (refused: ByHand) ─► Find
 //!       ├─ restore ─ RebootRamdisk ───────────────────► Find
 //!       ├─ DFU, ROM ─ BootIbss ─┐
 //!       ├─ DFU, iBSS ───────────┴► BootIbec
@@ -91,6 +91,8 @@ enum Stage {
 /// What the driver does with the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Of an update: the device makes a stashbag, so that its new system can open its data.
+    KeepData,
     /// By command.
     EnterRecovery,
     /// By a person's hands, where the device takes no command.
@@ -118,6 +120,7 @@ impl Action {
     /// The step of the walk that it belongs to.
     pub fn step(self) -> Step {
         match self {
+            Action::KeepData => Step::Stashbag,
             Action::EnterRecovery | Action::ByHand | Action::RebootRamdisk => Step::EnterRecovery,
             Action::Rescue => Step::LeaveRecovery,
             Action::BootIbss => Step::BootIbss,
@@ -253,6 +256,7 @@ impl Machine {
             };
         }
         let action = match mode {
+            Mode::Normal if !self.erase => Action::KeepData,
             Mode::Normal => Action::EnterRecovery,
             Mode::Restore => Action::RebootRamdisk,
             Mode::Dfu if rom => Action::BootIbss,
@@ -263,7 +267,7 @@ impl Machine {
                 return self.finish(Err(Fault::new(Code::WrongMode, text).during(Step::Find)));
             }
         };
-        if matches!(action, Action::EnterRecovery | Action::RebootRamdisk) {
+        if matches!(action, Action::KeepData | Action::EnterRecovery | Action::RebootRamdisk) {
             self.detours += 1;
             if self.detours > MAX_DETOURS {
                 let text = format!("the device came back in {mode} mode {MAX_DETOURS} times");
@@ -281,6 +285,8 @@ impl Machine {
                 self.enter(now, Stage::Find);
                 vec![]
             }
+            Action::KeepData if self.stopping => self.finish(Err(Fault::cancelled())),
+            Action::KeepData => self.act(now, Action::EnterRecovery),
             Action::Session { .. } => self.finish(Ok(())),
             // From here on the kernel runs: what it does cannot be taken back by a command.
             Action::BootRamdisk => {

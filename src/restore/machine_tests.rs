@@ -57,6 +57,8 @@ fn each_start_leads_to_the_session() {
         assert_eq!(walk(true, &modes), (actions, Some(Ok(()))), "{modes:?}");
     }
     assert_eq!(walk(false, &[up, restore]).0.last(), Some(&Session { erase: false }));
+    let update = walk(false, &[(Mode::Normal, false), up, restore]).0;
+    assert_eq!(update[..2], [KeepData, EnterRecovery], "its data is provided for while its system runs");
 }
 
 #[test]
@@ -186,6 +188,7 @@ proptest! {
                         let noted = at.checked_sub(1).and_then(|before| orders.get(before));
                         prop_assert_eq!(noted, Some(&Order::Journal(*action)), "done before it was noted");
                         prop_assert!(erase || *action != Action::Session { erase: true }, "an update erases");
+                        prop_assert!(!erase || *action != Action::KeepData, "an erase keeps nothing");
                     }
                     Order::Finish(_) => finished += 1,
                     Order::Journal(_) | Order::Tell(_) => {}

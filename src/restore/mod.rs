@@ -24,6 +24,7 @@ pub mod rescue;
 #[cfg(test)]
 pub(crate) mod rig;
 mod session;
+pub mod stashbag;
 pub mod ticket;
 mod updater;
 mod updater_part;

@@ -38,6 +38,25 @@ pub fn text(text: &Text) -> String {
         T::PlanKeeps => "Kept".into(),
         T::PlanLoses => "Lost".into(),
         T::PlanSteps => "Steps".into(),
+        T::PlanDoes => "Does".into(),
+        T::DoesErase => "ERASES the device and installs".into(),
+        T::DoesUpdate => "UPDATES the system and keeps the data".into(),
+        T::UpdateWarning { name, ecid } => {
+            format!("This updates {name} ({ecid}) and keeps its data. Without a backup an update is still a risk.")
+        }
+        T::UpdateWord => "UPDATE".into(),
+        T::ReportData => "data".into(),
+        T::DataErased => "erased".into(),
+        T::DataKept => "kept on the device (updated, not erased)".into(),
+        T::PreflightTitle => "Looked at".into(),
+        T::DryRunCached => "here already".into(),
+        T::DryRunMinutes { minutes } => format!("about {minutes} min (estimate)"),
+        T::DryRunUnknown => "time unknown".into(),
+        T::DryRunTotal { minutes } => {
+            format!("About {minutes} min (estimate), without the steps whose time is unknown.")
+        }
+        T::DryRunNeeds => "Needed at hand".into(),
+        T::DryRunNothing => "A dry run: nothing was changed.".into(),
         T::PlanFirmware { version, build, size } => format!("{version} ({build}), {size}, from Apple, verified"),
         T::KeepsBackup => "what a backup holds: photos, messages, settings, app data".into(),
         T::KeepsOnDevice => "everything on the device".into(),
@@ -228,6 +247,7 @@ pub fn step(step: Step) -> &'static str {
         Step::Catalogue => "Asking which firmware fits",
         Step::Fetch => "Fetching firmware",
         Step::VerifyFirmware => "Verifying firmware",
+        Step::Stashbag => "Having the device keep its data",
         Step::EnterRecovery => "Entering recovery mode",
         Step::EnterDfu => "Entering DFU mode",
         Step::LeaveRecovery => "Leading it back to its own system",

@@ -294,6 +294,20 @@ pub fn fault(code: Code) -> Advice {
             "An update that keeps the data is not possible",
             "Only an erase can help: read what would be lost in `herstel triage`.",
         ),
+        Code::PasscodeNotEntered => (
+            "Nobody entered the passcode on the device",
+            "Try again and type the passcode on the device when it asks. Nothing was changed. Without the passcode only \
+             an erase is possible.",
+        ),
+        Code::StashbagRefused => (
+            "The device would not get its data ready for the update",
+            "Nothing was changed. Restart the device, unlock it once and try again. If it refuses again, make a backup \
+             before anything else.",
+        ),
+        Code::BatteryLow => (
+            "The battery is too low for this",
+            "Leave the device on a charger for half an hour and try again. Nothing was changed.",
+        ),
         Code::NoJob => ("There is no such job", "Run `herstel resume` without a name to see the open jobs."),
         Code::JournalDamaged => (
             "The journal of this job is damaged",

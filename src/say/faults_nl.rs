@@ -311,6 +311,20 @@ pub fn fault(code: Code) -> Advice {
             "Bijwerken met behoud van gegevens kan niet",
             "Alleen wissen helpt nog: lees in `herstel triage` wat dan verloren gaat.",
         ),
+        Code::PasscodeNotEntered => (
+            "Niemand heeft de toegangscode op het toestel ingevoerd",
+            "Probeer het opnieuw en voer de toegangscode in als het toestel erom vraagt. Er is niets veranderd. Zonder \
+             de toegangscode kan alleen wissen nog.",
+        ),
+        Code::StashbagRefused => (
+            "Het toestel wilde zijn gegevens niet klaarzetten voor de update",
+            "Er is niets veranderd. Start het toestel opnieuw op, ontgrendel het een keer en probeer het nog eens. \
+             Weigert het weer, maak dan eerst een reservekopie.",
+        ),
+        Code::BatteryLow => (
+            "De batterij is hiervoor te leeg",
+            "Leg het toestel een half uur aan een lader en probeer het opnieuw. Er is niets veranderd.",
+        ),
         Code::NoJob => ("Die klus is er niet", "Draai `herstel resume` zonder naam om de open klussen te zien."),
         Code::JournalDamaged => (
             "Het journaal van deze klus is beschadigd",

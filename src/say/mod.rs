@@ -11,6 +11,7 @@ mod faults_en;
 mod faults_nl;
 mod found;
 mod nl;
+mod preflight;
 mod remedies;
 mod text;
 
@@ -18,7 +19,7 @@ pub use coach::{Coach, coach, keys};
 pub use found::{Found, FoundKind, found};
 pub use text::{Advice, Text};
 
-use crate::event::{Caveat, Ground, Hurdle, Possible, Request, Step};
+use crate::event::{Caveat, Check, Ground, Hurdle, Need, Possible, Request, Step, Verdict};
 use crate::fault::{Class, Code, Fault, Remedy, Retry};
 use std::str::FromStr;
 
@@ -109,6 +110,37 @@ pub fn caveat(lang: Lang, caveat: Caveat) -> &'static str {
     match lang {
         Lang::En => chance::caveat_en(caveat),
         Lang::Nl => chance::caveat_nl(caveat),
+    }
+}
+
+/// What was looked at before a restore.
+pub fn check(lang: Lang, check: Check) -> &'static str {
+    match lang {
+        Lang::En => preflight::check_en(check),
+        Lang::Nl => preflight::check_nl(check),
+    }
+}
+
+pub fn verdict(lang: Lang, verdict: Verdict) -> &'static str {
+    match lang {
+        Lang::En => preflight::verdict_en(verdict),
+        Lang::Nl => preflight::verdict_nl(verdict),
+    }
+}
+
+/// What a warning of a check means.
+pub fn warning(lang: Lang, check: Check) -> &'static str {
+    match lang {
+        Lang::En => preflight::warning_en(check),
+        Lang::Nl => preflight::warning_nl(check),
+    }
+}
+
+/// What a person has to have at hand.
+pub fn need(lang: Lang, need: Need) -> &'static str {
+    match lang {
+        Lang::En => preflight::need_en(need),
+        Lang::Nl => preflight::need_nl(need),
     }
 }
 
@@ -215,6 +247,18 @@ mod tests {
             assert!(en != nl && en.ends_with('.') && nl.ends_with('.') && en.len() > 20 && nl.len() > 20, "{en} {nl}");
         }
         assert_eq!(pairs.len(), 4 + 11 + 4);
+    }
+
+    #[test]
+    fn what_is_looked_at_before_a_restore_is_said_in_both_languages() {
+        for &each in Check::ALL {
+            let (en, nl) = (warning(Lang::En, each), warning(Lang::Nl, each));
+            assert!(en != nl && en.ends_with('.') && nl.ends_with('.'), "{en} {nl}");
+            assert_ne!(check(Lang::En, each), check(Lang::Nl, each));
+        }
+        assert!(Need::ALL.iter().all(|n| need(Lang::En, *n) != need(Lang::Nl, *n)));
+        let all = [Verdict::Good, Verdict::Unknown, Verdict::Warning, Verdict::Blocking];
+        assert!(all.iter().all(|v| verdict(Lang::En, *v) != verdict(Lang::Nl, *v)));
     }
 
     #[test]

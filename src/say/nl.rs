@@ -38,6 +38,25 @@ pub fn text(text: &Text) -> String {
         T::PlanKeeps => "Blijft".into(),
         T::PlanLoses => "Kwijt".into(),
         T::PlanSteps => "Stappen".into(),
+        T::PlanDoes => "Doet".into(),
+        T::DoesErase => "WIST het toestel en installeert".into(),
+        T::DoesUpdate => "WERKT het systeem BIJ en houdt de gegevens".into(),
+        T::UpdateWarning { name, ecid } => {
+            format!("Dit werkt {name} ({ecid}) bij en houdt de gegevens. Zonder reservekopie blijft dat een risico.")
+        }
+        T::UpdateWord => "BIJWERKEN".into(),
+        T::ReportData => "gegevens".into(),
+        T::DataErased => "gewist".into(),
+        T::DataKept => "staan nog op het toestel (bijgewerkt, niet gewist)".into(),
+        T::PreflightTitle => "Bekeken".into(),
+        T::DryRunCached => "al hier".into(),
+        T::DryRunMinutes { minutes } => format!("zo'n {minutes} min (schatting)"),
+        T::DryRunUnknown => "tijd onbekend".into(),
+        T::DryRunTotal { minutes } => {
+            format!("Zo'n {minutes} min (schatting), zonder de stappen waarvan de tijd onbekend is.")
+        }
+        T::DryRunNeeds => "Nodig bij de hand".into(),
+        T::DryRunNothing => "Een proefrun: er is niets veranderd.".into(),
         T::PlanFirmware { version, build, size } => format!("{version} ({build}), {size}, van Apple, gecontroleerd"),
         T::KeepsBackup => "wat in een reservekopie zit: foto's, berichten, instellingen, apps".into(),
         T::KeepsOnDevice => "alles op het toestel".into(),
@@ -241,6 +260,7 @@ pub fn step(step: Step) -> &'static str {
         Step::Catalogue => "Passende firmware opzoeken",
         Step::Fetch => "Firmware ophalen",
         Step::VerifyFirmware => "Firmware controleren",
+        Step::Stashbag => "Het toestel zijn gegevens laten bewaren",
         Step::EnterRecovery => "Naar de herstelmodus",
         Step::EnterDfu => "Naar de DFU-modus",
         Step::LeaveRecovery => "Terug naar het eigen systeem",

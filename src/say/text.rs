@@ -65,6 +65,29 @@ pub enum Text {
     PlanKeeps,
     PlanLoses,
     PlanSteps,
+    /// What the plan does, before all else.
+    PlanDoes,
+    DoesErase,
+    DoesUpdate,
+    UpdateWarning {
+        name: String,
+        ecid: String,
+    },
+    UpdateWord,
+    ReportData,
+    DataErased,
+    DataKept,
+    PreflightTitle,
+    DryRunCached,
+    DryRunMinutes {
+        minutes: u64,
+    },
+    DryRunUnknown,
+    DryRunTotal {
+        minutes: u64,
+    },
+    DryRunNeeds,
+    DryRunNothing,
     PlanFirmware {
         version: String,
         build: String,

@@ -54,6 +54,13 @@ pub struct Memo {
     pub detail: Value,
 }
 
+/// The keys of the data, sealed for a system with these digests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stash {
+    pub digests: BTreeMap<[u8; 4], Vec<u8>>,
+    pub committed: bool,
+}
+
 /// What changes over a phone's life.
 #[derive(Debug)]
 pub struct State {
@@ -74,6 +81,8 @@ pub struct State {
     pub sep_nonce: Vec<u8>,
     /// What an IMG3 phone was handed by `ticket`; good for as long as its nonce.
     pub ap_ticket: Option<ApTicket>,
+    /// What the last CreateStashbag made, until a system is installed.
+    pub stash: Option<Stash>,
     /// Lockdown values set by hosts: (domain, key) -> value.
     pub set_values: BTreeMap<(String, String), plist::Value>,
     /// Counts enumerations, for device numbers.
@@ -160,6 +169,7 @@ impl Phone {
             nvram: BTreeMap::from([("auto-boot".to_owned(), "true".to_owned())]),
             ap_nonce: random_bytes(nonce_length),
             ap_ticket: None,
+            stash: None,
             sep_nonce: random_bytes(20),
             set_values: BTreeMap::new(),
             enumerations: 0,

@@ -16,6 +16,7 @@ pub mod keybag;
 pub mod lockdown;
 pub mod manifest;
 pub mod muxd;
+pub mod preboard;
 pub mod restored;
 pub mod seal;
 pub mod tss;

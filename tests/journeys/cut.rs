@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A run of the program that can be cut.
-struct Running<'a> {
+pub struct Running<'a> {
     rig: &'a Rig,
     child: Child,
     begun: Instant,
@@ -23,7 +23,7 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn start(rig: &'a Rig, name: &'static str, arguments: &[&str]) -> Running<'a> {
+    pub fn start(rig: &'a Rig, name: &'static str, arguments: &[&str]) -> Running<'a> {
         let mut command = rig.command(arguments);
         let file = |ending: &str| File::create(rig.path(&format!("{name}.{ending}"))).unwrap();
         command.stdout(file("out")).stderr(file("err"));
@@ -31,7 +31,7 @@ impl<'a> Running<'a> {
     }
 
     /// Waits until `what` holds; false when the program ended first.
-    fn until(&mut self, what: impl Fn() -> bool) -> bool {
+    pub fn until(&mut self, what: impl Fn() -> bool) -> bool {
         while self.begun.elapsed() < LIMIT {
             if what() {
                 return true;
@@ -45,12 +45,12 @@ impl<'a> Running<'a> {
         panic!("it never came to that\n{}", fs::read_to_string(self.rig.path("cut.err")).unwrap_or_default());
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         // It may have ended by itself in between.
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
-    fn end(mut self) -> Ran {
+    pub fn end(mut self) -> Ran {
         let mut hung = false;
         let code = loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -17,6 +17,7 @@ mod guide;
 mod info;
 mod list;
 mod pair;
+mod preflight;
 mod recover;
 mod report;
 mod restore;

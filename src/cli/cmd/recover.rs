@@ -1,17 +1,18 @@
 //! `recover` and `resume`: the main job.
 
 use super::list::say_line;
+use super::preflight::{check, rehearse};
 use crate::backup::{Password, Vault, encryption};
 use crate::cli::args::{PasswordArgs, RecoverArgs};
 use crate::cli::coached::Hands;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, size};
 use crate::cli::{Done, ask, password};
-use crate::device::{Access, Consent, Deed, Device, Given, Identity, Trust};
+use crate::device::{Access, Consent, Deed, Device, Given, Identity, Normal, Trust};
 use crate::disk::{JobFolder, Jobs, write_atomic};
 use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
-use crate::job::{self, BackupPlan, Consents, Entry, Job, Kit, Plan, Story, Way};
+use crate::job::{self, BackupPlan, Consents, Entry, FirmwarePlan, Job, Keeps, Kit, Plan, Story, Way};
 use crate::say::{self, Text};
 use crate::triage::{BackupChance, Evidence, backup_chance, prospect};
 use serde_json::json;
@@ -65,8 +66,9 @@ pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish)
     let product = who.product.clone().unwrap_or_else(|| model.product.clone());
     let firmware = job::prepare(kit, &product, wish.ipsw.as_deref()).await?;
     let normal = device.normal();
-    if wish.way == Way::Update && normal.and_then(|n| n.version.as_ref()).is_some_and(|v| *v > firmware.version) {
-        return Err(Fault::new(Code::UpdateImpossible, format!("it already runs newer than {}", firmware.version)));
+    if wish.way == Way::Update && normal.is_some_and(|n| runs_newer(n, &firmware)) {
+        let detail = format!("it already runs newer than {} ({})", firmware.version, firmware.build);
+        return Err(Fault::new(Code::UpdateImpossible, detail).during(Step::Plan).on(ecid));
     }
     Ok(Plan {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
@@ -90,6 +92,15 @@ pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish)
     })
 }
 
+/// Builds are compared where the versions are the same: a beta, or a build of one device only.
+fn runs_newer(normal: &Normal, firmware: &FirmwarePlan) -> bool {
+    match &normal.version {
+        Some(version) if *version == firmware.version => normal.build.as_ref().is_some_and(|b| *b > firmware.build),
+        Some(version) => *version > firmware.version,
+        None => false,
+    }
+}
+
 pub fn show_plan(context: &Context, plan: &Plan) {
     if context.common.json {
         print_line(&json!({ "schema": 1, "event": "plan", "plan": plan }));
@@ -97,16 +108,22 @@ pub fn show_plan(context: &Context, plan: &Plan) {
     let t = |text: Text| say::text(context.lang, &text);
     let mark = if plan.is_virtual { " [virtual]" } else { "" };
     say_line(&t(Text::PlanTitle { name: format!("{} ({}){mark}", plan.title, plan.ecid) }));
-    let (keeps, loses) = match (plan.way, &plan.backup) {
-        (Way::Update, _) => (t(Text::KeepsOnDevice), t(Text::LosesNothing)),
-        (Way::Erase, BackupPlan::Make) => (t(Text::KeepsBackup), t(Text::LosesAllButBackup)),
-        (Way::Erase, BackupPlan::Skip { .. }) => (t(Text::KeepsNothing), t(Text::LosesAllUnsaved)),
-        (Way::Erase, BackupPlan::Impossible { .. }) => (t(Text::KeepsNothing), t(Text::LosesAll)),
+    let (keeps, loses) = match plan.keeps() {
+        Keeps::Data => (t(Text::KeepsOnDevice), t(Text::LosesNothing)),
+        Keeps::Backup => (t(Text::KeepsBackup), t(Text::LosesAllButBackup)),
+        Keeps::Unsaved => (t(Text::KeepsNothing), t(Text::LosesAllUnsaved)),
+        Keeps::Nothing => (t(Text::KeepsNothing), t(Text::LosesAll)),
     };
+    let does = t(if plan.way == Way::Update { Text::DoesUpdate } else { Text::DoesErase });
     let build = plan.firmware.build.to_string();
     let size = plan.firmware.size.map(size).unwrap_or_else(|| "?".into());
     let firmware = t(Text::PlanFirmware { version: plan.firmware.version.to_string(), build, size });
-    let rows = [(t(Text::PlanKeeps), keeps), (t(Text::PlanLoses), loses), (t(Text::ReportFirmware), firmware)];
+    let rows = [
+        (t(Text::PlanDoes), does),
+        (t(Text::PlanKeeps), keeps),
+        (t(Text::PlanLoses), loses),
+        (t(Text::ReportFirmware), firmware),
+    ];
     let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
     for (label, value) in rows {
         say_line(&format!("  {label:width$}  {value}"));
@@ -164,6 +181,10 @@ pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
     if args.plan {
         return Ok(Outcome::Ok);
     }
+    if args.dry_run {
+        return rehearse(context, &kit, &plan, &device).await;
+    }
+    check(context, &kit, &plan, &device).await?;
     let encrypts = match device.normal().filter(|normal| plan.put_back && normal.trust == Trust::Trusted) {
         // What cannot be read now shows when the backup is made, before anything is erased.
         Some(normal) => encryption(&kit.eyes.mux, normal).await.is_ok_and(|setting| setting.on == Some(true)),

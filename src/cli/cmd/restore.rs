@@ -1,5 +1,6 @@
 //! `restore`: firmware only, no backup and nothing put back.
 
+use super::preflight::{check, rehearse};
 use super::recover::{Wish, deed, drive, kit, plan_for, show_chance, show_plan};
 use crate::cli::args::RestoreArgs;
 use crate::cli::context::Context;
@@ -19,6 +20,10 @@ pub async fn run(context: &Context, args: RestoreArgs) -> Done {
     if way == Way::Erase {
         show_chance(context, &device);
     }
+    if args.dry_run {
+        return rehearse(context, &kit, &plan, &device).await;
+    }
+    check(context, &kit, &plan, &device).await?;
     let who = device.who().clone();
     let restore = match way {
         Way::Erase => ask::consent(context.lang, &who, deed(&plan), args.yes_erase.as_deref())?,

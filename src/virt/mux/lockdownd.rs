@@ -337,7 +337,8 @@ impl Connection {
         if let Some(error) = &faults.start_service_error {
             return Err(error.clone());
         }
-        let serve = services::service(name).ok_or(no(Refusal::InvalidService))?;
+        let is_there = !(faults.preboard.absent && name == crate::wire::preboard::SERVICE);
+        let serve = services::service(name).filter(|_| is_there).ok_or(no(Refusal::InvalidService))?;
         let is_open = match (escrow_bag, &host) {
             (Some(given), Some(host)) if given == host.escrow_bag => true,
             (Some(_), _) => return Err(no(Refusal::EscrowLocked)),

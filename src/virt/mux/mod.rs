@@ -17,6 +17,7 @@ mod link;
 mod lockdownd;
 mod muxd;
 mod notices;
+pub mod preboard;
 mod records;
 mod services;
 mod tcp;
@@ -76,4 +77,12 @@ pub struct Faults {
     pub record_unsaved: Option<u32>,
     /// Milliseconds before each piece that lockdownd or a service sends.
     pub slow_ms: u64,
+    /// Percent of charge, instead of 81.
+    pub battery_percent: Option<u8>,
+    /// The cable gives no power.
+    pub not_charging: bool,
+    /// Bytes free for the person's data, instead of what the files leave.
+    pub data_free: Option<u64>,
+    /// The passcode dialog before an update.
+    pub preboard: preboard::Knobs,
 }

@@ -1,9 +1,10 @@
 //! What StartService can start.
 
-use super::{activation, apps, diagnostics, notices};
+use super::{activation, apps, diagnostics, notices, preboard};
 use crate::virt::backup;
 use crate::virt::phone::Phone;
 use crate::virt::stream::BoxStream;
+use crate::wire::preboard::SERVICE;
 use std::sync::Arc;
 
 /// Serves one connection until either side leaves.
@@ -20,6 +21,7 @@ pub(super) fn service(name: &str) -> Option<Serve> {
         "com.apple.springboardservices" => apps::serve_springboard,
         "com.apple.mobile.diagnostics_relay" => diagnostics::serve,
         "com.apple.mobileactivationd" => activation::serve,
+        SERVICE => preboard::serve,
         _ => return None,
     })
 }

@@ -8,6 +8,7 @@
 
 use super::inside::Inside;
 use super::x509::pem;
+use crate::facts::models::ImageFormat;
 use crate::ids::Version;
 use crate::virt::phone::{Phone, State};
 use crate::virt::spec::PasscodeSpec;
@@ -274,7 +275,7 @@ fn default_domain(phone: &Phone) -> Dictionary {
     ]);
     fill.flag(&[
         ("BrickState", !state.activated),
-        ("HasSiDP", true),
+        ("HasSiDP", model.image == ImageFormat::Img4 && !phone.spec.faults.mux.preboard.no_sidp),
         ("HostAttached", true),
         ("PasswordProtected", is_locked(&state)),
         ("ProductionSOC", true),
@@ -284,6 +285,9 @@ fn default_domain(phone: &Phone) -> Dictionary {
         ("Uses24HourClock", true),
     ]);
     fill.data(&[("PkHash", &[0x56; 32]), ("SoftwareBehavior", &[1, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])]);
+    if model.image == ImageFormat::Img4 {
+        nonces(&mut fill, &state);
+    }
     if state.activated {
         fill.flag(&[("ActivationStateAcknowledged", true)]);
     }
@@ -306,6 +310,21 @@ fn default_domain(phone: &Phone) -> Dictionary {
     all.insert("TimeZoneOffsetFromUTC".into(), Value::Real(3600.0));
     all.insert("NonVolatileRAM".into(), nvram(&state).into());
     all
+}
+
+/// Newer phones tell the true SEP nonce only among the parameters.
+fn nonces(fill: &mut Fill<'_>, state: &State) {
+    let hidden = state.version.major() >= 18;
+    let parameters = Dictionary::from_iter([
+        ("ApNonce".to_owned(), Value::Data(state.ap_nonce.clone())),
+        ("SepNonce".to_owned(), Value::Data(state.sep_nonce.clone())),
+        ("ApNonceSlotID".to_owned(), Value::from(0_u64)),
+        ("SepNonceSlotID".to_owned(), Value::from(2_u64)),
+    ]);
+    fill.data(&[("ApNonce", &state.ap_nonce), ("SEPNonce", if hidden { &[0xFF; 20] } else { &state.sep_nonce })]);
+    if hidden {
+        fill.0.insert("ApParameters".into(), parameters.into());
+    }
 }
 
 fn telephony(fill: &mut Fill<'_>, phone: &Phone, is_phone: bool) {
@@ -363,7 +382,8 @@ fn disk(phone: &Phone, is_factory: bool) -> Dictionary {
     let camera = u64::from(spec.photos).saturating_mul(spec.photo_bytes);
     let held = camera.saturating_add(u64::from(spec.small_files) * 4_096);
     let data = DISK - SYSTEM;
-    let free = data.saturating_sub(held.saturating_add(4_831_838_208)).max(RESERVED);
+    let left = data.saturating_sub(held.saturating_add(4_831_838_208));
+    let free = spec.faults.mux.data_free.unwrap_or(left).clamp(RESERVED, data);
     let mut all = Dictionary::new();
     let mut fill = Fill(&mut all);
     fill.number(&[
@@ -401,9 +421,10 @@ fn other_domain(phone: &Phone, domain: &str) -> Dictionary {
     let is_pad = phone.model.product.as_str().starts_with("iPad");
     match domain {
         "com.apple.mobile.battery" => {
-            fill.number(&[("BatteryCurrentCapacity", 81)]);
+            let faults = &phone.spec.faults.mux;
+            fill.number(&[("BatteryCurrentCapacity", faults.battery_percent.unwrap_or(81).into())]);
             fill.flag(&[
-                ("BatteryIsCharging", true),
+                ("BatteryIsCharging", !faults.not_charging),
                 ("ExternalChargeCapable", true),
                 ("ExternalConnected", true),
                 ("FullyCharged", false),

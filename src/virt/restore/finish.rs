@@ -16,6 +16,12 @@ pub(super) struct Installed {
 
 /// Becomes the new system and boots it.
 pub(super) fn to_new_system(phone: &Arc<Phone>, system: &Installed, erase: bool) {
+    let stash = phone.state().stash.take();
+    let has_passcode = phone.state().passcode != PasscodeSpec::None;
+    if !erase && has_passcode {
+        let what = if stash.as_ref().is_some_and(|s| s.committed) { "stashbag.opened" } else { "stashbag.missing" };
+        phone.remember(what, json!({}));
+    }
     {
         let mut state = phone.state();
         if let Some(version) = &system.version {
@@ -36,8 +42,11 @@ pub(super) fn to_new_system(phone: &Arc<Phone>, system: &Installed, erase: bool)
             state.backup_password = None;
             state.set_values.clear();
             state.name = phone.model.name.split(' ').next().unwrap_or("iPhone").to_owned();
-        } else if state.passcode != PasscodeSpec::None {
-            state.passcode = PasscodeSpec::BeforeFirstUnlock;
+        } else if has_passcode {
+            // With a stashbag the new system opens the data by itself and shows the lock screen of a phone that was
+            // unlocked before; without one it asks the passcode first. From memory of such phones, not recorded.
+            let opened = stash.is_some_and(|stash| stash.committed);
+            state.passcode = if opened { PasscodeSpec::Locked } else { PasscodeSpec::BeforeFirstUnlock };
         }
     }
     if erase {

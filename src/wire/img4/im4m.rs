@@ -273,7 +273,7 @@ fn component(mut properties: BTreeMap<[u8; 4], Property>) -> Im4mComponent {
     Im4mComponent { digest, epro, esec, ekey, other: properties }
 }
 
-fn write_named(out: &mut Vec<u8>, name: [u8; 4], fill: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn write_named(out: &mut Vec<u8>, name: [u8; 4], fill: impl FnOnce(&mut Vec<u8>)) {
     der::container(out, Tag::fourcc(name), |out| {
         der::container(out, SEQUENCE, |out| {
             der::text(out, &name);
@@ -282,7 +282,7 @@ fn write_named(out: &mut Vec<u8>, name: [u8; 4], fill: impl FnOnce(&mut Vec<u8>)
     });
 }
 
-fn write_component(out: &mut Vec<u8>, component: &Im4mComponent) {
+pub(super) fn write_component(out: &mut Vec<u8>, component: &Im4mComponent) {
     if !component.digest.is_empty() {
         Property::Bytes(component.digest.clone()).write(out, *b"DGST");
     }

@@ -13,10 +13,12 @@ pub(crate) mod der;
 mod fourcc;
 mod im4m;
 mod im4p;
+mod local;
 
 pub use fourcc::{fourcc, restore_fourcc};
 pub use im4m::{Im4m, Im4mComponent, Im4mFields, Property};
 pub use im4p::{Compression, Im4p, digest_with_fourcc, with_fourcc};
+pub use local::local_ticket;
 
 use super::WireError;
 use der::{Reader, SEQUENCE, Tag};
