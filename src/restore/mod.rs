@@ -4,6 +4,7 @@
 
 mod answer;
 mod asr;
+mod brought;
 pub mod boot;
 #[cfg(test)]
 mod boot_tests;
@@ -20,13 +21,16 @@ pub mod rescue;
 pub(crate) mod rig;
 mod session;
 pub mod ticket;
+mod tickets;
 mod updater;
 mod updater_part;
 #[cfg(test)]
 mod updater_tests;
 
 pub use answer::{Supplies, Web, WebAnswer};
+pub use brought::Brought;
 pub use engine::{ByHand, Engine, RestorePlan, enter_recovery};
 pub use fdr::Allowed;
 pub use link::SILENCE;
 pub use session::{Restored, Session};
+pub use tickets::{Owner, Tickets};

@@ -25,6 +25,9 @@ pub trait Sign: Send + Sync {
     /// # Errors
     /// `tss-unreachable`, `tss-not-signed`, `tss-refused`, `tss-invalid-answer`.
     fn sign<'a>(&'a self, request: Dictionary) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>>;
+
+    /// A question that will be asked later: whoever keeps answers may ask it now, beside other work.
+    fn ahead(&self, _request: Dictionary) {}
 }
 
 /// What the device shows, for one ticket.
