@@ -13,7 +13,7 @@ use crate::firmware::{self, Check, Ipsw, RootImage, Stored, Verdict, choice, ver
 use crate::ids::{BuildId, Ecid, Mode, ProductType};
 use crate::mux;
 use crate::restore::boot::Waits;
-use crate::restore::{Engine, Restored};
+use crate::restore::{Engine, Restored, ahead};
 use crate::wire::manifest::{Behaviour, BuildIdentity};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,11 +143,13 @@ pub async fn recheck(kit: &Kit, path: PathBuf) -> Result<(), Fault> {
 
 /// From whatever mode to the device's final status.
 pub async fn restore(kit: &Kit, plan: &Plan, opened: &Opened, consent: &Consent) -> Result<Restored, Fault> {
-    let engine = engine(kit, opened).await?;
-    engine.restore(&plan.restore(), consent).await
+    let engine = engine(kit, plan, opened).await?;
+    let plan = plan.restore();
+    ahead::ask(&engine, &plan).await?;
+    engine.restore(&plan, consent).await
 }
 
-async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {
+async fn engine(kit: &Kit, plan: &Plan, opened: &Opened) -> Result<Engine, Fault> {
     let name = opened.identity.system_image();
     let name = name.ok_or_else(|| Fault::new(Code::FirmwareDamaged, "the manifest names no system image"))?.to_owned();
     let (ipsw, scratch) = (Arc::clone(&opened.ipsw), kit.folders.cache.clone());
@@ -158,7 +160,7 @@ async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {
         identity: Arc::clone(&opened.identity),
         components: Arc::new(FromIpsw(Arc::clone(&opened.ipsw))),
         image: Arc::new(image),
-        sign: kit.signer(),
+        sign: kit.signer(plan, &opened.identity)?,
         web: kit.web(),
         allowed: if kit.eyes.is_virtual { loopback_only } else { apples_only },
         tell: Arc::clone(&kit.tell),

@@ -2,12 +2,13 @@
 //!
 //! `boot` and its stages bring the device into the restore ramdisk; the session with restored follows.
 
+pub mod ahead;
 mod answer;
 mod asr;
-mod brought;
 pub mod boot;
 #[cfg(test)]
 mod boot_tests;
+mod brought;
 mod dfu_start;
 mod engine;
 mod fdr;

@@ -182,7 +182,8 @@ impl Question {
         let kind = if is_for_boot { "ap" } else { first.trim_end_matches("Ticket").trim_end_matches(',') };
         let word = kind.chars().filter(char::is_ascii_alphanumeric).take(24).collect::<String>().to_ascii_lowercase();
         let is_nonce = |key: &str| key.split(',').any(|part| part.ends_with("Nonce") && part != "SepNonce");
-        let mut nonces: Vec<_> = request.iter().filter(|(key, value)| is_nonce(key) && value.as_data().is_some()).collect();
+        let mut nonces: Vec<_> =
+            request.iter().filter(|(key, value)| is_nonce(key) && value.as_data().is_some()).collect();
         nonces.sort_by_key(|(key, _)| key.as_str());
         let nonce = nonces.first().and_then(|(_, value)| value.as_data()).map(|bytes| hex(bytes, 8));
         Question {
@@ -196,8 +197,7 @@ impl Question {
 
     /// `<ecid>-<build>-<kind>-<nonce>-<question>.plist`
     fn file(&self, owner: &Owner) -> String {
-        let build: String =
-            owner.build.to_string().chars().filter(char::is_ascii_alphanumeric).take(16).collect();
+        let build: String = owner.build.to_string().chars().filter(char::is_ascii_alphanumeric).take(16).collect();
         format!("{}-{build}-{}-{}-{}.plist", owner.ecid, self.kind, self.nonce, hex(&self.digest, 16))
     }
 
@@ -301,5 +301,234 @@ fn prune(folder: &Path, ecid: Ecid) {
     for (_, path) in files.into_iter().take(too_many) {
         // Another run may have been quicker.
         let _ = fs_err::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Quiet, Recorder};
+    use crate::wire::img4::{Im4m, Im4mFields};
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::Semaphore;
+
+    const ECID: Ecid = Ecid(0x12_6D0E);
+    const IDENTITY: [u8; 20] = [9; 20];
+
+    /// Signs what it is asked, as often as it has permits, and counts.
+    struct Apple {
+        asked: AtomicUsize,
+        permits: Semaphore,
+        refuses: bool,
+    }
+
+    fn apple(permits: usize) -> Arc<Apple> {
+        Arc::new(Apple { asked: AtomicUsize::new(0), permits: Semaphore::new(permits), refuses: false })
+    }
+
+    impl Apple {
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Sign for Apple {
+        fn sign<'a>(
+            &'a self,
+            request: Dictionary,
+        ) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>> {
+            Box::pin(async move {
+                self.asked.fetch_add(1, Ordering::SeqCst);
+                self.permits.acquire().await.unwrap().forget();
+                if self.refuses {
+                    return Err(Fault::new(Code::TssNotSigned, "no"));
+                }
+                let mut answer = Dictionary::new();
+                for name in Question::of(&request).tickets {
+                    let data = if name == "ApImg4Ticket" { signed(&request) } else { name.clone().into_bytes() };
+                    answer.insert(name, Value::Data(data));
+                }
+                Ok(answer)
+            })
+        }
+    }
+
+    fn signed(request: &Dictionary) -> Vec<u8> {
+        let ap_nonce = request.get("ApNonce").and_then(Value::as_data).unwrap_or_default().to_vec();
+        let ecid = request.get("ApECID").and_then(Value::as_unsigned_integer).unwrap_or_default();
+        Im4m::build(&Im4mFields { ecid, ap_nonce, ..Im4mFields::default() }, |_| vec![1], &[])
+    }
+
+    fn boot(nonce: u8) -> Dictionary {
+        Dictionary::from_iter([
+            ("@ApImg4Ticket".to_owned(), Value::Boolean(true)),
+            ("@UUID".to_owned(), uuid::Uuid::new_v4().to_string().into()),
+            ("ApECID".to_owned(), ECID.0.into()),
+            ("ApNonce".to_owned(), Value::Data(vec![nonce; 32])),
+            ("UniqueBuildID".to_owned(), Value::Data(IDENTITY.to_vec())),
+        ])
+    }
+
+    fn modem(nonce: Option<u8>) -> Dictionary {
+        let mut request = Dictionary::from_iter([
+            ("@BBTicket".to_owned(), Value::Boolean(true)),
+            ("@UUID".to_owned(), uuid::Uuid::new_v4().to_string().into()),
+            ("BbSNUM".to_owned(), Value::Data(vec![1; 4])),
+        ]);
+        nonce.map(|byte| request.insert("BbNonce".into(), Value::Data(vec![byte; 20])));
+        request
+    }
+
+    fn owner() -> Owner {
+        Owner { ecid: ECID, build: "24A446".parse().unwrap(), identity: IDENTITY.to_vec() }
+    }
+
+    fn of(apple: &Arc<Apple>, folder: Option<&Path>, brought: Option<Brought>) -> Tickets {
+        let apple: Arc<dyn Sign> = Arc::<Apple>::clone(apple);
+        Tickets::new(apple, owner(), folder.map(Path::to_owned), brought, Arc::new(Quiet))
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[tokio::test]
+    async fn the_same_question_is_put_once_and_another_one_again() {
+        let apple = apple(100);
+        let tickets = of(&apple, None, None);
+        let first = tickets.sign(boot(1)).await.unwrap();
+        assert_eq!(tickets.sign(boot(1)).await.unwrap(), first);
+        assert_eq!(apple.asked(), 1);
+        // The modem comes without its nonce, with it, and with it again.
+        for (nonce, asked) in [(None, 2), (Some(1), 3), (Some(1), 3), (None, 3), (Some(2), 4)] {
+            tickets.sign(modem(nonce)).await.unwrap();
+            assert_eq!(apple.asked(), asked, "{nonce:?}");
+        }
+        // All that a request binds counts.
+        for (key, value) in [
+            ("ApNonce", Value::Data(vec![2; 32])),
+            ("ApECID", 0x99_u64.into()),
+            ("ApProductionMode", false.into()),
+            ("iBEC", Dictionary::from_iter([("Digest".to_owned(), Value::Data(vec![1]))]).into()),
+        ] {
+            let before = apple.asked();
+            let mut other = boot(1);
+            other.insert(key.into(), value);
+            tickets.sign(other).await.unwrap();
+            assert_eq!(apple.asked(), before + 1, "{key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_later_run_finds_the_file_and_a_bad_file_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("tickets");
+        let apple = apple(100);
+        let first = of(&apple, Some(&folder), None).sign(boot(1)).await.unwrap();
+        of(&apple, Some(&folder), None).sign(modem(None)).await.unwrap();
+        let files = names(&folder);
+        assert!(files[0].starts_with("0x0000000000126D0E-24A446-ap-0101010101010101-"), "{files:?}");
+        assert!(files[1].starts_with("0x0000000000126D0E-24A446-bb-none-"), "{files:?}");
+        for name in &files {
+            let mode = std::fs::metadata(folder.join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        assert_eq!(of(&apple, Some(&folder), None).sign(boot(1)).await.unwrap(), first);
+        assert_eq!(apple.asked(), 2);
+        // As received: any reader of property lists reads it.
+        assert_eq!(plist::from_file::<_, Dictionary>(folder.join(&files[0])).unwrap(), first);
+        let of_another = Dictionary::from_iter([("ApImg4Ticket".to_owned(), Value::Data(signed(&boot(2))))]);
+        let of_another = tss::encode(&of_another).unwrap();
+        let huge = vec![b' '; CAP as usize + 1];
+        for (n, bad) in [&b""[..], b"<plist>", b"bplist00", &of_another, &huge].into_iter().enumerate() {
+            std::fs::write(folder.join(&files[0]), bad).unwrap();
+            assert_eq!(of(&apple, Some(&folder), None).sign(boot(1)).await.unwrap(), first);
+            assert_eq!(apple.asked(), 3 + n, "asked anew");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_ahead_is_waited_for_and_not_asked_twice() {
+        let apple = apple(0);
+        let tickets = Arc::new(of(&apple, None, None));
+        tickets.ahead(modem(None));
+        let earnest = tokio::spawn({
+            let tickets = Arc::clone(&tickets);
+            async move { tickets.sign(modem(None)).await }
+        });
+        while apple.asked() == 0 {
+            tokio::task::yield_now().await;
+        }
+        apple.permits.add_permits(1);
+        assert!(earnest.await.unwrap().unwrap().contains_key("BBTicket"));
+        assert_eq!(apple.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_not_kept() {
+        let apple = Arc::new(Apple { asked: AtomicUsize::new(0), permits: Semaphore::new(100), refuses: true });
+        let tickets = of(&apple, None, None);
+        for asked in 1..3 {
+            assert_eq!(tickets.sign(boot(1)).await.unwrap_err().code, Code::TssNotSigned);
+            assert_eq!(apple.asked(), asked);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_ticket_that_was_brought_stands_in_for_its_identity_only() {
+        let apple = apple(100);
+        let brought = || Some(Brought::parse(&signed(&boot(1))).unwrap());
+        let tickets = of(&apple, None, brought());
+        assert!(tickets.sign(boot(1)).await.unwrap().contains_key("ApImg4Ticket"));
+        assert_eq!(tickets.sign(boot(2)).await.unwrap_err().code, Code::TicketUnfit);
+        assert_eq!(apple.asked(), 0);
+        let mut recovery_os = boot(2);
+        recovery_os.insert("UniqueBuildID".into(), Value::Data(vec![8; 20]));
+        tickets.sign(recovery_os).await.unwrap();
+        tickets.sign(modem(None)).await.unwrap();
+        assert_eq!(apple.asked(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_written_is_told_and_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let blocked = folder.path().join("file");
+        std::fs::write(&blocked, b"").unwrap();
+        let told = Arc::new(Recorder::default());
+        let apple = apple(100);
+        let sign: Arc<dyn Sign> = Arc::<Apple>::clone(&apple);
+        let teller: Teller = Arc::<Recorder>::clone(&told);
+        let tickets = Tickets::new(sign, owner(), Some(blocked.join("in it")), None, teller);
+        assert!(tickets.sign(boot(1)).await.is_ok() && tickets.sign(boot(1)).await.is_ok());
+        assert_eq!(apple.asked(), 1, "memory keeps it");
+        assert!(told.events().iter().any(|e| matches!(e, Event::Warning { .. })));
+    }
+
+    #[tokio::test]
+    async fn old_files_of_this_device_go_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("0x0000000000000001-24A446-ap-00-00.plist");
+        std::fs::write(&other, b"").unwrap();
+        let apple = apple(1000);
+        let tickets = of(&apple, Some(folder.path()), None);
+        for nonce in 0..FILES + 6 {
+            tickets.sign(modem(Some(nonce as u8))).await.unwrap();
+        }
+        assert_eq!(names(folder.path()).len(), FILES + 1);
+        assert!(other.exists());
+    }
+
+    #[test]
+    fn a_name_from_a_device_makes_no_path() {
+        let request = Dictionary::from_iter([
+            ("@../../etc/Ticket".to_owned(), Value::Boolean(true)),
+            ("Evil,Nonce".to_owned(), Value::Data(vec![1; 9000])),
+        ]);
+        let name = Question::of(&request).file(&owner());
+        assert!(!name.contains('/') && !name.contains("..") && name.len() < 160, "{name}");
     }
 }

@@ -17,6 +17,7 @@ mod link;
 mod lockdownd;
 mod muxd;
 mod notices;
+mod preflight;
 mod records;
 mod services;
 mod tcp;
