@@ -19,6 +19,8 @@ mod fetch;
 mod img3;
 #[path = "journeys/putback.rs"]
 mod putback;
+#[path = "journeys/tickets.rs"]
+mod tickets;
 
 use bench::{Ran, Rig, run};
 use herstel::fault::Code;

@@ -431,8 +431,8 @@ mod tests {
         let first = of(&apple, Some(&folder), None).sign(boot(1)).await.unwrap();
         of(&apple, Some(&folder), None).sign(modem(None)).await.unwrap();
         let files = names(&folder);
-        assert!(files[0].starts_with("0x0000000000126D0E-24A446-ap-0101010101010101-"), "{files:?}");
-        assert!(files[1].starts_with("0x0000000000126D0E-24A446-bb-none-"), "{files:?}");
+        assert!(files[0].starts_with("0x126D0E-24A446-ap-0101010101010101-"), "{files:?}");
+        assert!(files[1].starts_with("0x126D0E-24A446-bb-none-"), "{files:?}");
         for name in &files {
             let mode = std::fs::metadata(folder.join(name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
@@ -511,7 +511,7 @@ mod tests {
     #[tokio::test]
     async fn old_files_of_this_device_go_and_no_others() {
         let folder = tempfile::tempdir().unwrap();
-        let other = folder.path().join("0x0000000000000001-24A446-ap-00-00.plist");
+        let other = folder.path().join("0x1-24A446-ap-00-00.plist");
         std::fs::write(&other, b"").unwrap();
         let apple = apple(1000);
         let tickets = of(&apple, Some(folder.path()), None);

@@ -478,7 +478,8 @@ mod tests {
         let told = |model: &str, key: &str| {
             let phone = phone(|s| s.model = model.into());
             let value = get(&phone, &Inside::default(), false, None, Some(key));
-            (value, phone.state().ap_nonce.clone(), phone.state().nonce_promised)
+            let state = phone.state();
+            (value, state.ap_nonce.clone(), state.nonce_promised)
         };
         let (nonce, shown, promised) = told("iphone13", "ApNonce");
         assert_eq!((nonce, promised), (Ok(Value::Data(shown)), true));
