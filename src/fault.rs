@@ -160,6 +160,8 @@ codes! {
     TssNotSigned = "tss-not-signed", Apple, Never, 8;
     TssRefused = "tss-refused", Apple, Never, 8;
     TssInvalid = "tss-invalid-answer", Apple, Now, 1;
+    /// A ticket that a person brought is for something else.
+    TicketUnfit = "ticket-unfit", User, AfterRemedy, 7;
     // -- restore --
     ConsentMissing = "consent-missing", User, AfterRemedy, 4;
     ConsentMismatch = "consent-mismatch", User, AfterRemedy, 2;

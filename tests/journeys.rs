@@ -21,6 +21,8 @@ mod img3;
 mod preboard;
 #[path = "journeys/putback.rs"]
 mod putback;
+#[path = "journeys/tickets.rs"]
+mod tickets;
 
 use bench::{Ran, Rig, run};
 use herstel::fault::Code;

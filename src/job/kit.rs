@@ -1,5 +1,6 @@
 //! The hands that a job works with, and how the restore engine sees them.
 
+use super::plan::Plan;
 use crate::backup::Password;
 use crate::device::Eyes;
 use crate::disk::Folders;
@@ -9,7 +10,8 @@ use crate::firmware::{Ipsw, Store, StoredEntry};
 use crate::net::{Endpoints, Http, RelayedRequest, Tss};
 use crate::restore::personalize::{Components, Source};
 use crate::restore::ticket::Sign;
-use crate::restore::{ByHand, Web, WebAnswer};
+use crate::restore::{Brought, ByHand, Owner, Tickets, Web, WebAnswer};
+use crate::wire::manifest::BuildIdentity;
 use plist::Dictionary;
 use std::future::Future;
 use std::io::{self, Cursor, Read};
@@ -43,8 +45,13 @@ impl Kit {
         Store::new(&self.folders.firmware())
     }
 
-    pub(super) fn signer(&self) -> Arc<dyn Sign> {
-        Arc::new(Signer(Tss::new(&self.http, &self.endpoints.tss, self.tell.clone())))
+    /// Apple, behind the box of what was signed for this device before.
+    pub(super) fn signer(&self, plan: &Plan, identity: &BuildIdentity) -> Result<Arc<dyn Sign>, Fault> {
+        let apple = Arc::new(Signer(Tss::new(&self.http, &self.endpoints.tss, self.tell.clone())));
+        let owner =
+            Owner { ecid: plan.ecid, build: plan.firmware.build.clone(), identity: identity.unique_build_id.clone() };
+        let brought = plan.ticket.as_deref().map(Brought::open).transpose().map_err(|fault| fault.on(plan.ecid))?;
+        Ok(Arc::new(Tickets::new(apple, owner, Some(self.folders.tickets()), brought, self.tell.clone())))
     }
 
     pub(super) fn web(&self) -> Arc<dyn Web> {

@@ -14,7 +14,7 @@ use crate::firmware::{self, Check, Ipsw, RootImage, Stored, Verdict, choice, ver
 use crate::ids::{BuildId, Ecid, Mode, ProductType};
 use crate::mux;
 use crate::restore::boot::Waits;
-use crate::restore::{Engine, Note, Restored, stashbag};
+use crate::restore::{Engine, Note, Restored, ahead, stashbag};
 use crate::wire::manifest::{Behaviour, BuildIdentity};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -150,15 +150,17 @@ pub async fn restore(
     consent: &Consent,
     note: &mut Note<'_>,
 ) -> Result<Restored, Fault> {
-    let engine = engine(kit, opened).await?;
+    let engine = engine(kit, plan, opened).await?;
+    let plan = plan.restore();
     let vigil = Vigil::begin(kit).await;
-    match engine.restore(&plan.restore(), consent, note).await {
+    ahead::ask(&engine, &plan).await?;
+    match engine.restore(&plan, consent, note).await {
         Ok(restored) => Ok(restored),
         Err(fault) => Err(vigil.explain(fault).await),
     }
 }
 
-async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {
+async fn engine(kit: &Kit, plan: &Plan, opened: &Opened) -> Result<Engine, Fault> {
     let name = opened.identity.system_image();
     let name = name.ok_or_else(|| Fault::new(Code::FirmwareDamaged, "the manifest names no system image"))?.to_owned();
     let (ipsw, scratch) = (Arc::clone(&opened.ipsw), kit.folders.cache.clone());
@@ -169,7 +171,7 @@ async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {
         identity: Arc::clone(&opened.identity),
         components: Arc::new(FromIpsw(Arc::clone(&opened.ipsw))),
         image: Arc::new(image),
-        sign: kit.signer(),
+        sign: kit.signer(plan, &opened.identity)?,
         web: kit.web(),
         allowed: if kit.eyes.is_virtual { loopback_only } else { apples_only },
         tell: Arc::clone(&kit.tell),

@@ -241,7 +241,8 @@ impl<'a> Chain<'a> {
         self.check_cancel()?;
         let again = self.ticket.is_some();
         self.began(Step::Ticket, if again { "the nonce changed" } else { "" });
-        let request = ticket::Request { form, serial: iboot.serial(), ecid: self.who.ecid, nonces: &nonces };
+        let modes = ticket::Modes::of(iboot.serial());
+        let request = ticket::Request { form, modes, ecid: self.who.ecid, nonces: &nonces };
         let ticket = Arc::new(ticket::obtain(&request, self.boot.identity, self.boot.sign).await?);
         self.done(Step::Ticket, "");
         self.ticket = Some(Arc::clone(&ticket));

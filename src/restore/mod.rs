@@ -4,11 +4,13 @@
 //! actions are those of `boot` (with its stages `dfu_start` and `recovery_start`), which bring the device into the
 //! restore ramdisk, of `session`, which answers restored there, and of `rescue`, which leads it back.
 
+pub mod ahead;
 mod answer;
 mod asr;
 pub mod boot;
 #[cfg(test)]
 mod boot_tests;
+mod brought;
 mod dfu_start;
 mod drive;
 mod engine;
@@ -26,15 +28,18 @@ pub(crate) mod rig;
 mod session;
 pub mod stashbag;
 pub mod ticket;
+mod tickets;
 mod updater;
 mod updater_part;
 #[cfg(test)]
 mod updater_tests;
 
 pub use answer::{Supplies, Web, WebAnswer};
+pub use brought::Brought;
 pub use drive::Note;
 pub use engine::{ByHand, Engine, RestorePlan, enter_recovery};
 pub use fdr::Allowed;
 pub use link::SILENCE;
 pub use machine::Action;
 pub use session::{Restored, Session};
+pub use tickets::{Owner, Tickets};

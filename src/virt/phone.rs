@@ -79,6 +79,8 @@ pub struct State {
     pub ap_nonce: Vec<u8>,
     /// 20 bytes.
     pub sep_nonce: Vec<u8>,
+    /// A host was told the nonce in normal mode: the next boot stage keeps it.
+    pub nonce_promised: bool,
     /// What an IMG3 phone was handed by `ticket`; good for as long as its nonce.
     pub ap_ticket: Option<ApTicket>,
     /// What the last CreateStashbag made, until a system is installed.
@@ -171,6 +173,7 @@ impl Phone {
             ap_ticket: None,
             stash: None,
             sep_nonce: random_bytes(20),
+            nonce_promised: false,
             set_values: BTreeMap::new(),
             enumerations: 0,
             epoch: 0,

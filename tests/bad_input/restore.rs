@@ -11,6 +11,7 @@ use serde_json::Value;
 
 const ERASE: &str = "restore --erase --yes-erase {ecid}";
 const ERASE_FILE: &str = "restore --erase --yes-erase {ecid} --ipsw {dir}/damaged.ipsw";
+const ERASE_TICKET: &str = "restore --erase --yes-erase {ecid} --ticket {dir}/damaged.ipsw";
 
 fn untouched(rig: &Rig, ran: &Ran) {
     let phone = rig.phone();
@@ -133,7 +134,27 @@ pub fn before_the_ramdisk() -> Vec<Case> {
         signing("ticket: for another nonce", "tss_wrong_nonce = true", Code::TssInvalid),
         boot("ticket: not signed, from normal mode", "", Code::TssNotSigned, "ticket")
             .apple("tss_status = [94, 'no']")
-            .after(|rig, ran| assert_eq!(rig.phone().stage(), Stage::Normal, "not led back\n{ran}")),
+            .after(untouched),
+        boot("ticket: nobody answers, from normal mode", "", Code::TssUnreachable, "ticket")
+            .apple("tss_down = true")
+            .waits_shortened(10)
+            .after(untouched),
+        boot("ticket: for another nonce, from normal mode", "", Code::TssInvalid, "ticket")
+            .apple("tss_wrong_nonce = true")
+            .after(untouched),
+        case("ticket: the file is none")
+            .before(|rig| std::fs::write(super::firmware::damaged(rig), b"no ticket").unwrap())
+            .run(ERASE_TICKET)
+            .fails(7, Code::TicketUnfit, "plan")
+            .after(untouched),
+        case("ticket: the file is a bomb")
+            .before(|rig| {
+                let deep = format!("<plist>{}{}</plist>", "<array>".repeat(9000), "</array>".repeat(9000));
+                std::fs::write(super::firmware::damaged(rig), deep).unwrap();
+            })
+            .run(ERASE_TICKET)
+            .fails(7, Code::TicketUnfit, "plan")
+            .after(untouched),
         // -- the boot chain --
         case("boot: the node may not be opened")
             .phone("mode = 'recovery'\nfaults.usb.no_access = true")

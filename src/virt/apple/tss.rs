@@ -45,6 +45,7 @@ impl Authority {
 type Refusal = (i64, &'static str);
 const NOT_ELIGIBLE: Refusal = (94, "This device isn't eligible for the requested build.");
 const MALFORMED: Refusal = (100, "An internal error occurred.");
+const NO_MODEM: Refusal = (8, "An internal error occurred.");
 const INTERNAL: Refusal = (128, "An internal error occurred.");
 
 /// The whole HTTP body for a request body.
@@ -91,12 +92,24 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Dictionary, Refusal> {
             continue;
         }
         if name == "BBTicket" {
+            modem_is_named(&request)?;
             tickets.insert("BasebandFirmware".into(), Value::Dictionary(loader_signatures(&request)));
         }
         tickets.insert(name.to_owned(), Value::Data(other_ticket(shared, &request, name)));
         shared.remember("tss.ticket", serde_json::json!({ "ticket": name }));
     }
     if tickets.len() == 1 { Err(MALFORMED) } else { Ok(tickets) }
+}
+
+/// A modem's ticket is made of its serial number and its certificate, for a build and a device.
+fn modem_is_named(request: &Dictionary) -> Result<(), Refusal> {
+    let has_serial = request.get("BbSNUM").and_then(Value::as_data).is_some_and(|serial| !serial.is_empty());
+    let numbers = ["BbGoldCertId", "BbChipID", "ApECID", "ApChipID", "ApBoardID"];
+    if has_serial && numbers.iter().all(|key| number(request, key).is_some()) && request.contains_key("UniqueBuildID") {
+        Ok(())
+    } else {
+        Err(NO_MODEM)
+    }
 }
 
 /// Numbers come as integers and as hexadecimal text.

@@ -310,7 +310,8 @@ impl Model {
 
     fn begin(&self, stage: Stage, generation: u32, product: u16) -> Session {
         let again = generation != self.first_generation;
-        let kept = self.keep_nonces.swap(false, Ordering::Relaxed) || self.faults().nonce_kept;
+        let promised = is_boot_code(stage) && std::mem::take(&mut self.phone.state().nonce_promised);
+        let kept = self.keep_nonces.swap(false, Ordering::Relaxed) || self.faults().nonce_kept || promised;
         if is_boot_code(stage) && again && !kept {
             self.phone.fresh_nonces();
         }
