@@ -59,7 +59,11 @@ impl Shared {
     }
 
     pub fn length(&self) -> Result<u64, Fault> {
-        Ok(self.file.metadata().map_err(|e| self.failed(&e))?.len())
+        Ok(self.metadata()?.len())
+    }
+
+    pub fn metadata(&self) -> Result<std::fs::Metadata, Fault> {
+        self.file.metadata().map_err(|e| self.failed(&e))
     }
 
     pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {

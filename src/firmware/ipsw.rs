@@ -54,6 +54,11 @@ impl Ipsw {
         &self.inner.archive.shared.path
     }
 
+    /// Of the open file, whatever its name means by now.
+    pub(super) fn metadata(&self) -> Result<std::fs::Metadata, Fault> {
+        self.inner.archive.shared.metadata()
+    }
+
     /// Names of all files, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.inner.archive.names()

@@ -55,7 +55,12 @@ pub fn split(stream: BoxDuplex, silence: Duration) -> (Sender, mpsc::Receiver<Re
 
 async fn read_all(mut half: ReadHalf<BoxDuplex>, sender: mpsc::Sender<Received>, silence: Duration) {
     loop {
-        let received = match tokio::time::timeout(silence, message(&mut half)).await {
+        let read = tokio::select! {
+            read = tokio::time::timeout(silence, message(&mut half)) => read,
+            // Nobody listens any more; half a message is no loss then.
+            () = sender.closed() => return,
+        };
+        let received = match read {
             Ok(received) => received.and_then(|m| FromDevice::parse(&m).map_err(Fault::from)),
             Err(_) => {
                 let detail = format!("restored said nothing for {} s", silence.as_secs());

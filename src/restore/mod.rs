@@ -10,6 +10,9 @@ mod boot_tests;
 mod dfu_start;
 mod engine;
 mod fdr;
+mod fdr_relay;
+#[cfg(test)]
+mod fdr_tests;
 mod img3;
 mod link;
 pub mod machine;

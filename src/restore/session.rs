@@ -75,7 +75,10 @@ impl Session {
         let start = ToDevice::StartRestore { options: self.options.build(), protocol };
         sender.send(&start.build(LABEL)).await?;
         let ended = CancellationToken::new();
-        let fdr = tokio::spawn(super::fdr::serve(self.mux.clone(), self.device, self.allowed, ended.clone()));
+        // A session that is dropped takes its listeners along.
+        let _guard = ended.clone().drop_guard();
+        let fdr = super::fdr::serve(self.mux.clone(), self.device, self.allowed, Arc::clone(&self.tell), ended.clone());
+        let fdr = tokio::spawn(fdr);
         let mut router = Router {
             mux: self.mux,
             device: self.device,

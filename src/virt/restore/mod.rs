@@ -61,6 +61,12 @@ pub struct Faults {
     pub fdr_proxy_port: Option<u16>,
     /// Default 127.0.0.1.
     pub fdr_proxy_host: Option<String>,
+    /// FDR of iOS 7 to 9: a greeting of protocol 2 closes the link, protocol 1 is understood.
+    pub fdr_protocol_1: bool,
+    /// Ends its sending half right after the request to the server, and still wants the whole answer.
+    pub fdr_half_close: bool,
+    /// Sends so many bytes more once the server has ended its half (not together with `fdr_half_close`).
+    pub fdr_tail: usize,
     /// Finds the host too old, whatever it says.
     pub host_incompatible: bool,
     /// Asks for this data type, which no host knows, after the FDR trust data.
@@ -96,6 +102,8 @@ pub enum Updaters {
     Old,
 }
 
+#[cfg(test)]
+pub(crate) use fdr::Fdr;
 #[cfg(test)]
 pub(crate) use updaters::judge_answer;
 
