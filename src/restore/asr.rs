@@ -26,11 +26,15 @@ const READS_AHEAD: usize = 2;
 const OOB_PIECE: u64 = 256 << 10;
 
 fn failed(what: impl Into<String>) -> Fault {
-    Fault::new(Code::AsrFailed, what).during(Step::SendImage)
+    Fault::new(Code::AsrFailed, what)
 }
 
 /// Serves one ASR connection to its end.
-pub async fn serve(mut link: BoxDuplex, image: Arc<RootImage>, tell: &dyn Tell) -> Result<(), Fault> {
+pub async fn serve(link: BoxDuplex, image: Arc<RootImage>, tell: &dyn Tell) -> Result<(), Fault> {
+    converse(link, image, tell).await.map_err(|fault| fault.during(Step::SendImage))
+}
+
+async fn converse(mut link: BoxDuplex, image: Arc<RootImage>, tell: &dyn Tell) -> Result<(), Fault> {
     let mut buffer = Vec::new();
     let mut checksums = None;
     loop {
@@ -90,7 +94,7 @@ async fn out_of_band(link: &mut BoxDuplex, image: &Arc<RootImage>, length: u64, 
             let read = image.read_at(at, &mut bytes)?;
             if read == bytes.len() { Ok(bytes) } else { Err(failed("the image ends too early")) }
         });
-        bytes = read.await.map_err(|e| failed(e.to_string()))?.map_err(|f: Fault| f.during(Step::SendImage))?;
+        bytes = read.await.map_err(|e| failed(e.to_string()))??;
         write(link, &bytes).await?;
         at += bytes.len() as u64;
     }
@@ -105,7 +109,7 @@ async fn payload(link: &mut BoxDuplex, image: Arc<RootImage>, checksums: bool, t
     let mut sent = 0u64;
     tell.tell(Event::Progress { step: Step::SendImage, unit: Unit::Bytes, done: 0, total: Some(total) });
     while let Some(piece) = filled.recv().await {
-        let piece = piece.map_err(|f| f.during(Step::SendImage))?;
+        let piece = piece?;
         write_slices(link, &mut piece.slices()).await?;
         sent += piece.bytes.len() as u64;
         tell.tell(Event::Progress { step: Step::SendImage, unit: Unit::Bytes, done: sent, total: Some(total) });

@@ -4,6 +4,8 @@
 
 mod answer;
 mod asr;
+#[cfg(test)]
+mod asr_tests;
 pub mod boot;
 #[cfg(test)]
 mod boot_tests;
