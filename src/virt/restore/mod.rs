@@ -53,6 +53,9 @@ pub struct Faults {
     pub asr_silent_at: Option<u64>,
     /// Begins ASR twice, as a T2 does; checksums are asked for only the second time.
     pub asr_second_initiate: bool,
+    /// Takes the image without looking at it: the phone's digests are slower than any link, and some
+    /// measurements are about the host.
+    pub asr_unjudged: bool,
     /// Apple's FDR refuses this phone (a part is not the original): 53.
     pub fdr_refused: bool,
     /// Nothing listens on the FDR port, as before iOS 7.
