@@ -3,10 +3,13 @@
 //! `boot` and its stages bring the device into the restore ramdisk; the session with restored follows.
 
 mod answer;
+mod answer_images;
+mod answer_recovery;
 mod asr;
 pub mod boot;
 #[cfg(test)]
 mod boot_tests;
+mod cpio;
 mod dfu_start;
 mod engine;
 mod fdr;
@@ -26,6 +29,7 @@ mod updater_part;
 mod updater_tests;
 
 pub use answer::{Supplies, Web, WebAnswer};
+pub use answer_recovery::RecoveryTicket;
 pub use engine::{ByHand, Engine, RestorePlan, enter_recovery};
 pub use fdr::Allowed;
 pub use link::SILENCE;
