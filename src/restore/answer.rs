@@ -80,7 +80,7 @@ pub(super) fn one(key: &str, value: impl Into<Value>) -> Answer {
 }
 
 /// Types that every firmware has an answer for.
-const ANSWERED: &[&str] = &[
+pub(super) const ANSWERED: &[&str] = &[
     data::BASEBAND_DATA,
     data::BASEBAND_UPDATER_OUTPUT_DATA,
     data::BUILD_IDENTITY_DICT,

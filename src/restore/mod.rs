@@ -5,6 +5,8 @@
 mod answer;
 mod answer_images;
 mod answer_recovery;
+#[cfg(test)]
+mod answer_tests;
 mod asr;
 pub mod boot;
 #[cfg(test)]

@@ -272,7 +272,13 @@ impl Router {
                 self.unknown(&kind);
                 self.sender.send(&Dictionary::new()).await?;
             }
-            answer => send_all(&self.sender, answer).await?,
+            // In a task: a phone that gets an archive asks for its key before it takes the rest.
+            Answer::Pieces(source) => {
+                let sender = self.sender.clone();
+                self.tasks
+                    .spawn(async move { send_pieces(&sender, source).await.map_err(|fault| asked_for(fault, &kind)) });
+            }
+            Answer::One(answer) => self.sender.send(&answer).await?,
         }
         Ok(())
     }

@@ -99,6 +99,8 @@ pub enum Updaters {
 }
 
 #[cfg(test)]
+pub(crate) use recovery_os::judge_recovery;
+#[cfg(test)]
 pub(crate) use updaters::judge_answer;
 
 #[cfg(test)]

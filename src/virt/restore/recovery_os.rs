@@ -228,3 +228,21 @@ fn firmware(known: &Known, answer: &Dictionary) -> Judged {
     }
     Ok(())
 }
+
+/// What a phone with this identity and ticket of a recovery system thinks of an answer.
+#[cfg(test)]
+pub(crate) fn judge_recovery(
+    identity: &Dictionary,
+    ticket: &[u8],
+    kind: &str,
+    key: &str,
+    answer: &Dictionary,
+) -> Result<(), String> {
+    let ticket = crate::wire::img4::Im4m::parse(ticket).map_err(|err| err.to_string())?;
+    let known = Known { identity: Some(identity.clone()), ticket: Some(ticket), ..Known::default() };
+    match kind {
+        data::RECOVERY_OS_FILE_ASSET_IMAGE => asset(&known, answer, key),
+        data::RECOVERY_OS_IBOOT_FW_FILES_IMAGES => firmware(&known, answer),
+        _ => version(&known, answer),
+    }
+}
