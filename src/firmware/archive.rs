@@ -34,6 +34,8 @@ pub struct Entry {
     pub crc: u32,
     pub compressed: u64,
     pub size: u64,
+    /// Kind and permissions as Unix writes them; 0 where the archive was not made on one.
+    pub mode: u32,
     pub(super) encrypted: bool,
     /// Where the local header begins, and the data behind it.
     pub(super) header: u64,

@@ -3,12 +3,17 @@
 //! `boot` and its stages bring the device into the restore ramdisk; the session with restored follows.
 
 mod answer;
+mod answer_images;
+mod answer_recovery;
+#[cfg(test)]
+mod answer_tests;
 mod asr;
 #[cfg(test)]
 mod asr_tests;
 pub mod boot;
 #[cfg(test)]
 mod boot_tests;
+mod cpio;
 mod dfu_start;
 mod engine;
 mod fdr;
@@ -31,6 +36,7 @@ mod updater_part;
 mod updater_tests;
 
 pub use answer::{Supplies, Web, WebAnswer};
+pub use answer_recovery::RecoveryTicket;
 pub use engine::{ByHand, Engine, RestorePlan, enter_recovery};
 pub use fdr::Allowed;
 pub use link::SILENCE;

@@ -19,9 +19,11 @@ mod asr;
 mod check;
 mod fdr;
 mod finish;
+pub(in crate::virt) mod im4r;
 mod line;
 mod listen;
 mod part_check;
+mod recovery_os;
 mod run;
 mod script;
 mod updaters;
@@ -107,6 +109,8 @@ pub enum Updaters {
 
 #[cfg(test)]
 pub(crate) use fdr::Fdr;
+#[cfg(test)]
+pub(crate) use recovery_os::judge_recovery;
 #[cfg(test)]
 pub(crate) use updaters::judge_answer;
 
