@@ -31,6 +31,7 @@ mod store_tests;
 mod tidy;
 #[cfg(test)]
 mod tiny;
+mod unpacked;
 mod verify;
 
 pub use archive::{Entry, Method};
@@ -44,4 +45,5 @@ pub use remote::{Remote, read_manifest};
 pub use signed::{Answer, Probe, Signed};
 pub use store::{Check, Record, Store, Stored};
 pub use tidy::old;
+pub use unpacked::Unpacked;
 pub use verify::{Checked, Verdict, verify_components};

@@ -12,7 +12,6 @@ use crate::restore::ticket::Sign;
 use crate::restore::{ByHand, Web, WebAnswer};
 use plist::Dictionary;
 use std::future::Future;
-use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -82,28 +81,13 @@ impl Web for Relay {
     }
 }
 
-/// Packed files of more bytes are unpacked onto the disk.
-const LARGE: u64 = 64 << 20;
-
-/// Components straight from the IPSW: stored ones by position, packed ones unpacked once into memory, the
-/// large of them (cryptexes) into a file without a name.
+/// Components straight from the IPSW, read or inflated while they are sent.
 pub(super) struct FromIpsw(pub Arc<Ipsw>);
 
 impl Components for FromIpsw {
     fn open(&self, path: &str) -> Result<Source, Fault> {
-        if let Some(entry) = self.0.stored(path) {
-            let length = entry.size;
-            let read_at = Box::new(move |at, buffer: &mut [u8]| entry.read_at(at, buffer));
-            return Ok(Source { length, reader: Box::new(ByPosition { read_at, at: 0 }) });
-        }
-        if self.size(path).is_some_and(|size| size > LARGE) {
-            let image = self.image(path)?;
-            let length = image.size();
-            let read_at = Box::new(move |at, buffer: &mut [u8]| image.read_at(at, buffer));
-            return Ok(Source { length, reader: Box::new(ByPosition { read_at, at: 0 }) });
-        }
-        let bytes = self.0.component(path)?;
-        Ok(Source { length: bytes.len() as u64, reader: Box::new(Cursor::new(bytes)) })
+        let (length, reader) = self.0.reader(path)?;
+        Ok(Source { length, reader: Box::new(reader) })
     }
 
     fn size(&self, path: &str) -> Option<u64> {
@@ -118,20 +102,5 @@ impl Components for FromIpsw {
     /// A packed one is unpacked beside the IPSW.
     fn image(&self, path: &str) -> Result<RootImage, Fault> {
         RootImage::open(&self.0, path, self.0.path().parent().unwrap_or(Path::new(".")))
-    }
-}
-
-type ReadAt = Box<dyn Fn(u64, &mut [u8]) -> Result<usize, Fault> + Send>;
-
-struct ByPosition {
-    read_at: ReadAt,
-    at: u64,
-}
-
-impl Read for ByPosition {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = (self.read_at)(self.at, buffer).map_err(io::Error::other)?;
-        self.at += read as u64;
-        Ok(read)
     }
 }

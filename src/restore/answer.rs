@@ -9,6 +9,7 @@
 
 use super::answer_images::{self as images, Side};
 use super::answer_recovery::{self as recovery, RecoveryTicket};
+use super::large::Images;
 use super::personalize::{Components, Slots, Source};
 use super::ticket::{Sign, Ticket};
 use super::updater;
@@ -61,6 +62,8 @@ pub struct Supplies {
 
 pub enum Answer {
     One(Dictionary),
+    /// A dictionary with images in it, which are read as they go.
+    Images(Images),
     /// FileData pieces and FileDataDone, of a file that is read as it goes.
     Pieces(Source),
     /// The bytes themselves and the end of the connection; only on a data port.
@@ -139,23 +142,20 @@ impl Supplies {
         Ok(match kind {
             data::SYSTEM_IMAGE_DATA => Answer::Image,
             data::ROOT_TICKET => one("RootTicketData", Value::Data(self.ticket.der.clone())),
-            data::KERNEL_CACHE => one("KernelCacheFile", Value::Data(main.signed("KernelCache").await?)),
-            data::DEVICE_TREE => one("DeviceTreeFile", Value::Data(main.signed("DeviceTree").await?)),
-            data::SYSTEM_IMAGE_ROOT_HASH => {
-                one("SystemImageRootHashFile", Value::Data(main.signed("SystemVolume").await?))
-            }
+            data::KERNEL_CACHE => main.image("KernelCacheFile", "KernelCache").await?,
+            data::DEVICE_TREE => main.image("DeviceTreeFile", "DeviceTree").await?,
+            data::SYSTEM_IMAGE_ROOT_HASH => main.image("SystemImageRootHashFile", "SystemVolume").await?,
             data::SYSTEM_IMAGE_CANONICAL_METADATA => {
-                let bytes = main.signed("Ap,SystemVolumeCanonicalMetadata").await?;
-                one("SystemImageCanonicalMetadataFile", Value::Data(bytes))
+                main.image("SystemImageCanonicalMetadataFile", "Ap,SystemVolumeCanonicalMetadata").await?
             }
-            data::NOR_DATA => Answer::One(images::nor(&main, request).await?),
+            data::NOR_DATA => Answer::Images(images::nor(&main, request).await?),
             data::BUILD_IDENTITY_DICT | data::BUILD_IDENTITY_DICT_V2 => Answer::One(self.identity_dict(request)?),
             data::FDR_TRUST_DATA | data::FIRMWARE_UPDATER_PREFLIGHT | data::DEVICE_RESTORE_INFO_PREFLIGHT => {
                 Answer::One(Dictionary::new())
             }
-            data::FUD_DATA => Answer::One(images::list(&main, request, &images::FUD).await?),
-            data::PERSONALIZED_DATA => Answer::One(images::list(&main, request, &images::PERSONALIZED).await?),
-            data::EAN_DATA => Answer::One(images::list(&main, request, &images::EAN).await?),
+            data::FUD_DATA => Answer::Images(images::list(&main, request, &images::FUD).await?),
+            data::PERSONALIZED_DATA => Answer::Images(images::list(&main, request, &images::PERSONALIZED).await?),
+            data::EAN_DATA => Answer::Images(images::list(&main, request, &images::EAN).await?),
             data::PERSONALIZED_BOOT_OBJECT_V3 => {
                 Answer::Pieces(images::boot_object(&self.side(request)?, request, true).await?)
             }

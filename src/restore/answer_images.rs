@@ -1,11 +1,11 @@
 //! Images of a system as answers: signed ones, lists of them, files as they are shipped.
 //!
 //! A firmware has one system, or two since the iPhone 16: a [`Side`] is an identity with the ticket for it.
-//! Files that go as they are shipped are never whole in memory, as a cryptex has gigabytes; signed ones are,
-//! since they lie in a property list.
+//! Nothing is whole in memory: a cryptex has gigabytes, and of boot firmware there is a copy for each device.
 
-use super::answer::whole;
+use super::answer::{Answer, whole};
 use super::cpio;
+use super::large::{self, Images};
 use super::personalize::{self, Components, Listed, Slots, Source};
 use super::ticket::Ticket;
 use crate::fault::{Code, Fault};
@@ -58,6 +58,16 @@ impl Side<'_> {
         Ok(Source { length: made.length, reader: made.image })
     }
 
+    /// Its place in an answer.
+    async fn place(&self, name: &str) -> Result<Images, Fault> {
+        Ok(large::image(self.signed_source(name).await?))
+    }
+
+    /// An answer with one signed component.
+    pub async fn image(&self, key: &str, name: &str) -> Result<Answer, Fault> {
+        Ok(Answer::Images(large::one(key, self.signed_source(name).await?)))
+    }
+
     pub async fn signed(&self, name: &str) -> Result<Vec<u8>, Fault> {
         whole(name, self.signed_source(name).await?).await
     }
@@ -69,48 +79,41 @@ impl Side<'_> {
 }
 
 /// Boot firmware for the NOR (or what stands in for one): LLB, iBoot first, the rest, and the SEP.
-pub(super) async fn nor(side: &Side<'_>, request: &DataRequest) -> Result<Dictionary, Fault> {
+pub(super) async fn nor(side: &Side<'_>, request: &DataRequest) -> Result<Images, Fault> {
     // Hosts of the field look whether the key is there, not what it says.
     let by_name = request.arguments.get("FlashVersion1").is_some_and(|v| v.as_boolean() != Some(false));
     let payload = |f: &Flags| f.firmware_payload || f.secondary_firmware_payload;
-    let mut answer = Dictionary::new();
-    let mut first = Vec::new();
-    let mut rest = Vec::new();
-    let mut named = Dictionary::new();
+    let mut answer = Vec::new();
+    let mut images = Vec::new();
     for (name, component) in &side.identity.components {
         if component.path.is_none() || !payload(&component.flags) {
             continue;
         }
         match name.as_str() {
-            "RestoreSEP" | "SEP" | "SepStage1" => continue,
-            "LLB" => {
-                answer.insert("LlbImageData".into(), Value::Data(side.signed(name).await?));
-            }
-            _ => {
-                let bytes = Value::Data(side.signed(name).await?);
-                match (by_name, name.as_str()) {
-                    (true, _) => drop(named.insert(name.clone(), bytes)),
-                    (false, "iBoot") => first.push(bytes),
-                    (false, _) => rest.push(bytes),
-                }
-            }
+            "RestoreSEP" | "SEP" | "SepStage1" => {}
+            "LLB" => answer.push(("LlbImageData".to_owned(), side.place(name).await?)),
+            _ => images.push((name.clone(), side.place(name).await?)),
         }
     }
-    first.append(&mut rest);
-    let images = if by_name { Value::Dictionary(named) } else { Value::Array(first) };
-    answer.insert("NorImageData".into(), images);
+    let images = if by_name {
+        Images::Dictionary(images)
+    } else {
+        images.sort_by_key(|(name, _)| name != "iBoot");
+        Images::Array(images.into_iter().map(|(_, image)| image).collect())
+    };
+    answer.push(("NorImageData".to_owned(), images));
     for (key, name) in
         [("RestoreSEPImageData", "RestoreSEP"), ("SEPImageData", "SEP"), ("SEPPatchImageData", "SepStage1")]
     {
         if personalize::has(side.identity, name) {
-            answer.insert(key.into(), Value::Data(side.signed(name).await?));
+            answer.push((key.to_owned(), side.place(name).await?));
         }
     }
-    Ok(answer)
+    Ok(Images::Dictionary(answer))
 }
 
 /// A list of names, one image, or all images of a kind.
-pub(super) async fn list(side: &Side<'_>, request: &DataRequest, keys: &Keys) -> Result<Dictionary, Fault> {
+pub(super) async fn list(side: &Side<'_>, request: &DataRequest, keys: &Keys) -> Result<Images, Fault> {
     let wanted = request.arguments.get("ImageType").and_then(Value::as_string).or(keys.flag);
     let names: Vec<&String> = side
         .identity
@@ -119,21 +122,21 @@ pub(super) async fn list(side: &Side<'_>, request: &DataRequest, keys: &Keys) ->
         .filter(|(_, c)| c.path.is_some() && wanted.is_some_and(|flag| flagged(&c.raw, flag)))
         .map(|(name, _)| name)
         .collect();
-    let mut answer = Dictionary::new();
+    let mut answer = Vec::new();
     if request.arguments.get(keys.list).and_then(Value::as_boolean) == Some(true) {
-        let list = names.into_iter().map(|n| Value::from(n.as_str())).collect();
-        answer.insert(keys.list.into(), Value::Array(list));
+        let list = names.into_iter().map(|name| Images::Text(name.clone())).collect();
+        answer.push((keys.list.to_owned(), Images::Array(list)));
     } else if let Some(name) = request.image_name() {
-        answer.insert(keys.data.into(), Value::Data(side.signed(name).await?));
-        answer.insert("ImageName".into(), name.into());
+        answer.push((keys.data.to_owned(), side.place(name).await?));
+        answer.push(("ImageName".to_owned(), Images::Text(name.to_owned())));
     } else {
-        let mut all = Dictionary::new();
+        let mut all = Vec::new();
         for name in names {
-            all.insert(name.clone(), Value::Data(side.signed(name).await?));
+            all.push((name.clone(), side.place(name).await?));
         }
-        answer.insert(keys.data.into(), Value::Dictionary(all));
+        answer.push((keys.data.to_owned(), Images::Dictionary(all)));
     }
-    Ok(answer)
+    Ok(Images::Dictionary(answer))
 }
 
 fn flagged(component: &Dictionary, flag: &str) -> bool {

@@ -21,6 +21,7 @@ mod fdr_relay;
 #[cfg(test)]
 mod fdr_tests;
 mod img3;
+mod large;
 mod link;
 pub mod machine;
 pub mod personalize;

@@ -146,14 +146,34 @@ pub async fn component_in(
             return img3::component(&name, components.open(&path)?, img3::blob(&ticket, &name));
         }
         let head = Head::read(&name, components.open(&path)?)?;
-        check(&name, head.with(fourcc), digest.as_deref())?;
-        let head = Head::read(&name, components.open(&path)?)?;
         let version = Some(head.version.clone()).filter(|v| v.starts_with("iBoot-"));
         let length = head.length;
-        Ok(wrap(length, head.with(fourcc), &ticket.der, &im4r, version))
+        check(&name, head.with(fourcc), digest.as_deref())?;
+        let again = Again::Later(Box::new(move || Ok(Head::read(&name, components.open(&path)?)?.with(fourcc))));
+        Ok(wrap(length, Box::new(again), &ticket.der, &im4r, version))
     })
     .await
     .map_err(|e| Fault::new(Code::Internal, e.to_string()))?
+}
+
+/// A file that is opened when the first of it is wanted: of those that wait for their turn nothing is in memory.
+enum Again {
+    Later(Box<dyn FnOnce() -> Result<Box<dyn Read + Send>, Fault> + Send>),
+    Open(Box<dyn Read + Send>),
+    Lost,
+}
+
+impl Read for Again {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut reader = match std::mem::replace(self, Again::Lost) {
+            Again::Later(open) => open().map_err(std::io::Error::other)?,
+            Again::Open(reader) => reader,
+            Again::Lost => return Err(std::io::Error::other("the file could not be opened again")),
+        };
+        let count = reader.read(buffer);
+        *self = Again::Open(reader);
+        count
+    }
 }
 
 /// The fourcc that the component is sent with, where it differs from the file's.

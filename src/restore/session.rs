@@ -8,6 +8,7 @@
 
 use super::answer::{Answer, Supplies};
 use super::asr;
+use super::large;
 use super::link::{self, Received, Sender};
 use super::personalize::Source;
 use crate::event::{Event, Step, Teller};
@@ -282,6 +283,7 @@ impl Router {
                     .spawn(async move { send_pieces(&sender, source).await.map_err(|fault| asked_for(fault, &kind)) });
             }
             Answer::One(answer) => self.sender.send(&answer).await?,
+            Answer::Images(answer) => large::send(&self.sender, answer).await?,
         }
         Ok(())
     }
@@ -416,6 +418,7 @@ impl Answering {
 async fn send_all(sender: &Sender, answer: Answer) -> Result<(), Fault> {
     match answer {
         Answer::One(answer) => sender.send(&answer).await,
+        Answer::Images(answer) => large::send(sender, answer).await,
         Answer::Pieces(source) => send_pieces(sender, source).await,
         Answer::Unknown | Answer::Take | Answer::Image | Answer::OtherImage(_) | Answer::Bytes(_) => {
             sender.send(&Dictionary::new()).await
