@@ -6,16 +6,27 @@
 
 pub mod ahead;
 mod answer;
+mod answer_images;
+mod answer_recovery;
+#[cfg(test)]
+mod answer_tests;
 mod asr;
+#[cfg(test)]
+mod asr_tests;
 pub mod boot;
 #[cfg(test)]
 mod boot_tests;
 mod brought;
+mod cpio;
 mod dfu_start;
 mod drive;
 mod engine;
 mod fdr;
+mod fdr_relay;
+#[cfg(test)]
+mod fdr_tests;
 mod img3;
+mod large;
 mod link;
 mod machine;
 #[cfg(test)]
@@ -35,6 +46,7 @@ mod updater_part;
 mod updater_tests;
 
 pub use answer::{Supplies, Web, WebAnswer};
+pub use answer_recovery::RecoveryTicket;
 pub use brought::Brought;
 pub use drive::Note;
 pub use engine::{ByHand, Engine, RestorePlan, enter_recovery};

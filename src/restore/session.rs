@@ -8,7 +8,9 @@
 
 use super::answer::{Answer, Supplies};
 use super::asr;
+use super::large;
 use super::link::{self, Received, Sender};
+use super::personalize::Source;
 use crate::event::{Event, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::firmware::RootImage;
@@ -21,7 +23,7 @@ use crate::wire::restored::{
 use plist::{Dictionary, Value};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,8 @@ const PORT_PAUSE: Duration = Duration::from_secs(2);
 const LAST_WORDS: Duration = Duration::from_secs(20);
 /// Teardown after a good end: the device reboots and the link breaks off.
 const GOODBYE: Duration = Duration::from_secs(10);
+/// Of a file that goes in pieces, in memory at a time.
+const PIECES_PER_READ: usize = 64;
 /// Most bytes that are taken of a device's own output (logs of updaters).
 const TAKE_CAP: u64 = 64 << 20;
 
@@ -68,14 +72,18 @@ impl Session {
         result.map_err(|fault| fault.during(Step::Restore).on(ecid))
     }
 
-    async fn run_inner(self) -> Result<Restored, Fault> {
+    async fn run_inner(mut self) -> Result<Restored, Fault> {
         let mut stream = connect(&self.mux, self.device, wire::PORT).await?;
         let protocol = greet(&mut stream, self.supplies.ecid).await?;
+        self.options.recovery = self.supplies.prepare().await?;
         let (sender, mut messages) = link::split(stream, self.silence);
         let start = ToDevice::StartRestore { options: self.options.build(), protocol };
         sender.send(&start.build(LABEL)).await?;
         let ended = CancellationToken::new();
-        let fdr = tokio::spawn(super::fdr::serve(self.mux.clone(), self.device, self.allowed, ended.clone()));
+        // A session that is dropped takes its listeners along.
+        let _guard = ended.clone().drop_guard();
+        let fdr = super::fdr::serve(self.mux.clone(), self.device, self.allowed, Arc::clone(&self.tell), ended.clone());
+        let fdr = tokio::spawn(fdr);
         let mut router = Router {
             mux: self.mux,
             device: self.device,
@@ -259,24 +267,29 @@ impl Router {
                 let answering = self.answers(request);
                 self.tasks.spawn(async move { answering.image().await });
             }
+            Answer::OtherImage(image) => {
+                let answering = Answering { image: Arc::new(image), ..self.answers(request) };
+                self.tasks.spawn(async move { answering.image().await });
+            }
             Answer::Take => {}
-            Answer::Unknown => {
+            Answer::Unknown | Answer::Bytes(_) => {
                 self.unknown(&kind);
                 self.sender.send(&Dictionary::new()).await?;
             }
-            Answer::One(answer) => self.sender.send(&answer).await?,
-            Answer::Pieces(bytes) => {
-                for piece in pieces(&bytes) {
-                    self.sender.send(&piece).await?;
-                }
+            // In a task: a phone that gets an archive asks for its key before it takes the rest.
+            Answer::Pieces(source) => {
+                let sender = self.sender.clone();
+                self.tasks
+                    .spawn(async move { send_pieces(&sender, source).await.map_err(|fault| asked_for(fault, &kind)) });
             }
+            Answer::One(answer) => self.sender.send(&answer).await?,
+            Answer::Images(answer) => large::send(&self.sender, answer).await?,
         }
         Ok(())
     }
 
     fn answer_there(&mut self, request: DataRequest) {
-        let known = names::data_types().iter().any(|(name, _)| *name == request.data_type);
-        if !known {
+        if !self.supplies.answers(&request) {
             self.unknown(&request.data_type);
         }
         let answering = self.answers(request);
@@ -285,7 +298,7 @@ impl Router {
     }
 
     fn unknown(&mut self, kind: &str) {
-        self.tell.tell(Event::Warning { text: format!("the device asked for {kind}, which is not known here") });
+        self.tell.tell(Event::Warning { text: format!("the device asked for {kind}, which this host cannot answer") });
         self.restored.unknown.push(kind.to_owned());
     }
 
@@ -345,13 +358,6 @@ fn asked_for(fault: Fault, kind: &str) -> Fault {
     Fault { detail: format!("{kind}: {}", fault.detail), ..fault }
 }
 
-fn pieces(bytes: &[u8]) -> impl Iterator<Item = Dictionary> + '_ {
-    let data = bytes
-        .chunks(FILE_DATA_PIECE)
-        .map(|piece| Dictionary::from_iter([("FileData".to_owned(), Value::Data(piece.to_vec()))]));
-    data.chain(std::iter::once(Dictionary::from_iter([("FileDataDone".to_owned(), Value::Boolean(true))])))
-}
-
 /// One answer in a task of its own.
 struct Answering {
     mux: Mux,
@@ -375,13 +381,24 @@ impl Answering {
     async fn serve(self, control: &Sender) -> Result<(), Fault> {
         let kind = self.request.data_type.clone();
         let answer = self.supplies.answer(&self.request).await.map_err(|f| asked_for(f, &kind))?;
-        if matches!(answer, Answer::Image) {
-            return self.image().await;
-        }
+        let answer = match answer {
+            Answer::Image => return self.image().await,
+            Answer::OtherImage(image) => return Answering { image: Arc::new(image), ..self }.image().await,
+            answer => answer,
+        };
         let Some(port) = self.request.port else {
             return send_all(control, answer).await;
         };
-        let stream = connect(&self.mux, self.device, port).await?;
+        let mut stream = connect(&self.mux, self.device, port).await?;
+        if let Answer::Bytes(bytes) = &answer {
+            let sent = async {
+                stream.write_all(bytes).await?;
+                stream.shutdown().await
+            };
+            let sent = tokio::time::timeout(Duration::from_secs(60), sent).await;
+            let silent = || Fault::new(Code::LinkSilent, "the device took nothing for 60 s");
+            return sent.map_err(|_| silent())?.map_err(|e| Fault::link(&e));
+        }
         if matches!(answer, Answer::Take) {
             let mut taken = Vec::new();
             stream.take(TAKE_CAP).read_to_end(&mut taken).await.map_err(|e| Fault::link(&e))?;
@@ -401,12 +418,31 @@ impl Answering {
 async fn send_all(sender: &Sender, answer: Answer) -> Result<(), Fault> {
     match answer {
         Answer::One(answer) => sender.send(&answer).await,
-        Answer::Pieces(bytes) => {
-            for piece in pieces(&bytes) {
-                sender.send(&piece).await?;
-            }
-            Ok(())
+        Answer::Images(answer) => large::send(sender, answer).await,
+        Answer::Pieces(source) => send_pieces(sender, source).await,
+        Answer::Unknown | Answer::Take | Answer::Image | Answer::OtherImage(_) | Answer::Bytes(_) => {
+            sender.send(&Dictionary::new()).await
         }
-        Answer::Unknown | Answer::Take | Answer::Image => sender.send(&Dictionary::new()).await,
     }
+}
+
+/// A file in pieces, read while they are sent.
+async fn send_pieces(sender: &Sender, mut source: Source) -> Result<(), Fault> {
+    let mut left = source.length;
+    while left > 0 {
+        let wanted = left.min(PIECES_PER_READ as u64 * FILE_DATA_PIECE as u64) as usize;
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; wanted];
+            let read = source.reader.read_exact(&mut bytes);
+            (source, read.map(|()| bytes))
+        });
+        let (back, bytes) = read.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
+        let bytes = bytes.map_err(|e| Fault::new(Code::FirmwareDamaged, e.to_string()))?;
+        source = back;
+        left -= wanted as u64;
+        for piece in bytes.chunks(FILE_DATA_PIECE) {
+            sender.send(&Dictionary::from_iter([("FileData".to_owned(), Value::Data(piece.to_vec()))])).await?;
+        }
+    }
+    sender.send(&Dictionary::from_iter([("FileDataDone".to_owned(), Value::Boolean(true))])).await
 }
