@@ -356,7 +356,9 @@ pub fn offered_system(model: &Model) -> (Version, BuildId) {
     }
     // The same chip, but sold later and supported longer.
     let later = is(&["iPad7,11", "iPad7,12", "iPad8,9", "iPad8,10", "iPad8,11", "iPad8,12"]);
-    if is(&["iPad"]) && let Some(old) = offered_tablet(model.cpid.0, later) {
+    if is(&["iPad"])
+        && let Some(old) = offered_tablet(model.cpid.0, later)
+    {
         return system(old);
     }
     system(match model.cpid.0 {

@@ -6,10 +6,10 @@
 
 use super::super::phone::{Link, Phone, Stage};
 use super::fdr::Fdr;
+use super::finish;
 use super::line::{Line, read_message};
 use super::run::Run;
 use super::script::{self, Script};
-use super::finish;
 use crate::wire::restored::{self, ToDevice, TypeAnswer};
 use plist::{Dictionary, Value};
 use serde_json::json;

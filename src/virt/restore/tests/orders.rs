@@ -388,7 +388,8 @@ fn logged(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     for line in text.lines().filter(|l| !l.starts_with('#')) {
         if let (Some((ids, _)), true) = (line.split_once(" complete"), line.starts_with("0x")) {
-            words.extend(ids.split_whitespace().map(|id| format!("{:03X}", u16::from_str_radix(&id[2..], 16).unwrap())));
+            words
+                .extend(ids.split_whitespace().map(|id| format!("{:03X}", u16::from_str_radix(&id[2..], 16).unwrap())));
             continue;
         }
         let asked = asked(line);
