@@ -17,6 +17,8 @@ mod encrypt;
 mod fetch;
 #[path = "journeys/img3.rs"]
 mod img3;
+#[path = "journeys/orders.rs"]
+mod orders;
 #[path = "journeys/preboard.rs"]
 mod preboard;
 #[path = "journeys/putback.rs"]

@@ -35,7 +35,7 @@ impl Pair {
         spec.faults.restore = faults;
         let phone = Phone::new(spec, 0, 1000.0).unwrap();
         phone.enter(Stage::Restore);
-        let fdr = Fdr::start(&phone);
+        let fdr = Fdr::start(&phone, false);
         let recorder = Arc::new(Recorder::default());
         let device = Arc::clone(&phone);
         let dial = move |port| -> std::pin::Pin<Box<dyn Future<Output = Result<BoxDuplex, Fault>> + Send>> {

@@ -362,6 +362,18 @@ fn family(model: &Model) -> &'static str {
 
 /// The newest customer system that the bench's Apple offers for a model (as of 4 Oct 2026).
 pub fn offered_system(model: &Model) -> (Version, BuildId) {
+    let product = model.product.as_str();
+    let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| product.starts_with(prefix));
+    if is(&["AppleTV5,", "AppleTV6,"]) {
+        return system(("26.6", "23L773"));
+    }
+    // The same chip, but sold later and supported longer.
+    let later = is(&["iPad7,11", "iPad7,12", "iPad8,9", "iPad8,10", "iPad8,11", "iPad8,12"]);
+    if is(&["iPad"])
+        && let Some(old) = offered_tablet(model.cpid.0, later)
+    {
+        return system(old);
+    }
     system(match model.cpid.0 {
         0x8950 | 0x8955 => ("10.3.4", "14G61"),
         0x8960 | 0x7000 | 0x7001 => ("12.5.8", "16H88"),
@@ -369,6 +381,18 @@ pub fn offered_system(model: &Model) -> (Version, BuildId) {
         0x8015 => ("16.7.16", "20H392"),
         0x8020 | 0x8027 => ("18.7.10", "22H374"),
         _ => ("27.0.1", "24A446"),
+    })
+}
+
+/// Tablets whose chip got newer systems than the phones with it.
+fn offered_tablet(cpid: u32, later: bool) -> Option<(&'static str, &'static str)> {
+    Some(match cpid {
+        0x7000 | 0x7001 => ("15.8.8", "19H422"),
+        0x8000 | 0x8001 | 0x8003 => ("16.7.16", "20H392"),
+        0x8010 if later => ("18.7.10", "22H374"),
+        0x8010 | 0x8011 => ("17.7.11", "21H461"),
+        0x8020 | 0x8027 if !later => ("26.7.1", "23H30"),
+        _ => return None,
     })
 }
 

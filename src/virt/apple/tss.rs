@@ -170,8 +170,8 @@ fn ap_ticket(shared: &Shared, request: &Dictionary) -> Result<Im4mFields, Refusa
     }
     let mut ap_nonce = request.get("ApNonce").and_then(Value::as_data).unwrap_or_default().to_vec();
     let wanted = if (0x8010..0x8900).contains(&chip) { 32 } else { 20 };
-    // The ROM of an old device has none to show.
-    let may_lack = request.get("@APTicket").is_some() && request.get("ApNonce").is_none();
+    // The ROM of an old device has none to show, or eight bytes (an A5 was seen); Apple signs for both.
+    let may_lack = request.get("@APTicket").is_some() && matches!(ap_nonce.len(), 0 | 8);
     if ap_nonce.len() != wanted && !may_lack {
         return Err(INTERNAL);
     }

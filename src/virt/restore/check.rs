@@ -113,6 +113,12 @@ pub(super) fn root_ticket(answer: &Dictionary, ecid: u64, chip: u64, nonce: &[u8
     Ok(ticket)
 }
 
+/// The ticket that an image of an answer carries, as the answer to RootTicket would be.
+pub(super) fn carried_ticket(answer: &Dictionary, key: &str) -> Result<Dictionary, String> {
+    let image = Img4::parse(data(answer, key)?).map_err(|err| format!("{key} {err}"))?;
+    Ok(Dictionary::from_iter([("RootTicketData", Value::Data(image.im4m.to_vec()))]))
+}
+
 /// The same on an IMG3 device.
 pub(super) fn root_ap_ticket(answer: &Dictionary, ecid: u64, nonce: &[u8]) -> Result<ApTicket, String> {
     let ticket = ApTicket::parse(data(answer, "RootTicketData")?).map_err(|err| err.to_string())?;

@@ -34,8 +34,7 @@ pub(crate) struct Fdr {
 }
 
 impl Fdr {
-    pub fn start(phone: &Arc<Phone>) -> Arc<Self> {
-        let absent = phone.spec.faults.restore.fdr_absent;
+    pub fn start(phone: &Arc<Phone>, absent: bool) -> Arc<Self> {
         let (conn_port, conns) = if absent { (0, channel().1) } else { phone.listen_any() };
         let fdr = Arc::new(Fdr {
             phone: Arc::clone(phone),

@@ -90,7 +90,8 @@ pub struct Faults {
     pub personalized: Option<String>,
     /// What the updaters of other chips want from the host.
     pub updaters: Updaters,
-    /// `ios12`, `ios16` or `ios18` instead of what fits the chip.
+    /// The name of a file in `scripts/` (`ios6`, `ios10`, `ios10-img4`, `ios12`, `ios16`, `ios18`, `ios26`) instead
+    /// of what fits the system that is offered.
     pub script: Option<String>,
 }
 

@@ -12,6 +12,7 @@ use super::console::Console;
 use super::muxer::{Fetched, Muxer};
 use super::rom::Dfu;
 use super::{Faults, descriptors, identity, image};
+use crate::facts::models::ImageFormat;
 use crate::facts::modes::PID_DFU;
 use crate::ids::Ecid;
 use crate::usb::{Direction, Kind, Recipient, Setup};
@@ -370,8 +371,10 @@ impl Model {
 
     fn leave(&self, to: Stage, away: Duration) {
         let from = self.phone.stage();
-        if from == Stage::Ibss && to == Stage::Ibec {
-            // Hosts that have restored phones for years ask for no third ticket here: the nonce stays.
+        let img4 = self.phone.model.image == ImageFormat::Img4;
+        if to == Stage::Ibec && (from == Stage::Ibss || (from == Stage::Recovery && img4)) {
+            // Hosts that have restored phones for years ask for no other ticket here: the nonce stays. Only for
+            // IMG3 do they look whether it changed behind a recovery mode.
             self.keep_nonces.store(true, Ordering::Relaxed);
         } else if is_boot_code(to) {
             self.renew();
