@@ -9,7 +9,8 @@
 
 use super::answer_images::{self as images, Side};
 use super::answer_recovery::{self as recovery, RecoveryTicket};
-use super::personalize::{Components, Slots, Source};
+use super::im4r::Slots;
+use super::personalize::{Components, Source};
 use super::ticket::{Sign, Ticket};
 use super::updater;
 use crate::fault::{Code, Fault};

@@ -6,7 +6,8 @@
 
 use super::answer::whole;
 use super::cpio;
-use super::personalize::{self, Components, Listed, Slots, Source};
+use super::im4r::Slots;
+use super::personalize::{self, Components, Listed, Source};
 use super::ticket::Ticket;
 use crate::fault::{Code, Fault};
 use crate::wire::manifest::{BuildIdentity, Flags};

@@ -15,6 +15,7 @@ mod cpio;
 mod dfu_start;
 mod engine;
 mod fdr;
+pub mod im4r;
 mod img3;
 mod link;
 pub mod machine;
