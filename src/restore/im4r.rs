@@ -48,6 +48,11 @@ impl Slots {
     }
 }
 
+/// Does the device want to be told which nonce a ticket is for?
+pub fn needs_slots(identity: &BuildIdentity) -> bool {
+    identity.info().get("RequiresNonceSlot").and_then(Value::as_boolean) == Some(true)
+}
+
 /// What the host adds to a component, in the field's order: the slot, then Apple's two.
 ///
 /// # Errors
@@ -59,7 +64,7 @@ pub fn properties(
     name: &str,
 ) -> Result<Vec<([u8; 4], Property)>, Fault> {
     let mut list = Vec::new();
-    if identity.info().get("RequiresNonceSlot").and_then(Value::as_boolean) == Some(true) {
+    if needs_slots(identity) {
         match name {
             "SEP" | "SepStage1" => list.push((*b"snid", Property::Int(slots.sep))),
             "LLB" => list.push((*b"anid", Property::Int(slots.ap))),

@@ -1,6 +1,8 @@
 //! The restore engine: from a device in recovery or DFU to a freshly installed system.
 //!
-//! `boot` and its stages bring the device into the restore ramdisk; the session with restored follows.
+//! `machine` decides what is done next and when it is enough; `drive` does it, and writes each action down first. The
+//! actions are those of `boot` (with its stages `dfu_start` and `recovery_start`), which bring the device into the
+//! restore ramdisk, of `session`, which answers restored there, and of `rescue`, which leads it back.
 
 mod answer;
 mod answer_images;
@@ -13,13 +15,17 @@ pub mod boot;
 mod boot_tests;
 mod cpio;
 mod dfu_start;
+mod drive;
 mod engine;
 mod fdr;
 pub mod im4r;
 mod img3;
 mod link;
-pub mod machine;
+mod machine;
+#[cfg(test)]
+mod machine_tests;
 pub mod personalize;
+mod pieces;
 mod recovery_start;
 pub mod rescue;
 #[cfg(test)]
@@ -33,7 +39,9 @@ mod updater_tests;
 
 pub use answer::{Supplies, Web, WebAnswer};
 pub use answer_recovery::RecoveryTicket;
+pub use drive::Note;
 pub use engine::{ByHand, Engine, RestorePlan, enter_recovery};
 pub use fdr::Allowed;
 pub use link::SILENCE;
+pub use machine::Action;
 pub use session::{Restored, Session};
