@@ -9,8 +9,9 @@
 
 use super::answer_images::{self as images, Side};
 use super::answer_recovery::{self as recovery, RecoveryTicket};
+use super::im4r::Slots;
 use super::large::Images;
-use super::personalize::{Components, Slots, Source};
+use super::personalize::{Components, Source};
 use super::ticket::{Sign, Ticket};
 use super::updater;
 use crate::fault::{Code, Fault};

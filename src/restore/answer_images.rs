@@ -5,8 +5,9 @@
 
 use super::answer::{Answer, whole};
 use super::cpio;
+use super::im4r::Slots;
 use super::large::{self, Images};
-use super::personalize::{self, Components, Listed, Slots, Source};
+use super::personalize::{self, Components, Listed, Source};
 use super::ticket::Ticket;
 use crate::fault::{Code, Fault};
 use crate::wire::manifest::{BuildIdentity, Flags};

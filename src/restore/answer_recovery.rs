@@ -18,6 +18,7 @@ use super::answer::{Answer, Supplies, one};
 use super::answer_images::{Side, open, path};
 use super::personalize;
 use super::ticket::{self, Ticket};
+use crate::event::Step;
 use crate::fault::{Code, Fault};
 use crate::wire::manifest::BuildIdentity;
 use crate::wire::restored::DataRequest;
@@ -85,7 +86,7 @@ impl Supplies {
         }
         let Some(identity) = &self.identity.recovery else { return Ok(None) };
         if self.recovery.0.get().is_none() {
-            let ticket = self.recovery_ticket(identity).await?;
+            let ticket = self.recovery_ticket(identity).await.map_err(|fault| fault.during(Step::Ticket))?;
             let _ = self.recovery.0.set(Arc::new(ticket));
         }
         Ok(Some(RecoverySystem { variant: identity.variant.clone(), bytes: self.size_of(identity) }))

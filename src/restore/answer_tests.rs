@@ -201,7 +201,7 @@ fn requests_say_which_system_they_are_about() {
 fn a_second_ticket_is_checked_as_the_first() {
     let wrong = supplies("iphone16", Signer { wrong_nonce: true, ..Signer::default() }, false);
     let fault = run(wrong.prepare()).unwrap_err();
-    assert_eq!(fault.code, Code::TssInvalid);
+    assert_eq!((fault.code, fault.stage.as_deref()), (Code::TssInvalid, Some("ticket")));
     let unasked = supplies("iphone16", Signer::default(), false);
     assert!(run(unasked.answer(&request("RecoveryOSVersionData", &[]))).is_err(), "nothing before the ticket");
     let mut lacking = supplies("iphone16", Signer::default(), false);

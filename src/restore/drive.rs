@@ -5,6 +5,7 @@
 
 use super::boot::{Boot, Booted, Chain, Target, Waits};
 use super::engine::{Engine, RestorePlan, enter_recovery, never};
+use super::im4r::{self, Slots};
 use super::machine::{Action, Input, Machine, Order, Patience, Stop};
 use super::rescue;
 use super::session::Restored;
@@ -34,6 +35,8 @@ struct Walk<'a> {
     seen: Option<Device>,
     chain: Option<Chain<'a>>,
     booted: Option<Booted>,
+    /// Told in normal mode only.
+    slots: Slots,
     restored: Option<Restored>,
 }
 
@@ -142,6 +145,9 @@ impl<'a> Drive<'a> {
 async fn act<'a>(engine: &'a Engine, plan: &'a RestorePlan, action: Action, walk: &mut Walk<'a>) -> Result<(), Fault> {
     match (action, walk.seen.as_ref().map(|device| &device.state)) {
         (Action::EnterRecovery, Some(State::Normal(normal))) => {
+            if im4r::needs_slots(&engine.identity) {
+                walk.slots = Slots::ask(&engine.eyes.mux, normal.mux.id).await;
+            }
             enter_recovery(&engine.eyes, normal, plan.ecid, engine.tell.as_ref()).await.map(drop)
         }
         (Action::KeepData, Some(State::Normal(normal))) => engine.keep_data(normal, plan.ecid).await,
@@ -173,7 +179,7 @@ async fn act<'a>(engine: &'a Engine, plan: &'a RestorePlan, action: Action, walk
         (Action::Session { erase }, Some(State::Restore(restoring))) => {
             let booted = walk.booted.take().ok_or_else(|| lost(action))?;
             engine.began(Step::Restore);
-            walk.restored = Some(engine.session(plan, erase, restoring, booted).run().await?);
+            walk.restored = Some(engine.session(plan, erase, restoring, booted, walk.slots).run().await?);
             engine.done(Step::Restore);
             Ok(())
         }

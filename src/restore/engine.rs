@@ -6,6 +6,7 @@
 use super::answer::{Supplies, Web};
 use super::boot::{Booted, Waits};
 use super::drive::{Drive, Note, RECOVERY};
+use super::im4r::Slots;
 use super::personalize::Components;
 use super::session::{Restored, Session};
 use super::stashbag::Keeper;
@@ -92,7 +93,14 @@ impl Engine {
         keeper.keep_data(&self.identity, self.sign.as_ref()).await.map(drop)
     }
 
-    pub(super) fn session(&self, plan: &RestorePlan, erase: bool, restoring: &Restoring, booted: Booted) -> Session {
+    pub(super) fn session(
+        &self,
+        plan: &RestorePlan,
+        erase: bool,
+        restoring: &Restoring,
+        booted: Booted,
+        slots: Slots,
+    ) -> Session {
         let mut options = RestoreOptions::new(erase, uuid::Uuid::new_v4().to_string().to_uppercase());
         let info = self.identity.info();
         options.padding = info.get("SystemPartitionPadding").and_then(Value::as_dictionary).cloned();
@@ -111,7 +119,7 @@ impl Engine {
                 components: Arc::clone(&self.components),
                 ticket: booted.ticket,
                 recovery: Default::default(),
-                slots: Default::default(),
+                slots,
                 sign: Arc::clone(&self.sign),
                 web: Arc::clone(&self.web),
             }),

@@ -25,6 +25,7 @@ mod fdr;
 mod fdr_relay;
 #[cfg(test)]
 mod fdr_tests;
+pub mod im4r;
 mod img3;
 mod large;
 mod link;
@@ -32,6 +33,7 @@ mod machine;
 #[cfg(test)]
 mod machine_tests;
 pub mod personalize;
+mod pieces;
 mod recovery_start;
 pub mod rescue;
 #[cfg(test)]

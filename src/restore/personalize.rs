@@ -2,13 +2,12 @@
 //!
 //! The file goes as shipped; only its fourcc changes where the restore variant of a part shares its file
 //! with the installed one. Before it is used its digest is compared with the manifest's: a device would
-//! refuse a wrong file without saying why. Properties that the host adds (IM4R) are those that Apple's
-//! answer brings for a component (`<component>-TBM`) and, where the identity asks for it, the nonce slots:
-//! which of its nonces the ticket is for, told with LLB and the SEP.
+//! refuse a wrong file without saying why. What the host adds beside the ticket is in `im4r`.
 //!
 //! A restore ramdisk has 150 MB, so nothing is put together in memory: the digest is one pass over the
 //! file, the upload another one, with the head of the container before it and the ticket behind.
 
+use super::im4r::{self, Slots};
 use super::img3;
 use super::ticket::Ticket;
 use crate::fault::{Code, Fault};
@@ -18,7 +17,6 @@ use crate::wire::img4::der::{self, SEQUENCE, Tag};
 use crate::wire::img4::{self, Algorithm, MAX_IMAGE, Property};
 use crate::wire::manifest::{BuildIdentity, Component};
 use crate::wire::tss::Form;
-use plist::{Dictionary, Value};
 use sha2::digest::DynDigest;
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -61,29 +59,6 @@ pub struct Listed {
     pub path: String,
     /// Kind and permissions as Unix writes them; 0 where the archive does not say.
     pub mode: u32,
-}
-
-/// Which of its nonces a device gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slots {
-    pub ap: u64,
-    pub sep: u64,
-}
-
-impl Default for Slots {
-    /// What a device means that names none.
-    fn default() -> Self {
-        Slots { ap: 0, sep: 2 }
-    }
-}
-
-impl Slots {
-    /// Of `ApParameters`, as lockdown gives it.
-    pub fn read(parameters: &Dictionary) -> Self {
-        let slot = |key: &str| parameters.get(key).and_then(Value::as_unsigned_integer);
-        let Slots { ap, sep } = Slots::default();
-        Slots { ap: slot("ApNonceSlotID").unwrap_or(ap), sep: slot("SepNonceSlotID").unwrap_or(sep) }
-    }
 }
 
 fn missing(name: &str) -> Fault {
@@ -137,7 +112,7 @@ pub async fn component_in(
     name: &str,
 ) -> Result<Personalised, Fault> {
     let (component, path) = entry(identity, name)?;
-    let im4r = properties(identity, ticket, slots, name)?;
+    let im4r = im4r::properties(identity, ticket, slots, name)?;
     let (name, path) = (name.to_owned(), path.to_owned());
     let (components, ticket) = (Arc::clone(components), Arc::clone(ticket));
     let (digest, fourcc) = (component.digest.clone(), fourcc(component, &name));
@@ -327,88 +302,9 @@ pub async fn component(
     component_in(identity, components, ticket, Slots::default(), name).await
 }
 
-/// What the host adds to a component, in the field's order: the slot, then Apple's two.
-///
-/// # Errors
-/// `tss-invalid-answer` when only one of Apple's two is there.
-pub fn properties(
-    identity: &BuildIdentity,
-    ticket: &Ticket,
-    slots: Slots,
-    name: &str,
-) -> Result<Vec<([u8; 4], Property)>, Fault> {
-    let mut list = Vec::new();
-    if identity.info().get("RequiresNonceSlot").and_then(Value::as_boolean) == Some(true) {
-        match name {
-            "SEP" | "SepStage1" => list.push((*b"snid", Property::Int(slots.sep))),
-            "LLB" => list.push((*b"anid", Property::Int(slots.ap))),
-            _ => {}
-        }
-    }
-    if let Some(tbm) = ticket.response.get(&format!("{name}-TBM")).and_then(Value::as_dictionary) {
-        for fourcc in [*b"ucon", *b"ucer"] {
-            let key = img4::word(fourcc);
-            let bytes = tbm.get(&key).and_then(Value::as_data).filter(|bytes| !bytes.is_empty());
-            let bytes = bytes.ok_or_else(|| Fault::new(Code::TssInvalid, format!("{name}-TBM has no {key}")))?;
-            list.push((fourcc, Property::Bytes(bytes.to_vec())));
-        }
-    }
-    Ok(list)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::rig::dict;
     use super::*;
-
-    fn identity(slots: bool) -> BuildIdentity {
-        BuildIdentity {
-            cpid: crate::ids::Cpid(0x8140),
-            bdid: crate::ids::Bdid(4),
-            security_domain: Some(1),
-            unique_build_id: vec![],
-            device_class: "d47ap".into(),
-            variant: String::new(),
-            behaviour: None,
-            components: Default::default(),
-            recovery: None,
-            raw: dict([(
-                "Info",
-                dict([("RequiresNonceSlot", Value::Boolean(slots)), ("BuildNumber", Value::String("22A3354".into()))])
-                    .into(),
-            )]),
-        }
-    }
-
-    fn ticket() -> Ticket {
-        let tbm = dict([("ucon", Value::Data(vec![1; 8])), ("ucer", Value::Data(vec![2; 9]))]);
-        let response = dict([("RestoreSEP-TBM", tbm.into())]);
-        Ticket { form: Form::Img4, der: vec![0x30, 0], response, ap_nonce: vec![1; 32], sep_nonce: None }
-    }
-
-    #[test]
-    fn the_host_adds_what_apple_and_the_identity_say() {
-        let of = |slots, name| properties(&identity(slots), &ticket(), Slots::default(), name).unwrap();
-        let tbm = [(*b"ucon", Property::Bytes(vec![1; 8])), (*b"ucer", Property::Bytes(vec![2; 9]))];
-        assert_eq!(of(false, "RestoreSEP"), tbm);
-        assert_eq!(of(true, "SEP"), [(*b"snid", Property::Int(2))]);
-        assert_eq!(of(true, "LLB"), [(*b"anid", Property::Int(0))]);
-        assert_eq!(of(false, "SEP"), []);
-        assert_eq!(of(true, "iBEC"), []);
-        assert_eq!(of(true, "SepStage1"), of(true, "SEP"));
-        let told = dict([("ApNonceSlotID", Value::from(1u64)), ("SepNonceSlotID", Value::from(5u64))]);
-        let slots = Slots::read(&told);
-        let told = |name| properties(&identity(true), &ticket(), slots, name).unwrap();
-        assert_eq!(told("SEP"), [(*b"snid", Property::Int(5))]);
-        assert_eq!(told("LLB"), [(*b"anid", Property::Int(1))]);
-        assert_eq!(Slots::read(&Dictionary::new()), Slots { ap: 0, sep: 2 });
-        let mut half = ticket();
-        let tbm = half.response.get_mut("RestoreSEP-TBM").and_then(Value::as_dictionary_mut).unwrap();
-        tbm.remove("ucer");
-        let fault = properties(&identity(true), &half, slots, "RestoreSEP").unwrap_err();
-        assert_eq!(fault.code, Code::TssInvalid);
-        assert_eq!(train(&identity(true)), Some(22));
-    }
 
     fn source(bytes: &[u8]) -> Source {
         Source { length: bytes.len() as u64, reader: Box::new(Cursor::new(bytes.to_vec())) }
@@ -416,9 +312,10 @@ mod tests {
 
     #[test]
     fn the_stream_is_what_stitching_gives() {
+        let both = [(*b"ucon", Property::Bytes(vec![1; 8])), (*b"ucer", Property::Bytes(vec![2; 9]))];
         for (size, properties) in [(10, true), (300, false), (70_000, true), (1_000_000, false)] {
             let im4p = img4::Im4p::build(*b"sepi", "iBoot-1.2", &vec![5; size], None);
-            let list = if properties { properties_of(&identity(false)) } else { vec![] };
+            let list = if properties { both.to_vec() } else { vec![] };
             let im4r = properties.then(|| img4::im4r(&list));
             for fourcc in [None, Some(*b"rsep")] {
                 let head = Head::read("x", source(&im4p)).unwrap();
@@ -430,10 +327,6 @@ mod tests {
                 assert_eq!(got, img4::stitch(&im4p, fourcc, &[0x30, 0], im4r.as_deref()).unwrap());
             }
         }
-    }
-
-    fn properties_of(identity: &BuildIdentity) -> Vec<([u8; 4], Property)> {
-        properties(identity, &ticket(), Slots::default(), "RestoreSEP").unwrap()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::answer::{Answer, Supplies};
 use super::asr;
 use super::large;
 use super::link::{self, Received, Sender};
-use super::personalize::Source;
+use super::pieces;
 use crate::event::{Event, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::firmware::RootImage;
@@ -18,7 +18,7 @@ use crate::ids::Ecid;
 use crate::mux::{BoxDuplex, LABEL, Mux, MuxError};
 use crate::wire::restored::names;
 use crate::wire::restored::{
-    self as wire, Checkpoint, DataRequest, FILE_DATA_PIECE, FromDevice, RestoreOptions, Status, ToDevice, TypeAnswer,
+    self as wire, Checkpoint, DataRequest, FromDevice, RestoreOptions, Status, ToDevice, TypeAnswer,
 };
 use plist::{Dictionary, Value};
 use std::sync::Arc;
@@ -36,8 +36,6 @@ const PORT_PAUSE: Duration = Duration::from_secs(2);
 const LAST_WORDS: Duration = Duration::from_secs(20);
 /// Teardown after a good end: the device reboots and the link breaks off.
 const GOODBYE: Duration = Duration::from_secs(10);
-/// Of a file that goes in pieces, in memory at a time.
-const PIECES_PER_READ: usize = 64;
 /// Most bytes that are taken of a device's own output (logs of updaters).
 const TAKE_CAP: u64 = 64 << 20;
 
@@ -280,7 +278,7 @@ impl Router {
             Answer::Pieces(source) => {
                 let sender = self.sender.clone();
                 self.tasks
-                    .spawn(async move { send_pieces(&sender, source).await.map_err(|fault| asked_for(fault, &kind)) });
+                    .spawn(async move { pieces::send(&sender, source).await.map_err(|fault| asked_for(fault, &kind)) });
             }
             Answer::One(answer) => self.sender.send(&answer).await?,
             Answer::Images(answer) => large::send(&self.sender, answer).await?,
@@ -419,30 +417,9 @@ async fn send_all(sender: &Sender, answer: Answer) -> Result<(), Fault> {
     match answer {
         Answer::One(answer) => sender.send(&answer).await,
         Answer::Images(answer) => large::send(sender, answer).await,
-        Answer::Pieces(source) => send_pieces(sender, source).await,
+        Answer::Pieces(source) => pieces::send(sender, source).await,
         Answer::Unknown | Answer::Take | Answer::Image | Answer::OtherImage(_) | Answer::Bytes(_) => {
             sender.send(&Dictionary::new()).await
         }
     }
-}
-
-/// A file in pieces, read while they are sent.
-async fn send_pieces(sender: &Sender, mut source: Source) -> Result<(), Fault> {
-    let mut left = source.length;
-    while left > 0 {
-        let wanted = left.min(PIECES_PER_READ as u64 * FILE_DATA_PIECE as u64) as usize;
-        let read = tokio::task::spawn_blocking(move || {
-            let mut bytes = vec![0; wanted];
-            let read = source.reader.read_exact(&mut bytes);
-            (source, read.map(|()| bytes))
-        });
-        let (back, bytes) = read.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
-        let bytes = bytes.map_err(|e| Fault::new(Code::FirmwareDamaged, e.to_string()))?;
-        source = back;
-        left -= wanted as u64;
-        for piece in bytes.chunks(FILE_DATA_PIECE) {
-            sender.send(&Dictionary::from_iter([("FileData".to_owned(), Value::Data(piece.to_vec()))])).await?;
-        }
-    }
-    sender.send(&Dictionary::from_iter([("FileDataDone".to_owned(), Value::Boolean(true))])).await
 }

@@ -349,6 +349,11 @@ pub fn in_the_ramdisk() -> Vec<Case> {
             .data_may_go()
             .after(image_went_across)
             .after(recovery_system_came),
+        case("ramdisk: an update of an iPhone 16 and of its recovery system")
+            .phone("model = 'iphone16'\nmode = 'recovery'")
+            .run("restore --update")
+            .after(image_went_across)
+            .after(recovery_system_came),
     ]
 }
 

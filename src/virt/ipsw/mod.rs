@@ -21,6 +21,7 @@ pub(in crate::virt) mod modem;
 mod pack;
 mod parts;
 mod plists;
+mod recovery;
 
 #[cfg(test)]
 mod tests;

@@ -141,7 +141,7 @@ impl Parts<'_> {
     }
 
     /// An IM4P of `size` payload bytes, unless the file is there already.
-    fn image(&mut self, path: &str, fourcc: &str, version: &str, size: usize) {
+    pub(super) fn image(&mut self, path: &str, fourcc: &str, version: &str, size: usize) {
         if !self.files.contains_key(path) {
             let payload = noise(&format!("{path} {}", self.era.build), size);
             let file = match self.era.is_img3() {
@@ -295,7 +295,7 @@ impl Parts<'_> {
     }
 
     /// Coprocessors: loaded by iBoot, by the system, or both.
-    fn firmware(&mut self) {
+    pub(super) fn firmware(&mut self) {
         let target = self.era.target();
         let chip = self.era.chip();
         let mut all: Vec<(&str, &str, String, &[&'static str])> = Vec::new();
@@ -342,46 +342,6 @@ impl Parts<'_> {
             self.image(&path, "dcpf", "1", 100_000);
             self.add("RestoreDCP", &path, &[IBOOT]).sent = Some(*b"rdcp");
         }
-    }
-
-    /// Boot code, kernel and image of the recovery system. iBEC, device tree, logo and coprocessors are the main
-    /// system's; the rest is its own, under names that a main system has too.
-    fn recovery_system(&mut self, images: &Images) {
-        let (target, board, iboot) = (self.era.target(), self.era.model.board, self.era.iboot());
-        let shared = [
-            ("iBEC", "ibec", format!("Firmware/dfu/iBEC.{target}.RELEASE.im4p"), iboot.as_str(), 260_000),
-            (
-                "DeviceTree",
-                "dtre",
-                format!("Firmware/all_flash/DeviceTree.{board}.im4p"),
-                "EmbeddedDeviceTrees-1",
-                90_000,
-            ),
-            ("AppleLogo", "logo", "Firmware/all_flash/applelogo@2x~iphone.im4p".to_owned(), "EmbeddedImages-1", 12_000),
-        ];
-        let own = [
-            (
-                "KernelCache",
-                "krnl",
-                format!("kernelcache.recovery.{}", self.era.family()),
-                "KernelCacheBuilder-1",
-                1_500_000,
-            ),
-            ("StaticTrustCache", "trst", format!("Firmware/{}.trustcache", images.recovery), "1", 9_000),
-            ("SystemVolume", "isys", format!("Firmware/{}.root_hash", images.recovery), "1", 229),
-            ("Ap,SystemVolumeCanonicalMetadata", "msys", format!("Firmware/{}.mtree", images.recovery), "1", 20_000),
-        ];
-        for (name, fourcc, path, version, size) in shared.into_iter().chain(own) {
-            self.image(&path, fourcc, version, size);
-            self.add(name, &path, &[]);
-        }
-        self.firmware();
-        let seed = format!("{} {}", images.recovery, self.era.build);
-        self.raw(&images.recovery, || disk_image(&seed, false, 2_500_000));
-        let part = self.add("OS", &images.recovery, &[]);
-        part.digested = Digested::Plain;
-        part.personalize = Some(false);
-        part.rules = Rules::Current;
     }
 
     fn cryptexes(&mut self, images: &Images) {

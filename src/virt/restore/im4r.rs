@@ -18,15 +18,18 @@ fn is_young(chip: u64) -> bool {
     (0x8140..0x8700).contains(&chip)
 }
 
-/// `ucon` and `ucer` for one image of a ticket.
-fn blocks(ecid: u64, nonce: &[u8], fourcc: [u8; 4], digest: &[u8]) -> [([u8; 4], Vec<u8>); 2] {
+/// `ucon` and `ucer`.
+type Blocks = [([u8; 4], Vec<u8>); 2];
+
+/// Those for one image of a ticket.
+fn blocks(ecid: u64, nonce: &[u8], fourcc: [u8; 4], digest: &[u8]) -> Blocks {
     let ecid = ecid.to_be_bytes();
     let block = |kind: &[u8]| Algorithm::Sha384.digest(&[kind, &ecid, nonce, &fourcc, digest]);
     [(*b"ucon", block(b"ucon")), (*b"ucer", [block(b"ucer"), block(b"ucer again")].concat())]
 }
 
 /// What the signing server says beside a ticket: component, and its blocks.
-pub(in crate::virt) fn beside(ticket: &Im4m) -> impl Iterator<Item = (&'static str, [([u8; 4], Vec<u8>); 2])> + '_ {
+pub(in crate::virt) fn beside(ticket: &Im4m) -> impl Iterator<Item = (&'static str, Blocks)> + '_ {
     let (ecid, nonce) = (ticket.ecid.unwrap_or_default(), ticket.ap_nonce.as_deref().unwrap_or_default());
     let young = ticket.chip.is_some_and(is_young);
     SIGNED_APART.iter().filter(move |_| young).filter_map(move |(name, fourcc)| {
