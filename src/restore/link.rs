@@ -6,7 +6,6 @@
 
 use crate::fault::{Code, Fault};
 use crate::mux::BoxDuplex;
-use crate::wire::WireError;
 use crate::wire::restored::{self as wire, FromDevice};
 use plist::Dictionary;
 use std::sync::Arc;
@@ -82,7 +81,7 @@ async fn message(half: &mut (impl AsyncRead + Unpin)) -> Result<Dictionary, Faul
     let mut body = Vec::with_capacity(length.min(64 << 10));
     let read = half.take(length as u64).read_to_end(&mut body).await.map_err(|e| Fault::link(&e))?;
     if read < length {
-        return Err(WireError::Short { what: "restored message" }.into());
+        return Err(Fault::new(Code::LinkLost, "the link broke off in the middle of a message"));
     }
     Ok(wire::parse(&body)?)
 }
