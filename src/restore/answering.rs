@@ -13,7 +13,7 @@ use super::ending::Ours;
 use super::link::{self, Sender};
 use super::ports::{Ports, connect};
 use crate::event::{Event, Step, Teller};
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, Retry};
 use crate::firmware::RootImage;
 use crate::wire::restored::names::data;
 use crate::wire::restored::{DataRequest, FILE_DATA_PIECE};
@@ -119,7 +119,7 @@ impl Answering {
                 return Answer::Unknown;
             }
             Ok(Ok(answer)) => return answer,
-            Ok(Err(fault)) => fault,
+            Ok(Err(fault)) => of_one_chip(fault),
             Err(_) => Fault::new(slow(kind), format!("it was not there within {} s", MAKING.as_secs())),
         };
         tracing::warn!(%fault, kind, "refused");
@@ -130,6 +130,18 @@ impl Answering {
     fn broken(&self, fault: Fault) {
         tracing::warn!(%fault, "an answer did not get across");
         let _ = self.reports.send(Report::Ours(Ours::Broken(fault)));
+    }
+}
+
+/// By now the system is signed and running its installer, so a refusal is about one chip of the device, and whether
+/// the version is signed is no longer the question.
+fn of_one_chip(fault: Fault) -> Fault {
+    match fault.code {
+        Code::TssNotSigned | Code::TssRefused => {
+            let code = Code::TssRefused;
+            Fault { code, class: code.class(), retry: Retry::AfterRemedy, ..fault }
+        }
+        _ => fault,
     }
 }
 

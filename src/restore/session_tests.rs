@@ -235,7 +235,7 @@ fn servers_that_do_not_answer() {
     for (server, kind, code) in asks
         .map(|(kind, code)| (Server::Silent, kind, code))
         .into_iter()
-        .chain(asks.map(|(kind, _)| (Server::Fails(Code::TssNotSigned), kind, Code::TssNotSigned)))
+        .chain(asks.map(|(kind, _)| (Server::Fails(Code::TssNotSigned), kind, Code::TssRefused)))
     {
         let request = || {
             let tags = Value::Array(vec!["Savage,Ticket".into()]);

@@ -64,11 +64,10 @@ fn shown(text: &str) -> String {
 pub(super) fn lines(lang: Lang, standing: &Standing) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = |en: &str, nl: &str, text: String| {
-        let label = match lang {
-            Lang::En => en,
-            Lang::Nl => nl,
-        };
-        lines.push(format!("  {label:7} {text}"));
+        lines.push(match lang {
+            Lang::En => format!("  {en:8}{text}"),
+            Lang::Nl => format!("  {nl:9}{text}"),
+        });
     };
     if let Some(code) = standing.operation {
         let percent = standing.percent.map(|p| format!(", {p} %")).unwrap_or_default();
@@ -87,7 +86,7 @@ pub(super) fn lines(lang: Lang, standing: &Standing) -> Vec<String> {
         line("said", "zei", shown(error));
     }
     let (now, back) = (seen(lang, standing.mode), way_back(lang, standing.device_state, standing.mode));
-    line("now", "nu", format!("{now} {back}"));
+    line("state", "stand", format!("{now} {back}"));
     lines
 }
 

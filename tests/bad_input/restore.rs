@@ -304,7 +304,7 @@ pub fn in_the_ramdisk() -> Vec<Case> {
             .after(resumes),
         ramdisk("ramdisk: restored falls silent once", "silent_at_checkpoint = 1551\nonce = true", Code::LinkSilent)
             .after(left(DeviceState::Unknown))
-            .after(place(0x610, "asp_nand_set_writable"))
+            .after(place(0x60E, "update_NAND_firmware"))
             .after(resumes)
             .waits_shortened(60),
         mid_session(
@@ -312,10 +312,11 @@ pub fn in_the_ramdisk() -> Vec<Case> {
             "tss_spares_boot = true\ntss_down = true",
             Code::TssUnreachable,
         ),
+        mid_session("ramdisk: no key server while the image flows", "keys_down = true", Code::DownloadFailed),
         mid_session(
             "ramdisk: an updater's ticket is refused",
             "tss_spares_boot = true\ntss_status = [94, 'no']",
-            Code::TssNotSigned,
+            Code::TssRefused,
         )
         .after(number(94)),
         ramdisk("ramdisk: all is well but the last status", "status_error = 14", Code::RestoreFailed).after(number(14)),
