@@ -29,7 +29,7 @@ pub struct Standing {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceState {
-    /// Its system and its data are as they were.
+    /// This attempt has changed nothing: its system and its data are as they were before it.
     Untouched,
     /// Its data is there, its system is not whole.
     HalfUpdated,

@@ -13,7 +13,7 @@ use crate::firmware::{self, Check, Ipsw, RootImage, Stored, Verdict, choice, ver
 use crate::ids::{BuildId, Ecid, Mode, ProductType};
 use crate::mux;
 use crate::restore::boot::Waits;
-use crate::restore::{Engine, Restored};
+use crate::restore::{Engine, Note, Restored};
 use crate::wire::manifest::{Behaviour, BuildIdentity};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -141,10 +141,16 @@ pub async fn recheck(kit: &Kit, path: PathBuf) -> Result<(), Fault> {
     .await
 }
 
-/// From whatever mode to the device's final status.
-pub async fn restore(kit: &Kit, plan: &Plan, opened: &Opened, consent: &Consent) -> Result<Restored, Fault> {
+/// From whatever mode to the device's final status; `note` hears each action before it is begun.
+pub async fn restore(
+    kit: &Kit,
+    plan: &Plan,
+    opened: &Opened,
+    consent: &Consent,
+    note: &mut Note<'_>,
+) -> Result<Restored, Fault> {
     let engine = engine(kit, opened).await?;
-    engine.restore(&plan.restore(), consent).await
+    engine.restore(&plan.restore(), consent, note).await
 }
 
 async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {

@@ -1,7 +1,10 @@
 //! The restore engine: from a device in recovery or DFU to a freshly installed system.
 //!
-//! `boot` and its stages bring the device into the restore ramdisk; the session with restored follows.
+//! `machine` decides what is done next and when it is enough; `drive` does it, and writes each action down first. The
+//! actions are those of `boot` (with its stages `dfu_start` and `recovery_start`), which bring the device into the
+//! restore ramdisk, of `session`, which answers restored there, and of `rescue`, which leads it back.
 
+mod aftermath;
 mod answer;
 mod answering;
 mod asr;
@@ -9,12 +12,15 @@ pub mod boot;
 #[cfg(test)]
 mod boot_tests;
 mod dfu_start;
+mod drive;
 mod ending;
 mod engine;
 mod fdr;
 mod img3;
 mod link;
-pub mod machine;
+mod machine;
+#[cfg(test)]
+mod machine_tests;
 pub mod personalize;
 mod ports;
 mod recovery_start;
@@ -34,8 +40,11 @@ mod updater_part;
 #[cfg(test)]
 mod updater_tests;
 
+pub use aftermath::where_it_is;
 pub use answer::{Supplies, Web, WebAnswer};
+pub use drive::Note;
 pub use engine::{ByHand, Engine, RestorePlan, enter_recovery};
 pub use fdr::Allowed;
 pub use link::SILENCE;
+pub use machine::Action;
 pub use session::{Restored, Session};

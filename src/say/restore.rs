@@ -120,12 +120,12 @@ pub fn way_back(lang: Lang, state: DeviceState, seen: Option<SeenIn>) -> &'stati
     let started = seen == Some(SeenIn::Normal);
     let (en, nl) = match state {
         DeviceState::Untouched if started => (
-            "Nothing on it was changed; `herstel resume` begins the restore again.",
-            "Er is niets aan veranderd; `herstel resume` begint het herstel opnieuw.",
+            "This attempt changed nothing on it; `herstel resume` begins the restore again.",
+            "Deze poging heeft er niets aan veranderd; `herstel resume` begint het herstel opnieuw.",
         ),
         DeviceState::Untouched => (
-            "Its system and data are untouched: `herstel resume` goes on, `herstel guide exit` starts the old system.",
-            "Systeem en gegevens zijn nog heel: `herstel resume` gaat verder, `herstel guide exit` start het oude systeem.",
+            "This attempt changed nothing on it: `herstel resume` goes on, `herstel guide exit` starts the system that it had.",
+            "Deze poging heeft er niets aan veranderd: `herstel resume` gaat verder, `herstel guide exit` start het systeem dat erop stond.",
         ),
         DeviceState::HalfUpdated => (
             "Its data is still on it, its system is not whole: do not erase it, `herstel resume` finishes the update.",
