@@ -122,7 +122,7 @@ impl Restored {
     }
 
     fn start(&self, line: Line, options: Dictionary, protocol: u64) {
-        let faults = self.phone.spec.faults.restore.clone();
+        let faults = self.phone.spec.faults.restore.clone().at(self.phone.remembered("restore.start"));
         let Some(script) = self.script else {
             self.phone.remember("restore.failed", json!({ "why": "no such script", "script": faults.script }));
             return finish::to_recovery(&self.phone);
