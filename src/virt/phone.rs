@@ -74,6 +74,8 @@ pub struct State {
     pub sep_nonce: Vec<u8>,
     /// What an IMG3 phone was handed by `ticket`; good for as long as its nonce.
     pub ap_ticket: Option<ApTicket>,
+    /// The ramdisk that iBoot loaded last is that of an update.
+    pub ramdisk_updates: bool,
     /// Lockdown values set by hosts: (domain, key) -> value.
     pub set_values: BTreeMap<(String, String), plist::Value>,
     /// Counts enumerations, for device numbers.
@@ -160,6 +162,7 @@ impl Phone {
             nvram: BTreeMap::from([("auto-boot".to_owned(), "true".to_owned())]),
             ap_nonce: random_bytes(nonce_length),
             ap_ticket: None,
+            ramdisk_updates: false,
             sep_nonce: random_bytes(20),
             set_values: BTreeMap::new(),
             enumerations: 0,
