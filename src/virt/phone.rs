@@ -85,6 +85,8 @@ pub struct State {
     pub ap_ticket: Option<ApTicket>,
     /// What the last CreateStashbag made, until a system is installed.
     pub stash: Option<Stash>,
+    /// The ramdisk that iBoot loaded last is that of an update.
+    pub ramdisk_updates: bool,
     /// Lockdown values set by hosts: (domain, key) -> value.
     pub set_values: BTreeMap<(String, String), plist::Value>,
     /// Counts enumerations, for device numbers.
@@ -172,6 +174,7 @@ impl Phone {
             ap_nonce: random_bytes(nonce_length),
             ap_ticket: None,
             stash: None,
+            ramdisk_updates: false,
             sep_nonce: random_bytes(20),
             nonce_promised: false,
             set_values: BTreeMap::new(),

@@ -39,7 +39,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Changes whenever the builder's output does: older files in a cache are not used then.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
+/// What the ramdisks of an erase and of an update start.
+pub(in crate::virt) const RESTORED: [&[u8]; 2] =
+    [b"/usr/local/bin/restored_external\0", b"/usr/local/bin/restored_update\0"];
 const SIDECAR: &str = "built.json";
 const MANIFEST: &str = "BuildManifest.plist";
 

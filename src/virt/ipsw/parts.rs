@@ -6,7 +6,7 @@
 
 use super::content::{disk_image, noise};
 use super::era::Era;
-use super::modem;
+use super::{RESTORED, modem};
 use crate::facts::models::Connector;
 use crate::wire::img3;
 use crate::wire::img4::{Algorithm, Im4p};
@@ -144,12 +144,16 @@ impl Parts<'_> {
     pub(super) fn image(&mut self, path: &str, fourcc: &str, version: &str, size: usize) {
         if !self.files.contains_key(path) {
             let payload = noise(&format!("{path} {}", self.era.build), size);
-            let file = match self.era.is_img3() {
-                true => img3::build(word(fourcc), version, &payload),
-                false => Im4p::build(word(fourcc), version, &payload, None),
-            };
-            self.files.insert(path.to_owned(), file);
+            self.image_of(path, fourcc, version, &payload);
         }
+    }
+
+    fn image_of(&mut self, path: &str, fourcc: &str, version: &str, payload: &[u8]) {
+        let file = match self.era.is_img3() {
+            true => img3::build(word(fourcc), version, payload),
+            false => Im4p::build(word(fourcc), version, payload, None),
+        };
+        self.files.entry(path.to_owned()).or_insert(file);
     }
 
     pub(super) fn raw(&mut self, path: &str, make: impl FnOnce() -> Vec<u8>) {
@@ -274,7 +278,10 @@ impl Parts<'_> {
         part.personalize = Some(false);
         part.rules = Rules::Current;
         let disk = if self.kind == Kind::Update { &images.update_disk } else { &images.erase_disk };
-        self.image(disk, "rdsk", "RestoreRamDisk-1", 3_000_000);
+        // Which program the ramdisk starts is what makes a restore an update.
+        let mut ramdisk = RESTORED[usize::from(self.kind == Kind::Update)].to_vec();
+        ramdisk.extend(noise(&format!("{disk} {}", self.era.build), 3_000_000));
+        self.image_of(disk, "rdsk", "RestoreRamDisk-1", &ramdisk);
         self.add("RestoreRamDisk", disk, &[]);
         if self.era.has_trust_caches() {
             let path = format!("Firmware/{}.trustcache", images.root);

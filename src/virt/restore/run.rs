@@ -29,8 +29,8 @@ pub(super) struct Run {
     pub faults: Faults,
     pub script: &'static Script,
     pub options: Dictionary,
-    /// What the options say; an identity for an update makes it one, since hosts exist that always ask for
-    /// new partitions.
+    /// What the options say; the ramdisk or the identity of an update make it one, since hosts exist that
+    /// always ask for new partitions.
     pub erase: AtomicBool,
     pub modem: bool,
     /// The AP nonce that tickets must be for.
@@ -64,7 +64,7 @@ impl Run {
             None => options.get("CreateFilesystemPartitions").and_then(Value::as_boolean).unwrap_or(true),
         };
         Run {
-            erase: AtomicBool::new(erase),
+            erase: AtomicBool::new(erase && !phone.state().ramdisk_updates),
             modem: phone.model.product.as_str().starts_with("iPhone") || phone.model.name.contains("Cellular"),
             known: Mutex::default(),
             modem_nonce: super::super::phone::random_bytes(20),
