@@ -115,7 +115,7 @@ mod tests {
     fn every_kind_comes_out_whole() {
         let dir = tempfile::tempdir().unwrap();
         for size in [0, 1, SMALL as usize, SMALL as usize + 1, 3_000_001] {
-            let content: Vec<u8> = (0..size as u32).map(|i| (i * i / 77) as u8).collect();
+            let content: Vec<u8> = (0..size as u32).map(|i| (i.wrapping_mul(i) / 77) as u8).collect();
             for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
                 let ipsw = ipsw(dir.path(), &content, method, false);
                 let (length, mut reader) = ipsw.reader("a").unwrap();

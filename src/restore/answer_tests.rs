@@ -112,6 +112,7 @@ fn request(kind: &str, arguments: &[(&'static str, Value)]) -> DataRequest {
 fn one(supplies: &Supplies, request: &DataRequest) -> Dictionary {
     match run(supplies.answer(request)).unwrap() {
         Answer::One(answer) => answer,
+        Answer::Images(answer) => super::large::whole(answer),
         _ => panic!("{} is no dictionary", request.data_type),
     }
 }

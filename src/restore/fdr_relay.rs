@@ -44,9 +44,9 @@ pub(super) async fn proxy(mut link: BoxDuplex, trust: &Trust) -> Result<(), Faul
     let mut server = match dial(host, *port).await {
         Ok(server) => server,
         Err((why, err)) => {
-            let _ = refuse(&mut link, why, asked).await;
             let text = format!("the device wants to reach {host}:{port}, and this computer cannot: {err}");
             trust.tell.tell(Event::Warning { text: text.clone() });
+            let _ = refuse(&mut link, why, asked).await;
             return Err(Fault::new(Code::CatalogueUnreachable, text));
         }
     };

@@ -61,3 +61,19 @@ fn produce(part: Part<Box<dyn Read + Send>>, full: &Pieces) -> Result<(), Option
     }
     Ok(())
 }
+
+/// The message as the device reads it.
+#[cfg(test)]
+pub(super) fn whole(answer: Images) -> plist::Dictionary {
+    let (full, mut pieces) = mpsc::channel(1);
+    let parts = large::parts(answer, FROM_HOST_CAP).unwrap();
+    let reading = std::thread::spawn(move || parts.into_iter().try_for_each(|part| produce(part, &full)));
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.blocking_recv() {
+        bytes.extend(piece.unwrap());
+    }
+    reading.join().unwrap().unwrap();
+    let (prefix, body) = bytes.split_first_chunk::<4>().unwrap();
+    assert_eq!(u32::from_be_bytes(*prefix) as usize, body.len());
+    crate::wire::restored::parse(body).unwrap()
+}
