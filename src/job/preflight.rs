@@ -247,12 +247,14 @@ async fn signed(kit: &Kit, plan: &Plan, manifest: &BuildManifest, newest: Option
         answer = work => answer,
         () = kit.cancel.cancelled() => Err(Fault::cancelled()),
     };
-    let build = &manifest.build;
+    let (build, silent) = (&manifest.build, probe.silent().cloned());
     match answer.map(|a| a.signed) {
         Ok(Signed::Yes) => Finding::good(check, format!("Apple signs {build} today")),
         Ok(Signed::No) => Finding::blocking(check, Fault::new(Code::TssNotSigned, format!("{build}")).number(94)),
-        Ok(Signed::Unknown { code: None, text }) => Finding::blocking(check, Fault::new(Code::TssUnreachable, text)),
-        Ok(Signed::Unknown { text, .. }) => Finding::warning(check, text),
+        Ok(Signed::Unknown { text, .. }) => match silent {
+            Some(fault) => Finding::blocking(check, fault),
+            None => Finding::warning(check, text),
+        },
         Err(fault) => Finding::unknown(check, fault.to_string()),
     }
 }
