@@ -14,7 +14,7 @@ use crate::device::{Device, Normal, Trust};
 use crate::disk;
 use crate::event::{Check, Finding, Quiet, Teller, Verdict};
 use crate::facts::models;
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, Remedy};
 use crate::firmware::{self, Firmware, Ipsw, Probe, Signed, choice, read_manifest};
 use crate::mux::{Mux, Session};
 use crate::net::{Tss, Url};
@@ -110,9 +110,10 @@ fn battery(told: &Dictionary) -> Finding {
     };
     let charging = flag("BatteryIsCharging") == Some(true) || flag("FullyCharged") == Some(true);
     let detail = format!("{percent} %, {}", if charging { "charging" } else { "not charging" });
-    match (percent, charging) {
-        (..EMPTY, false) => Finding::blocking(Check::Battery, Fault::new(Code::BatteryLow, detail)),
-        (..EMPTY, true) | (..LOW, false) => Finding::warning(Check::Battery, detail),
+    match charging {
+        false if percent < EMPTY => Finding::blocking(Check::Battery, Fault::new(Code::BatteryLow, detail)),
+        false if percent < LOW => Finding::warning(Check::Battery, detail),
+        true if percent < EMPTY => Finding::warning(Check::Battery, detail),
         _ => Finding::good(Check::Battery, detail),
     }
 }
@@ -177,8 +178,11 @@ fn device_room(told: &Dictionary) -> Finding {
     let Some(free) = free else { return Finding::unknown(check, "the device does not tell how full it is") };
     let detail = format!("{} MB are free on the device", free >> 20);
     match free {
-        ..FULL => Finding::blocking(check, Fault::new(Code::UpdateImpossible, format!("it is full: {detail}"))),
-        ..TIGHT => Finding::warning(check, detail),
+        _ if free < FULL => {
+            let text = format!("it is too full for an update: {detail}");
+            Finding::blocking(check, Fault::new(Code::UpdateImpossible, text).remedy(Remedy::UpdateRoom))
+        }
+        _ if free < TIGHT => Finding::warning(check, detail),
         _ => Finding::good(check, detail),
     }
 }

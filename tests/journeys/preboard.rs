@@ -242,6 +242,9 @@ fn what_is_sure_to_fail_is_said_before_anything_is_touched() {
         assert_eq!(real.code_of_fault(), Some(code), "{real}");
         assert!(!rig.jobs().exists() && rig.phone().remembered("stage") == 0, "{real}");
     }
+    let rig = one("iphone13", &format!("{TRUSTED}\n{full}"));
+    let ran = exits(&rig, &["restore", "--update", "--lang", "nl"], 1);
+    assert!(ran.err.contains("te vol voor een update"), "{ran}");
     // An erase needs no room on the device.
     let rig = one("iphone13", &format!("{TRUSTED}\n{full}"));
     dry(&rig, &["restore", "--erase"], 0);
