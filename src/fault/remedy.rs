@@ -59,6 +59,8 @@ remedies! {
     Passcode = "passcode",
     FindMy = "find-my",
     Setup = "finish-setup",
+    /// Room on the device for a newer system beside the data.
+    UpdateRoom = "update-room",
     /// Nobody knows what this number means.
     Unknown = "unknown",
 }

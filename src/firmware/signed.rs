@@ -70,6 +70,8 @@ pub struct Probe {
     tss: Tss,
     file: PathBuf,
     kept: Vec<Kept>,
+    /// Why the last question had no answer with a number.
+    silent: Option<Fault>,
 }
 
 impl Probe {
@@ -78,7 +80,12 @@ impl Probe {
         let mut text = Vec::new();
         let read = std::fs::File::open(file).and_then(|f| f.take(MAX_FILE).read_to_end(&mut text));
         let kept = read.ok().and_then(|_| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        Probe { tss, file: file.to_owned(), kept }
+        Probe { tss, file: file.to_owned(), kept, silent: None }
+    }
+
+    /// Why the server gave no verdict at all when it was last asked: not reached, or something else in its place.
+    pub fn silent(&self) -> Option<&Fault> {
+        self.silent.as_ref()
     }
 
     /// Is the erase variant of this build signed for the board of `model`? `known_good` when the same question about
@@ -104,6 +111,7 @@ impl Probe {
         if matches!(&told, Err(fault) if fault.number == Some(INTERNAL_ERROR)) && model.image == ImageFormat::Img4 {
             told = self.once(model, identity, if short { 32 } else { 20 }).await?;
         }
+        self.silent = told.as_ref().err().filter(|fault| fault.number.is_none()).cloned();
         let answer = Answer { signed: meaning(told, known_good), asked: now };
         if !matches!(answer.signed, Signed::Unknown { .. }) {
             let (build, board) = (manifest.build.clone(), model.board.to_owned());

@@ -14,12 +14,13 @@ use crate::device::{Device, Normal, Trust};
 use crate::disk;
 use crate::event::{Check, Finding, Quiet, Teller, Verdict};
 use crate::facts::models;
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, Remedy};
 use crate::firmware::{self, Firmware, Ipsw, Probe, Signed, choice, read_manifest};
 use crate::mux::{Mux, Session};
 use crate::net::{Tss, Url};
 use crate::wire::manifest::{Behaviour, BuildManifest};
 use plist::{Dictionary, Value};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,9 @@ pub async fn examine(kit: &Kit, plan: &Plan, device: &Device) -> Vec<Finding> {
     found.push(inside.as_ref().map_or_else(|why| unseen(Check::Battery, why), |told| battery(&told.battery)));
     found.push(firmware_room(kit, plan));
     if plan.backup == BackupPlan::Make {
-        let room = |told: &Inside| backup_room(&told.disk, disk::free_space(&plan.vault));
+        let taken = if on_one_volume(&plan.vault, &kit.folders.firmware()) { firmware_needs(kit, plan) } else { None };
+        let free = || disk::free_space(&plan.vault).map(|free| free.saturating_sub(taken.unwrap_or(0)));
+        let room = |told: &Inside| backup_room(&told.disk, free());
         found.push(inside.as_ref().map_or_else(|why| unseen(Check::BackupRoom, why), room));
     }
     if plan.way == Way::Update {
@@ -110,9 +113,10 @@ fn battery(told: &Dictionary) -> Finding {
     };
     let charging = flag("BatteryIsCharging") == Some(true) || flag("FullyCharged") == Some(true);
     let detail = format!("{percent} %, {}", if charging { "charging" } else { "not charging" });
-    match (percent, charging) {
-        (..EMPTY, false) => Finding::blocking(Check::Battery, Fault::new(Code::BatteryLow, detail)),
-        (..EMPTY, true) | (..LOW, false) => Finding::warning(Check::Battery, detail),
+    match charging {
+        false if percent < EMPTY => Finding::blocking(Check::Battery, Fault::new(Code::BatteryLow, detail)),
+        false if percent < LOW => Finding::warning(Check::Battery, detail),
+        true if percent < EMPTY => Finding::warning(Check::Battery, detail),
         _ => Finding::good(Check::Battery, detail),
     }
 }
@@ -125,23 +129,34 @@ pub(super) fn stored(kit: &Kit, plan: &Plan) -> Option<firmware::Stored> {
     kit.store().list().unwrap_or_default().into_iter().find(fits)
 }
 
-fn firmware_room(kit: &Kit, plan: &Plan) -> Finding {
-    let check = Check::FirmwareRoom;
+/// Bytes that still have to come; none where nobody knows.
+fn firmware_needs(kit: &Kit, plan: &Plan) -> Option<u64> {
     if stored(kit, plan).is_some() {
-        return Finding::good(check, "the firmware is here already");
+        return Some(0);
     }
-    let folder = kit.folders.firmware();
     let size = match &plan.firmware.file {
         Some(file) => std::fs::metadata(file).ok().map(|m| m.len()),
         None => plan.firmware.size,
     };
-    let Some(size) = size else { return Finding::unknown(check, "no catalogue knows the size of the firmware") };
-    let part = partly_here(&folder);
-    let needs = size.saturating_sub(part);
-    told(
-        check,
-        disk::require_space(&folder, needs).map(|()| format!("{} MB are needed in {}", needs >> 20, folder.display())),
-    )
+    Some(size?.saturating_sub(partly_here(&kit.folders.firmware())))
+}
+
+fn firmware_room(kit: &Kit, plan: &Plan) -> Finding {
+    let (check, folder) = (Check::FirmwareRoom, kit.folders.firmware());
+    match firmware_needs(kit, plan) {
+        Some(0) => Finding::good(check, "the firmware is here already"),
+        Some(needs) => {
+            let seen = || format!("{} MB are needed in {}", needs >> 20, folder.display());
+            told(check, disk::require_space(&folder, needs).map(|()| seen()))
+        }
+        None => Finding::unknown(check, "no catalogue knows the size of the firmware"),
+    }
+}
+
+/// By the nearest folders that exist.
+fn on_one_volume(left: &Path, right: &Path) -> bool {
+    let volume = |path: &Path| path.ancestors().find_map(|p| std::fs::metadata(p).ok()).map(|m| m.dev());
+    volume(left).is_some_and(|left| volume(right) == Some(left))
 }
 
 /// Bytes of downloads that were broken off: they are gone on with.
@@ -177,8 +192,11 @@ fn device_room(told: &Dictionary) -> Finding {
     let Some(free) = free else { return Finding::unknown(check, "the device does not tell how full it is") };
     let detail = format!("{} MB are free on the device", free >> 20);
     match free {
-        ..FULL => Finding::blocking(check, Fault::new(Code::UpdateImpossible, format!("it is full: {detail}"))),
-        ..TIGHT => Finding::warning(check, detail),
+        _ if free < FULL => {
+            let text = format!("it is too full for an update: {detail}");
+            Finding::blocking(check, Fault::new(Code::UpdateImpossible, text).remedy(Remedy::UpdateRoom))
+        }
+        _ if free < TIGHT => Finding::warning(check, detail),
         _ => Finding::good(check, detail),
     }
 }
@@ -247,12 +265,14 @@ async fn signed(kit: &Kit, plan: &Plan, manifest: &BuildManifest, newest: Option
         answer = work => answer,
         () = kit.cancel.cancelled() => Err(Fault::cancelled()),
     };
-    let build = &manifest.build;
+    let (build, silent) = (&manifest.build, probe.silent().cloned());
     match answer.map(|a| a.signed) {
         Ok(Signed::Yes) => Finding::good(check, format!("Apple signs {build} today")),
         Ok(Signed::No) => Finding::blocking(check, Fault::new(Code::TssNotSigned, format!("{build}")).number(94)),
-        Ok(Signed::Unknown { code: None, text }) => Finding::blocking(check, Fault::new(Code::TssUnreachable, text)),
-        Ok(Signed::Unknown { text, .. }) => Finding::warning(check, text),
+        Ok(Signed::Unknown { text, .. }) => match silent {
+            Some(fault) => Finding::blocking(check, fault),
+            None => Finding::warning(check, text),
+        },
         Err(fault) => Finding::unknown(check, fault.to_string()),
     }
 }
@@ -309,6 +329,13 @@ mod tests {
         assert_eq!(backup_room(&holds, Ok(59)).verdict, Verdict::Warning);
         assert_eq!(backup_room(&Dictionary::new(), Ok(0)).verdict, Verdict::Unknown);
         assert_eq!(backup_room(&holds, Err(Fault::new(Code::DiskNoAccess, "x"))).verdict, Verdict::Warning);
+    }
+
+    #[test]
+    fn folders_that_do_not_exist_yet_lie_where_their_parent_does() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(on_one_volume(&folder.path().join("a/b"), &folder.path().join("c")));
+        assert!(!on_one_volume(Path::new("/proc/none"), folder.path()));
     }
 
     #[test]

@@ -92,8 +92,12 @@ impl Keeper<'_> {
         if ticket::form(identity.cpid, identity.bdid) == Form::Img3 || !self.has_sidp().await? {
             return none("the device says that it has no use for a stashbag");
         }
-        if self.normal.trust != Trust::Trusted {
-            return none("the device does not trust this computer; it asks its passcode after the update");
+        match self.normal.trust {
+            Trust::Trusted => {}
+            Trust::Locked => {
+                return none("it was not unlocked since it started; it asks its passcode after the update");
+            }
+            _ => return none("the device does not trust this computer; it asks its passcode after the update"),
         }
         self.tell.tell(Event::StepBegan { step: Step::Stashbag, what: String::new() });
         if let Some(why) = self.create(identity).await? {

@@ -43,6 +43,11 @@ pub(super) fn en(remedy: Remedy) -> Advice {
             "The device has too little room for the backup",
             "Free room on it, or choose a device with more storage; leave --copy-first out, which needs room twice.",
         ),
+        Remedy::UpdateRoom => (
+            "The device is too full for an update that keeps its data",
+            "Delete something large on it (videos, apps), restart it and try again: 5 GB free is a safe amount. Nothing \
+             was changed.",
+        ),
         Remedy::StoppedThere => {
             ("It was stopped on the device", "Run the same command again, and leave the device alone.")
         }
@@ -136,6 +141,11 @@ pub(super) fn nl(remedy: Remedy) -> Advice {
         Remedy::DeviceRoom => (
             "Het toestel heeft te weinig ruimte voor de reservekopie",
             "Maak er ruimte op, of kies een toestel met meer opslag; laat --copy-first weg, dat vraagt dubbel zoveel.",
+        ),
+        Remedy::UpdateRoom => (
+            "Het toestel is te vol voor een update die de gegevens houdt",
+            "Gooi er iets groots af (video's, apps), start het opnieuw op en probeer het nog eens: met 5 GB vrij zit je \
+             goed. Er is niets veranderd.",
         ),
         Remedy::StoppedThere => {
             ("Het is op het toestel gestopt", "Geef dezelfde opdracht opnieuw, en laat het toestel dan met rust.")

@@ -81,6 +81,13 @@ fn signing(name: &'static str, knob: &str, code: Code) -> Case {
     })
 }
 
+/// A server that gives no verdict at all is noticed before there is a job.
+fn before_anything(name: &'static str, knob: &str, code: Code) -> Case {
+    case(name).phone("mode = 'recovery'").apple(knob).run(ERASE).fails(1, code, "plan").after(|rig, ran| {
+        assert!(!rig.jobs().exists() && rig.phone().remembered("stage") == 0, "{ran}");
+    })
+}
+
 pub fn before_the_ramdisk() -> Vec<Case> {
     vec![
         // -- refused by ourselves --
@@ -113,7 +120,7 @@ pub fn before_the_ramdisk() -> Vec<Case> {
                     .unwrap();
             })
             .run(ERASE_FILE)
-            .fails(2, Code::FirmwareWrongDevice, "verify-firmware")
+            .fails(2, Code::FirmwareWrongDevice, "plan")
             .after(untouched),
         case("restore: an update to something older")
             .phone("version = '99.1'\nbuild = '99Z9'")
@@ -152,8 +159,8 @@ pub fn before_the_ramdisk() -> Vec<Case> {
         .after(number(94)),
         signing("ticket: refused", "tss_status = [128, 'An internal error occurred.']", Code::TssRefused)
             .after(number(128)),
-        signing("ticket: a sign-in page", "tss_html = true", Code::TssInvalid),
-        signing("ticket: nobody answers", "tss_down = true", Code::TssUnreachable).waits_shortened(10),
+        before_anything("ticket: a sign-in page", "tss_html = true", Code::TssInvalid),
+        before_anything("ticket: nobody answers", "tss_down = true", Code::TssUnreachable).waits_shortened(10),
         signing("ticket: for another nonce", "tss_wrong_nonce = true", Code::TssInvalid),
         boot("ticket: not signed, from normal mode", "", Code::TssNotSigned, "ticket")
             .apple("tss_status = [94, 'no']")

@@ -242,6 +242,9 @@ fn what_is_sure_to_fail_is_said_before_anything_is_touched() {
         assert_eq!(real.code_of_fault(), Some(code), "{real}");
         assert!(!rig.jobs().exists() && rig.phone().remembered("stage") == 0, "{real}");
     }
+    let rig = one("iphone13", &format!("{TRUSTED}\n{full}"));
+    let ran = exits(&rig, &["restore", "--update", "--lang", "nl"], 1);
+    assert!(ran.err.contains("te vol voor een update"), "{ran}");
     // An erase needs no room on the device.
     let rig = one("iphone13", &format!("{TRUSTED}\n{full}"));
     dry(&rig, &["restore", "--erase"], 0);
@@ -260,4 +263,17 @@ fn a_signing_server_that_is_away_stops_a_restore_in_normal_mode() {
     assert_eq!(ran.code_of_fault(), Some(Code::TssUnreachable), "{ran}");
     assert!(!rig.jobs().exists());
     untouched(rig.phone(), &ran);
+}
+
+#[test]
+fn a_usbmuxd_that_ends_in_the_middle_is_named() {
+    let rig = one("iphone13", "mode = \"recovery\"\n[phone.faults.mux]\nmux_vanish_after_connects = 4");
+    let ecid = rig.phone().ecid.to_string();
+    let mut command = rig.command(&["restore", "--erase", "--yes-erase", &ecid, "--json"]);
+    command.env("HERSTEL_BENCH_HASTE", "20");
+    let ran = plain(run(command, LIMIT));
+    assert_eq!((ran.code_of_fault(), ran.code), (Some(Code::MuxUnreachable), Some(6)), "{ran}");
+    let said = ran.events("warning").iter().any(|w| w["text"].as_str().unwrap().contains("usbmuxd ended"));
+    assert!(said, "{ran}");
+    assert_eq!(rig.phone().remembered("restore.finished"), 0);
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 /// # Errors
 /// The fault of the first finding that blocks.
 pub async fn check(context: &Context, kit: &Kit, plan: &Plan, device: &Device) -> Result<(), Fault> {
-    let found = look(kit, plan, device).await;
+    let found = look(kit, plan, device).await?;
     show(context, &found, false);
     preflight::verdict(&found).map_err(|fault| fault.during(Step::Plan).on(plan.ecid))
 }
@@ -25,7 +25,7 @@ pub async fn check(context: &Context, kit: &Kit, plan: &Plan, device: &Device) -
 /// # Errors
 /// As [`check`].
 pub async fn rehearse(context: &Context, kit: &Kit, plan: &Plan, device: &Device) -> Result<Outcome, Fault> {
-    let found = look(kit, plan, device).await;
+    let found = look(kit, plan, device).await?;
     let rehearsal = Rehearsal::of(kit, plan, device);
     let verdict = preflight::verdict(&found);
     if context.common.json {
@@ -49,12 +49,16 @@ pub async fn rehearse(context: &Context, kit: &Kit, plan: &Plan, device: &Device
     verdict.map(|()| Outcome::Ok).map_err(|fault| fault.during(Step::Plan).on(plan.ecid))
 }
 
-async fn look(kit: &Kit, plan: &Plan, device: &Device) -> Vec<Finding> {
+/// Changes nothing, so it may stop at once.
+async fn look(kit: &Kit, plan: &Plan, device: &Device) -> Result<Vec<Finding>, Fault> {
     let step = Step::Plan;
     kit.tell.tell(Event::StepBegan { step, what: String::new() });
-    let found = preflight::examine(kit, plan, device).await;
+    let found = tokio::select! {
+        found = preflight::examine(kit, plan, device) => found,
+        () = kit.cancel.cancelled() => return Err(Fault::cancelled().during(step).on(plan.ecid)),
+    };
     kit.tell.tell(Event::StepDone { step, what: String::new() });
-    found
+    Ok(found)
 }
 
 fn minutes(seconds: u64) -> u64 {

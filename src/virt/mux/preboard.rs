@@ -257,13 +257,17 @@ mod tests {
 
     /// A signed ticket for a phone, which no local one is.
     fn signed(phone: &Phone, change: impl FnOnce(&mut Im4mFields)) -> Vec<u8> {
+        let (ap_nonce, sep_nonce) = {
+            let state = phone.state();
+            (state.ap_nonce.clone(), state.sep_nonce.clone())
+        };
         let mut fields = Im4mFields {
             ecid: phone.ecid.0,
             chip: phone.model.cpid.0.into(),
             board: phone.bdid.0.into(),
             security_domain: 1,
-            ap_nonce: phone.state().ap_nonce.clone(),
-            sep_nonce: Some(phone.state().sep_nonce.clone()),
+            ap_nonce,
+            sep_nonce: Some(sep_nonce),
             components: [(*b"sepi", sep(true)), (*b"rsep", sep(true))].into(),
             ..Im4mFields::default()
         };
