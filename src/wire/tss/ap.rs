@@ -220,8 +220,12 @@ mod tests {
         assert_eq!(request.get("Ap,SikaFuse"), Some(&Value::Integer(0.into())));
     }
 
-    /// The first identity with other components; `Info` is given whole.
-    fn with(components: &[(&str, &[(&str, Value)], Option<&[(&str, Value)]>)]) -> BuildIdentity {
+    type Pairs<'a> = &'a [(&'a str, Value)];
+    /// Name, keys, `Info`.
+    type Part<'a> = (&'a str, Pairs<'a>, Option<Pairs<'a>>);
+
+    /// The first identity with other components.
+    fn with(components: &[Part<'_>]) -> BuildIdentity {
         let mut identity = BuildManifest::parse(&crate::wire::manifest::tests::sample()).unwrap().identities.remove(0);
         let dictionary = |pairs: &[(&str, Value)]| -> Dictionary {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
@@ -268,7 +272,7 @@ mod tests {
         let identity = with(&[
             ("Trusty", &[("Trusted", yes.clone()), digest.clone()], Some(&[])),
             ("Bare", &[("Trusted", yes.clone())], Some(&[])),
-            ("Neither", &[digest.clone()], Some(&[])),
+            ("Neither", std::slice::from_ref(&digest), Some(&[])),
             ("NoInfo", &[("Trusted", yes.clone()), digest.clone()], None),
         ]);
         let request = asked(&identity, Form::Img4, false, None);
@@ -302,7 +306,7 @@ mod tests {
                 std::slice::from_ref(&digest),
                 Some(&[rules(&[("ApInRomDFU", yes.clone())], ("DPRO", yes.clone()))]),
             ),
-            ("Empty", &[digest.clone()], Some(&[("RestoreRequestRules", Value::Array(vec![]))])),
+            ("Empty", std::slice::from_ref(&digest), Some(&[("RestoreRequestRules", Value::Array(vec![]))])),
         ]);
         let keys = |security_mode: bool, in_rom: Option<bool>, name: &str| -> Vec<String> {
             let request = asked(&identity, Form::Img4, security_mode, in_rom);
@@ -321,8 +325,7 @@ mod tests {
         let plain: &[(&str, Value)] = &[];
         let names =
             ["BasebandFirmware", "SE,UpdatePayload", "BaseSystem", "Diags", "Ap,ExclaveOS", "Cryptex1,SystemOS"];
-        let mut components: Vec<(&str, &[(&str, Value)], Option<&[(&str, Value)]>)> =
-            names.iter().map(|name| (*name, &part[..], Some(plain))).collect();
+        let mut components: Vec<Part<'_>> = names.iter().map(|name| (*name, &part[..], Some(plain))).collect();
         let table: &[(&str, Value)] = &[("IsFTAB", Value::Boolean(true))];
         components.push(("Rap,RTKitOS", &part, Some(table)));
         components.push(("iBEC", &part, Some(plain)));
