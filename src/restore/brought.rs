@@ -9,7 +9,7 @@ use crate::fault::{Code, Fault};
 use crate::ids::Ecid;
 use crate::wire::devicelink::guard::binary_plist;
 use crate::wire::img3::ApTicket;
-use crate::wire::img4::Im4m;
+use crate::wire::img4::{Im4m, fourcc};
 use crate::wire::manifest::xml;
 use plist::{Dictionary, Value};
 use std::io::Read;
@@ -178,9 +178,14 @@ impl Ticket {
         for (name, entry) in request {
             let Some(entry) = entry.as_dictionary() else { continue };
             let Some(digest) = entry.get("Digest").and_then(Value::as_data).filter(|d| !d.is_empty()) else { continue };
-            // A part of an IMG3 device whose signature is its own Blob need not be in the ticket.
-            let has_blob = self.name == IMG3 && entry.contains_key("PartialDigest");
-            if !has_blob && !self.digests.iter().any(|ours| ours == digest) {
+            let need_not_be = if self.name == IMG3 {
+                // Its signature is its own Blob.
+                entry.contains_key("PartialDigest")
+            } else {
+                // Parts of other chips are asked for too, and have tickets of their own.
+                fourcc(name).is_none() || (name.contains(',') && !name.starts_with("Ap,"))
+            };
+            if !need_not_be && !self.digests.iter().any(|ours| ours == digest) {
                 return Err(format!("the ticket is for other firmware: it does not name this {name}"));
             }
         }

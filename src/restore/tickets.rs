@@ -124,7 +124,9 @@ impl Inner {
         }
         let answer = self.apple.sign(request.clone()).await?;
         // A wrong answer is its reader's to refuse; here it only must not be kept.
-        if question.is_answered(&request, &answer) {
+        if let Err(why) = question.is_answered(&request, &answer) {
+            tracing::warn!(kind = question.kind, why, "an answer that is not kept");
+        } else {
             if let Some(path) = path
                 && let Err(fault) = write(path, &answer, self.owner.ecid).await
             {
@@ -202,11 +204,15 @@ impl Question {
     }
 
     /// Does `answer` hold every ticket that was asked for, and the boot ticket one that fits?
-    fn is_answered(&self, request: &Dictionary, answer: &Dictionary) -> bool {
-        let is_there = |name: &String| answer.get(name).and_then(Value::as_data).is_some_and(|bytes| !bytes.is_empty());
-        !self.tickets.is_empty()
-            && self.tickets.iter().all(is_there)
-            && (!self.is_for_boot || brought::fits(request, answer).is_ok())
+    fn is_answered(&self, request: &Dictionary, answer: &Dictionary) -> Result<(), String> {
+        let is_there = |name: &&String| answer.get(name).and_then(Value::as_data).is_some_and(|der| !der.is_empty());
+        if self.tickets.is_empty() {
+            return Err("no ticket was asked for".into());
+        }
+        if let Some(missing) = self.tickets.iter().find(|name| !is_there(name)) {
+            return Err(format!("no {missing} in it"));
+        }
+        if self.is_for_boot { brought::fits(request, answer) } else { Ok(()) }
     }
 }
 
@@ -264,10 +270,11 @@ async fn read(path: Option<PathBuf>, request: &Dictionary, question: &Question) 
     });
     let bytes = bytes.await.ok()?.ok()?;
     let cap = usize::try_from(CAP).unwrap_or(usize::MAX);
-    match xml::dictionary("kept ticket", &bytes, cap) {
-        Ok(answer) if question.is_answered(request, &answer) => Some(answer),
-        told => {
-            tracing::warn!(path = %path.display(), error = ?told.err(), "a kept ticket is passed over");
+    let told = xml::dictionary("kept ticket", &bytes, cap).map_err(|err| err.to_string());
+    match told.and_then(|answer| question.is_answered(request, &answer).map(|()| answer)) {
+        Ok(answer) => Some(answer),
+        Err(why) => {
+            tracing::warn!(path = %path.display(), why, "a kept ticket is passed over");
             None
         }
     }

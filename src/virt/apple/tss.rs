@@ -106,12 +106,11 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Dictionary, Refusal> {
 /// A modem's ticket is made of its serial number and its certificate, for a build and a device.
 fn modem_is_named(request: &Dictionary) -> Result<(), Refusal> {
     let has_serial = request.get("BbSNUM").and_then(Value::as_data).is_some_and(|serial| !serial.is_empty());
-    let numbers = ["BbGoldCertId", "BbChipID", "ApECID", "ApChipID", "ApBoardID"];
-    if has_serial && numbers.iter().all(|key| number(request, key).is_some()) && request.contains_key("UniqueBuildID") {
-        Ok(())
-    } else {
-        Err(NO_MODEM)
-    }
+    let numbers = ["BbChipID", "ApECID", "ApChipID", "ApBoardID"];
+    // Certificates have 32 bits: some clients send them with a sign.
+    let certificate = request.get("BbGoldCertId").is_some_and(|id| id.as_signed_integer().is_some());
+    let has_numbers = certificate && numbers.iter().all(|key| number(request, key).is_some());
+    if has_serial && has_numbers && request.contains_key("UniqueBuildID") { Ok(()) } else { Err(NO_MODEM) }
 }
 
 /// `<component>-TBM`, for chips that want blocks of the server's in some images.

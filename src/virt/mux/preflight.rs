@@ -32,6 +32,7 @@ pub(super) fn value(phone: &Phone, key: &str) -> Option<Value> {
                 ("SepNonceSlotID", Value::from(2_u64)),
             ])))
         }
+        "Image4Supported" => Some(has_sep.into()),
         "FirmwarePreflightInfo" if is_phone => Some(modem_info(phone).into()),
         _ => None,
     }

@@ -311,8 +311,7 @@ impl Model {
 
     fn begin(&self, stage: Stage, generation: u32, product: u16) -> Session {
         let again = generation != self.first_generation;
-        let promised = is_boot_code(stage) && std::mem::take(&mut self.phone.state().nonce_promised);
-        let kept = self.keep_nonces.swap(false, Ordering::Relaxed) || self.faults().nonce_kept || promised;
+        let kept = self.keep_nonces.swap(false, Ordering::Relaxed) || self.faults().nonce_kept;
         if is_boot_code(stage) && again && !kept {
             self.phone.fresh_nonces();
         }
@@ -364,7 +363,8 @@ impl Model {
 
     /// Nonces of the next stage are made while the phone is away, so that nobody sees them change.
     fn renew(&self) {
-        if !self.keep_nonces.swap(true, Ordering::Relaxed) && !self.faults().nonce_kept {
+        let promised = std::mem::take(&mut self.phone.state().nonce_promised);
+        if !self.keep_nonces.swap(true, Ordering::Relaxed) && !self.faults().nonce_kept && !promised {
             self.phone.fresh_nonces();
         }
     }

@@ -145,7 +145,7 @@ pub struct BuildIdentity {
 }
 
 impl BuildIdentity {
-    fn new(value: Value) -> Result<Self, WireError> {
+    pub(in crate::wire) fn new(value: Value) -> Result<Self, WireError> {
         let Value::Dictionary(raw) = value else {
             return Err(WireError::malformed(WHAT, "an identity that is no dictionary"));
         };

@@ -17,6 +17,8 @@ pub enum Peripheral {
     Baseband,
     /// `SE,IsDev` of the device facts picks the environment.
     SecureElement,
+    /// The same questions under another ticket's name.
+    SecureElement2,
     Savage,
     Yonkers,
     Rose,
@@ -66,6 +68,7 @@ const BASEBAND: Recipe = recipe(
 );
 const SE: Recipe =
     recipe("SE,Ticket", &["SE,ChipID"], &["SE,ChipID", "SE,ID", "SE,Nonce", "SE,RootKeyIdentifier"], "SE,");
+const SE2: Recipe = recipe("SE2,Ticket", SE.identity, SE.device, SE.prefix);
 const SAVAGE: Recipe = recipe(
     "Savage,Ticket",
     &["Savage,ChipID", "Savage,PatchEpoch"],
@@ -147,6 +150,7 @@ impl Peripheral {
         match self {
             Peripheral::Baseband => BASEBAND,
             Peripheral::SecureElement => SE,
+            Peripheral::SecureElement2 => SE2,
             Peripheral::Savage => SAVAGE,
             Peripheral::Yonkers => YONKERS,
             Peripheral::Rose => ROSE,
@@ -208,7 +212,7 @@ impl Peripheral {
                     request.insert("ApSecurityMode".into(), Value::Boolean(facts.security_mode));
                 }
             }
-            Peripheral::SecureElement => {
+            Peripheral::SecureElement | Peripheral::SecureElement2 => {
                 let dev = told(device, "SE,IsDev").is_some_and(|v| truth(v) == Some(true));
                 let other = if dev { "Production" } else { "Development" };
                 for (name, component) in identity.components.iter().filter(|(name, _)| name.starts_with("SE,")) {
@@ -230,7 +234,8 @@ impl Peripheral {
                 request.insert("eUICC,ApProductionMode".into(), Value::Boolean(facts.production));
                 for part in ["Gold", "Main"] {
                     let name = format!("eUICC,{part}");
-                    let mut entry = only_digest(identity, &name)?;
+                    // A build without firmware for it names none.
+                    let Ok(mut entry) = only_digest(identity, &name) else { continue };
                     let nested = told(device, &name).and_then(Value::as_dictionary).and_then(|d| d.get("Nonce"));
                     if let Some(nonce) = nested.or_else(|| device.get(&format!("EUICC{part}Nonce"))) {
                         entry.insert("Nonce".into(), nonce.clone());
