@@ -14,7 +14,7 @@ use crate::firmware::{self, Check, Ipsw, RootImage, Stored, Verdict, choice, ver
 use crate::ids::{BuildId, Ecid, Mode, ProductType};
 use crate::mux;
 use crate::restore::boot::Waits;
-use crate::restore::{Engine, Note, Restored, ahead, stashbag};
+use crate::restore::{Engine, Note, Restored, ahead, stashbag, where_it_is};
 use crate::wire::manifest::{Behaviour, BuildIdentity};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// How long a person has for the Trust dialog.
 const TRUST: Duration = Duration::from_secs(180);
+/// A device that gave up a restore is back in recovery within this.
+const REBOOT: Duration = Duration::from_secs(30);
 /// How long an interrupted restore may leave the device between two modes.
 const SETTLE: Duration = Duration::from_secs(180);
 
@@ -156,7 +158,10 @@ pub async fn restore(
     ahead::ask(&engine, &plan).await?;
     match engine.restore(&plan, consent, note).await {
         Ok(restored) => Ok(restored),
-        Err(fault) => Err(vigil.explain(fault).await),
+        Err(fault) => {
+            let fault = vigil.explain(fault).await;
+            Err(where_it_is(&kit.eyes, plan.ecid, fault, REBOOT / kit.haste.max(1)).await)
+        }
     }
 }
 
