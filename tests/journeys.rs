@@ -17,10 +17,14 @@ mod encrypt;
 mod fetch;
 #[path = "journeys/img3.rs"]
 mod img3;
+#[path = "journeys/orders.rs"]
+mod orders;
 #[path = "journeys/preboard.rs"]
 mod preboard;
 #[path = "journeys/putback.rs"]
 mod putback;
+#[path = "journeys/tickets.rs"]
+mod tickets;
 
 use bench::{Ran, Rig, run};
 use herstel::fault::Code;

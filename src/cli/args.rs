@@ -427,6 +427,11 @@ pub struct RestoreArgs {
     /// This file instead of the catalogue's newest
     #[arg(long, value_name = "FILE")]
     pub ipsw: Option<PathBuf>,
+    /// A saved boot ticket (Apple's answer as a plist, .shsh2, or IM4M) instead of asking Apple; it must fit the ECID,
+    /// the nonce that the device shows, and the firmware. Tickets that Apple gave are kept as such files in the folder
+    /// `tickets` of the state folder
+    #[arg(long, value_name = "FILE")]
+    pub ticket: Option<PathBuf>,
     /// The full ECID or UDID of the device to erase, instead of the question
     #[arg(long, value_name = "DEVICE")]
     pub yes_erase: Option<String>,
@@ -452,6 +457,11 @@ pub struct RecoverArgs {
     /// This file instead of the catalogue's newest
     #[arg(long, value_name = "FILE")]
     pub ipsw: Option<PathBuf>,
+    /// A saved boot ticket (Apple's answer as a plist, .shsh2, or IM4M) instead of asking Apple; it must fit the ECID,
+    /// the nonce that the device shows, and the firmware. Tickets that Apple gave are kept as such files in the folder
+    /// `tickets` of the state folder
+    #[arg(long, value_name = "FILE")]
+    pub ticket: Option<PathBuf>,
     /// Show the plan and stop
     #[arg(long)]
     pub plan: bool,

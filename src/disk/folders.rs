@@ -79,6 +79,11 @@ impl Folders {
         self.state.join("jobs")
     }
 
+    /// Tickets that Apple signed, for a resumed restore: `<ecid>-<build>-<kind>-<nonce>-<question>.plist`.
+    pub fn tickets(&self) -> PathBuf {
+        self.state.join("tickets")
+    }
+
     /// Lock files that belong to no other folder, e.g. one per device.
     pub fn locks(&self) -> PathBuf {
         self.state.join("locks")
@@ -101,6 +106,7 @@ mod tests {
             folders.catalogue(),
             folders.scratch(),
             folders.jobs(),
+            folders.tickets(),
             folders.locks(),
         ] {
             assert!(path.starts_with(root), "{}", path.display());

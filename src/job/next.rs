@@ -99,6 +99,7 @@ mod tests {
                 size: None,
             },
             vault: "/v".into(),
+            ticket: None,
             is_virtual: true,
         };
         let mut entries = vec![Entry::now(Record::Plan { plan: Box::new(plan) })];

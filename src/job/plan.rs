@@ -61,6 +61,9 @@ pub struct Plan {
     pub put_back: bool,
     pub firmware: FirmwarePlan,
     pub vault: PathBuf,
+    /// A boot ticket that the person brought, instead of Apple's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<PathBuf>,
     #[serde(rename = "virtual", default)]
     pub is_virtual: bool,
 }

@@ -176,6 +176,7 @@ mod tests {
                 size: None,
             },
             vault: "/v".into(),
+            ticket: None,
             is_virtual: true,
         }
     }

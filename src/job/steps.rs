@@ -14,7 +14,7 @@ use crate::firmware::{self, Check, Ipsw, RootImage, Stored, Verdict, choice, ver
 use crate::ids::{BuildId, Ecid, Mode, ProductType};
 use crate::mux;
 use crate::restore::boot::Waits;
-use crate::restore::{Engine, Restored, stashbag};
+use crate::restore::{Engine, Note, Restored, ahead, stashbag, where_it_is};
 use crate::wire::manifest::{Behaviour, BuildIdentity};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// How long a person has for the Trust dialog.
 const TRUST: Duration = Duration::from_secs(180);
+/// A device that gave up a restore is back in recovery within this.
+const REBOOT: Duration = Duration::from_secs(30);
 /// How long an interrupted restore may leave the device between two modes.
 const SETTLE: Duration = Duration::from_secs(180);
 
@@ -142,17 +144,28 @@ pub async fn recheck(kit: &Kit, path: PathBuf) -> Result<(), Fault> {
     .await
 }
 
-/// From whatever mode to the device's final status.
-pub async fn restore(kit: &Kit, plan: &Plan, opened: &Opened, consent: &Consent) -> Result<Restored, Fault> {
-    let engine = engine(kit, opened).await?;
+/// From whatever mode to the device's final status; `note` hears each action before it is begun.
+pub async fn restore(
+    kit: &Kit,
+    plan: &Plan,
+    opened: &Opened,
+    consent: &Consent,
+    note: &mut Note<'_>,
+) -> Result<Restored, Fault> {
+    let engine = engine(kit, plan, opened).await?;
+    let plan = plan.restore();
     let vigil = Vigil::begin(kit).await;
-    match engine.restore(&plan.restore(), consent).await {
+    ahead::ask(&engine, &plan).await?;
+    match engine.restore(&plan, consent, note).await {
         Ok(restored) => Ok(restored),
-        Err(fault) => Err(vigil.explain(fault).await),
+        Err(fault) => {
+            let fault = vigil.explain(fault).await;
+            Err(where_it_is(&kit.eyes, plan.ecid, fault, REBOOT / kit.haste.max(1)).await)
+        }
     }
 }
 
-async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {
+async fn engine(kit: &Kit, plan: &Plan, opened: &Opened) -> Result<Engine, Fault> {
     let name = opened.identity.system_image();
     let name = name.ok_or_else(|| Fault::new(Code::FirmwareDamaged, "the manifest names no system image"))?.to_owned();
     let (ipsw, scratch) = (Arc::clone(&opened.ipsw), kit.folders.cache.clone());
@@ -163,7 +176,7 @@ async fn engine(kit: &Kit, opened: &Opened) -> Result<Engine, Fault> {
         identity: Arc::clone(&opened.identity),
         components: Arc::new(FromIpsw(Arc::clone(&opened.ipsw))),
         image: Arc::new(image),
-        sign: kit.signer(),
+        sign: kit.signer(plan, &opened.identity)?,
         web: kit.web(),
         allowed: if kit.eyes.is_virtual { loopback_only } else { apples_only },
         tell: Arc::clone(&kit.tell),

@@ -9,6 +9,7 @@ use crate::device::{Consent, Trust, look};
 use crate::disk::{FileLock, JobFolder, Jobs, Journal};
 use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
+use crate::restore::{Action, Restored};
 
 /// The consents that a plan needs.
 pub struct Consents {
@@ -91,8 +92,7 @@ impl Job {
                         None => self.reopen_firmware(kit, &plan).await?,
                     };
                     let (version, build) = (open.version.clone(), open.build.clone());
-                    let work = steps::restore(kit, &plan, &open, &consents.restore);
-                    let restored = self.step(Step::Restore, work).await?;
+                    let restored = self.restore(kit, &plan, &open, &consents.restore).await?;
                     for kind in &restored.unknown {
                         kit.tell.tell(Event::Warning { text: format!("{kind} was asked for and not known") });
                     }
@@ -128,10 +128,22 @@ impl Job {
         }
     }
 
+    /// The restore, with each of its actions in the journal before it is begun.
+    async fn restore(&mut self, kit: &Kit, plan: &Plan, open: &Opened, consent: &Consent) -> Result<Restored, Fault> {
+        let mut note = |action: Action| self.write(Record::Began { step: action.step() });
+        let done = steps::restore(kit, plan, open, consent, &mut note).await;
+        self.account(Step::Restore, done)
+    }
+
     /// Journal before action (law 3); a failure is written down too.
     async fn step<T>(&mut self, step: Step, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         self.write(Record::Began { step })?;
-        match work.await {
+        let done = work.await;
+        self.account(step, done)
+    }
+
+    fn account<T>(&mut self, step: Step, done: Result<T, Fault>) -> Result<T, Fault> {
+        match done {
             Ok(done) => Ok(done),
             Err(fault) => {
                 let fault = fault.during(step).on(self.story.plan.ecid);
@@ -173,7 +185,8 @@ impl Job {
 
     async fn seen(&self, kit: &Kit) -> Result<Seen, Fault> {
         let ecid = self.story.plan.ecid;
-        let device = if self.story.began(Step::Restore) && self.story.fact(Step::Restore).is_none() {
+        let under_way = Action::STEPS.iter().any(|step| self.story.began(*step));
+        let device = if under_way && self.story.fact(Step::Restore).is_none() {
             // Between two modes, or starting the new system: only what it becomes says how the restore ended.
             Some(steps::settled(kit, ecid).await?)
         } else {

@@ -1,9 +1,11 @@
 //! Apple's signing server: one POST, one plist back.
 //!
-//! A refusal is final for the same request (law: never ask 94 again); only a connection that gave no
-//! answer is tried again. Integrity does not hang on TLS here, since the device verifies its ticket, but
-//! ECIDs would leak over plain http. `gs.apple.com` is known to have served chains that are not of the web's
-//! roots, so when https cannot be had the same host is asked over http, and the person is told.
+//! A refusal is final for the same request (law: never ask 94 again), from whichever host it comes; only a
+//! connection that gave no answer is tried again, at the next of Apple's names for the server, so that one that
+//! cannot be resolved or is blocked costs a try and no restore. Integrity does not hang on TLS here, since the device
+//! verifies its ticket, but ECIDs would leak over plain http. The server is known to have shown chains that are not
+//! of the web's roots, and its other names are not in its certificate; so when no https can be had, the same names
+//! are asked over http, and the person is told. An endpoint that a person chose is asked as it is, and nothing else.
 
 use super::http::{For, Http, looks_html, no_answer, says_html};
 use crate::event::{Event, Teller};
@@ -16,23 +18,27 @@ use reqwest::{Url, header};
 #[derive(Clone)]
 pub struct Tss {
     http: Http,
-    urls: Vec<Url>,
+    /// Asked in order; within one, its names in turn.
+    rounds: Vec<Round>,
     tell: Teller,
 }
 
+#[derive(Clone)]
+struct Round {
+    urls: Vec<Url>,
+    /// Over plain http, where https was wanted.
+    is_plain: bool,
+}
+
+/// Tries in one round; the field's other client makes fifteen in all.
 const ATTEMPTS: usize = 5;
+/// Names of Apple's server: its own, and those of the networks that serve it.
+const NAMES: [&str; 3] = ["gs.apple.com", "gs.apple.com.akadns.net", "gs.apple.com.v.aaplimg.com"];
 
 impl Tss {
-    /// `endpoint` is asked as it is; Apple's own is also asked over http when https fails.
+    /// `endpoint` is asked as it is; Apple's own also under its other names, and over http when https fails.
     pub fn new(http: &Http, endpoint: &Url, tell: Teller) -> Tss {
-        let mut urls = vec![endpoint.clone()];
-        if endpoint.scheme() == "https" && endpoint.host_str() == Some("gs.apple.com") {
-            let mut plain = endpoint.clone();
-            if plain.set_scheme("http").is_ok() {
-                urls.push(plain);
-            }
-        }
-        Tss { http: http.clone(), urls, tell }
+        Tss { http: http.clone(), rounds: rounds(endpoint), tell }
     }
 
     /// Sends a request and gives the plist of the answer (`ApImg4Ticket`, `BBTicket`, ...).
@@ -42,13 +48,13 @@ impl Tss {
     pub async fn request(&self, request: &Dictionary) -> Result<Dictionary, Fault> {
         let body = tss::encode(request).map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
         let mut last = Fault::new(Code::TssUnreachable, "no signing server is configured");
-        for (n, url) in self.urls.iter().enumerate() {
-            if n > 0 {
+        for round in &self.rounds {
+            if round.is_plain {
                 let text = format!("{}; asking over plain http", last.detail);
                 self.tell.tell(Event::Warning { text });
             }
             let mut pauses = self.http.limits().pauses(ATTEMPTS.min(self.http.limits().attempts));
-            loop {
+            for url in round.urls.iter().cycle() {
                 match self.post(url, body.clone()).await {
                     Err(fault) if fault.code == Code::TssUnreachable => last = fault,
                     done => return done.and_then(|bytes| judge(&bytes)),
@@ -103,6 +109,20 @@ impl Tss {
     }
 }
 
+fn rounds(endpoint: &Url) -> Vec<Round> {
+    if endpoint.scheme() != "https" || endpoint.host_str() != Some("gs.apple.com") {
+        return vec![Round { urls: vec![endpoint.clone()], is_plain: false }];
+    }
+    let named = |scheme: &'static str| {
+        let urls = NAMES.iter().filter_map(move |name| {
+            let mut url = endpoint.clone();
+            (url.set_host(Some(name)).is_ok() && url.set_scheme(scheme).is_ok()).then_some(url)
+        });
+        Round { urls: urls.collect(), is_plain: scheme == "http" }
+    };
+    vec![named("https"), named("http")]
+}
+
 /// What an answer means.
 fn judge(bytes: &[u8]) -> Result<Dictionary, Fault> {
     let reply = Reply::parse(bytes).map_err(|e| Fault::new(Code::TssInvalid, e.to_string()))?;
@@ -119,20 +139,26 @@ mod tests {
     use super::super::loopback::{Loopback, answer};
     use super::super::{Endpoints, Limits};
     use super::*;
-    use crate::event::Quiet;
+    use crate::event::{Quiet, Recorder};
     use std::sync::Arc;
     use std::time::Duration;
 
-    async fn asked(server: &Loopback) -> Result<Dictionary, Fault> {
-        let endpoint = server.url("TSS/controller?action=2");
+    fn http(endpoint: &Url) -> Http {
         let limits = Limits {
             document: Duration::from_millis(300),
             attempts: 3,
             pause: Duration::from_millis(1),
             ..Limits::default()
         };
-        let endpoints = Endpoints::new(None, None, None, Some(endpoint.as_str())).unwrap();
-        let tss = Tss::new(&Http::new(&endpoints, limits), &endpoints.tss, Arc::new(Quiet));
+        Http::new(&Endpoints::new(None, None, None, Some(endpoint.as_str())).unwrap(), limits)
+    }
+
+    async fn asked(server: &Loopback) -> Result<Dictionary, Fault> {
+        let endpoint = server.url("TSS/controller?action=2");
+        ask(&Tss::new(&http(&endpoint), &endpoint, Arc::new(Quiet))).await
+    }
+
+    async fn ask(tss: &Tss) -> Result<Dictionary, Fault> {
         let mut request = Dictionary::new();
         request.insert("ApECID".to_owned(), 0x1A2B_u64.into());
         tss.request(&request).await
@@ -183,5 +209,53 @@ mod tests {
             let _ = std::io::Read::read(out, &mut [0; 1]);
         });
         assert_eq!(asked(&silent).await.unwrap_err().code, Code::TssUnreachable);
+    }
+
+    #[test]
+    fn only_apples_own_endpoint_has_other_names() {
+        let urls = |text: &str| -> Vec<(Vec<String>, bool)> {
+            let rounds = rounds(&Url::parse(text).unwrap()).into_iter();
+            rounds.map(|r| (r.urls.iter().map(Url::to_string).collect(), r.is_plain)).collect()
+        };
+        let ours = urls("https://gs.apple.com/TSS/controller?action=2");
+        assert_eq!(ours.len(), 2);
+        for (round, scheme) in ours.iter().zip(["https", "http"]) {
+            let wanted = NAMES.map(|name| format!("{scheme}://{name}/TSS/controller?action=2"));
+            assert_eq!((&round.0[..], round.1), (&wanted[..], scheme == "http"));
+        }
+        for chosen in ["http://gs.apple.com/x", "https://tss.example.com/x"] {
+            assert_eq!(urls(chosen), [(vec![chosen.to_owned()], false)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_tried_in_turn_and_plain_http_is_told() {
+        let mut tickets = Dictionary::new();
+        tickets.insert("ApImg4Ticket".to_owned(), plist::Value::Data(vec![1]));
+        let good = fixed("200 OK", &[], tss::reply(0, "SUCCESS", Some(&tickets)).unwrap());
+        let down = fixed("503 Service Unavailable", &[], Vec::new());
+        let refuses = fixed("200 OK", &[], tss::reply(94, "no", None).unwrap());
+        let url = |server: &Loopback| server.url("TSS/controller?action=2");
+        let told = Arc::new(Recorder::default());
+        let over = |rounds: Vec<(Vec<&Loopback>, bool)>| {
+            let round = |(servers, is_plain): (Vec<&Loopback>, bool)| Round {
+                urls: servers.into_iter().map(url).collect(),
+                is_plain,
+            };
+            let tell: Teller = Arc::<Recorder>::clone(&told);
+            Tss { http: http(&url(&good)), rounds: rounds.into_iter().map(round).collect(), tell }
+        };
+        assert_eq!(ask(&over(vec![(vec![&down, &good], false), (vec![&refuses], true)])).await.unwrap(), tickets);
+        assert_eq!((down.asked().len(), good.asked().len(), refuses.asked().len()), (1, 1, 0));
+        assert!(told.events().is_empty());
+        // The refusal of the second name is final: the third is not asked.
+        let fault = ask(&over(vec![(vec![&down, &refuses, &good], false)])).await.unwrap_err();
+        assert_eq!((fault.code, good.asked().len()), (Code::TssNotSigned, 1));
+        assert_eq!(ask(&over(vec![(vec![&down], false), (vec![&good], true)])).await.unwrap(), tickets);
+        let warned = told.events();
+        assert!(
+            matches!(&warned[..], [Event::Warning { text }] if text.contains("503") && text.contains("plain http")),
+            "{warned:?}"
+        );
     }
 }

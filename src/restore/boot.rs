@@ -119,41 +119,73 @@ pub struct Booted {
     pub port: PortPath,
 }
 
-/// Boots the target, found in recovery or DFU, into the restore ramdisk. It does not wait for restored.
-///
-/// # Errors
-/// With the stage set: `no-such-device`, `wrong-mode`, `stranger-device`, `firmware-wrong-device`, what `sign`
-/// gives, `tss-invalid-answer`, `nonce-unread`, `boot-refused`, `never-came-back`, `came-back-in-another-mode`,
-/// `usb-*`, `firmware-damaged`, `firmware-digest`, `cancelled`. After a fault in the ramdisk step `auto-boot` may be
-/// off: see [`super::rescue`].
-pub async fn boot_to_restore(boot: Boot<'_>) -> Result<Booted, Fault> {
-    let ecid = boot.target.ecid;
-    run(boot).await.map_err(|fault| fault.on(ecid))
-}
-
-async fn run(boot: Boot<'_>) -> Result<Booted, Fault> {
-    let watch = Watch::open(Arc::clone(&boot.bus)).await.map_err(|e| Fault::from(e).during(Step::Find))?;
-    let who = Who { ecid: boot.target.ecid, port: None };
-    let mut chain = Chain { boot, who, watch, from_dfu: false, ticket: None };
-    let iboot = chain.find().await.map_err(|f| f.during(Step::Find))?;
-    chain.from_dfu = iboot.mode() == Mode::Dfu;
-    let iboot = match iboot.mode() {
-        Mode::Dfu => dfu_start::to_ibec(&mut chain, iboot).await?,
-        _ => recovery_start::to_ibec(&mut chain, iboot).await?,
-    };
-    recovery_start::to_ramdisk(&mut chain, iboot).await
-}
-
-/// The chain under way.
-pub(super) struct Chain<'a> {
-    pub boot: Boot<'a>,
-    pub who: Who,
-    pub watch: Watch,
+/// The chain under way. What one action leaves behind, the next one takes up.
+pub struct Chain<'a> {
+    pub(super) boot: Boot<'a>,
+    pub(super) who: Who,
+    pub(super) watch: Watch,
     from_dfu: bool,
     ticket: Option<Arc<Ticket>>,
+    /// The boot stage that runs on the device now.
+    iboot: Option<Iboot>,
 }
 
-impl Chain<'_> {
+impl<'a> Chain<'a> {
+    /// Opens the target, found in recovery or DFU. It is looked for on the bus itself, since another one may be there.
+    ///
+    /// # Errors
+    /// At the stage `find`: `no-such-device`, `wrong-mode`, `stranger-device`, `firmware-wrong-device`, `usb-*`.
+    pub async fn begin(boot: Boot<'a>) -> Result<Chain<'a>, Fault> {
+        let watch = Watch::open(Arc::clone(&boot.bus)).await.map_err(|e| Fault::from(e).during(Step::Find))?;
+        let who = Who { ecid: boot.target.ecid, port: None };
+        let mut chain = Chain { boot, who, watch, from_dfu: false, ticket: None, iboot: None };
+        let iboot = chain.find().await.map_err(|f| f.during(Step::Find).on(chain.who.ecid))?;
+        chain.from_dfu = iboot.mode() == Mode::Dfu;
+        chain.iboot = Some(iboot);
+        Ok(chain)
+    }
+
+    /// SecureROM -> iBSS.
+    ///
+    /// # Errors
+    /// Of all three actions, with the stage set: what `sign` gives, `tss-invalid-answer`, `nonce-unread`,
+    /// `boot-refused`, `never-came-back`, `came-back-in-another-mode`, `usb-*`, `firmware-damaged`,
+    /// `firmware-digest`, `cancelled`.
+    pub async fn boot_ibss(&mut self) -> Result<(), Fault> {
+        let rom = self.take()?;
+        let ibss = dfu_start::ibss(self, rom).await.map_err(|f| f.during(Step::BootIbss))?;
+        self.iboot = Some(ibss);
+        Ok(())
+    }
+
+    /// iBoot or iBSS -> iBEC.
+    pub async fn boot_ibec(&mut self) -> Result<(), Fault> {
+        let before = self.take()?;
+        let ibec = match (before.mode(), self.from_dfu) {
+            (Mode::Dfu, _) => dfu_start::ibec(self, before).await?,
+            (_, from_ibss) => recovery_start::ibec(self, before, from_ibss).await?,
+        };
+        self.iboot = Some(ibec);
+        Ok(())
+    }
+
+    /// iBEC -> the kernel of the restore ramdisk, which leaves the bus. It does not wait for restored. After a fault
+    /// `auto-boot` may be off: see [`super::rescue`].
+    pub async fn boot_ramdisk(&mut self) -> Result<Booted, Fault> {
+        let ibec = self.take()?;
+        recovery_start::to_ramdisk(self, ibec).await
+    }
+
+    /// Is it SecureROM that runs on the device?
+    #[cfg(test)]
+    pub fn at_rom(&self) -> bool {
+        self.iboot.as_ref().is_some_and(|iboot| iboot.mode() == Mode::Dfu && iboot.serial().is_rom())
+    }
+
+    fn take(&mut self) -> Result<Iboot, Fault> {
+        self.iboot.take().ok_or_else(|| Fault::new(Code::Internal, "no boot stage is open"))
+    }
+
     async fn find(&mut self) -> Result<Iboot, Fault> {
         let device = self.watch.comes(&self.who, &[Mode::Recovery, Mode::Dfu], self.boot.waits.find).await;
         let device = device.map_err(absent)?;
@@ -209,7 +241,8 @@ impl Chain<'_> {
         self.check_cancel()?;
         let again = self.ticket.is_some();
         self.began(Step::Ticket, if again { "the nonce changed" } else { "" });
-        let request = ticket::Request { form, serial: iboot.serial(), ecid: self.who.ecid, nonces: &nonces };
+        let modes = ticket::Modes::of(iboot.serial());
+        let request = ticket::Request { form, modes, ecid: self.who.ecid, nonces: &nonces };
         let ticket = Arc::new(ticket::obtain(&request, self.boot.identity, self.boot.sign).await?);
         self.done(Step::Ticket, "");
         self.ticket = Some(Arc::clone(&ticket));

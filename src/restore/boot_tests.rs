@@ -1,5 +1,6 @@
 //! The boot chain against the bench's phones.
 
+use super::boot::Chain;
 use super::rescue::out_of_recovery;
 use super::rig::Rig;
 use crate::event::{Event, Quiet, Recorder, Step, Unit};
@@ -54,8 +55,9 @@ async fn from_recovery_into_the_ramdisk() {
     let mut wanted = vec!["go"];
     wanted.extend(RAMDISK_COMMANDS);
     assert_eq!(commands(&rig), wanted);
-    assert_eq!(rig.tickets(), 2);
-    let steps = [Step::Ticket, Step::BootIbec, Step::Ticket, Step::BootRamdisk];
+    // The nonce stays behind a recovery mode.
+    assert_eq!(rig.tickets(), 1);
+    let steps = [Step::Ticket, Step::BootIbec, Step::BootRamdisk];
     assert_eq!(rig.steps(), steps);
     assert_eq!(booted.ap_nonce.len(), 32);
     assert!(booted.ticket.serves(&crate::wire::iboot::Nonces { ap: Some(booted.ap_nonce), sep: booted.sep_nonce }));
@@ -96,6 +98,25 @@ async fn an_old_ibss_takes_ibec_over_dfu_or_go() {
         rig.phone.remembered("dfu.image")
     });
     assert_eq!(futures_util::future::join_all(chains).await, [2, 2, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_chain_that_broke_off_begins_again_where_the_phone_is() {
+    for model in ["iphone6s", "iphone8", "iPhone5,2"] {
+        for ran in [Step::BootIbss, Step::BootIbec] {
+            let rig = Rig::new(spec(model, ModeSpec::Dfu));
+            let mut broken = Chain::begin(rig.boot()).await.unwrap();
+            assert!(broken.at_rom(), "{model}");
+            broken.boot_ibss().await.unwrap();
+            if ran == Step::BootIbec {
+                broken.boot_ibec().await.unwrap();
+            }
+            drop(broken);
+            rig.run().await.unwrap_or_else(|f| panic!("{model} after {ran}: {f:?}"));
+            assert_eq!(rig.steps().iter().filter(|step| **step == Step::BootIbss).count(), 1, "{model} after {ran}");
+            assert!(rig.until(|p| p.stage() == Stage::Restore).await, "{model} after {ran}");
+        }
+    }
 }
 
 /// What an IMG3 phone is told after `ticket`.

@@ -5,23 +5,14 @@
 //! mode whose serial string still carries the ROM's own tag (SRTG) is the ROM: it refused iBSS.
 
 use super::boot::Chain;
-use super::recovery_start;
 use crate::event::Step;
 use crate::fault::{Code, Fault};
 use crate::ids::Mode;
 use crate::usb::iboot::Iboot;
 
-/// From SecureROM to a running iBEC.
-pub(super) async fn to_ibec(chain: &mut Chain<'_>, rom: Iboot) -> Result<Iboot, Fault> {
+/// An iBSS that shows as DFU -> iBEC.
+pub(super) async fn ibec(chain: &mut Chain<'_>, ibss: Iboot) -> Result<Iboot, Fault> {
     let waits = chain.boot.waits;
-    let ibss = match rom.serial().is_rom() {
-        true => ibss(chain, rom).await.map_err(|f| f.during(Step::BootIbss))?,
-        // An earlier attempt left an iBSS running in DFU.
-        false => rom,
-    };
-    if ibss.mode() == Mode::Recovery {
-        return recovery_start::ibec_by_go(chain, ibss, waits.before_go, waits.dfu_leave, waits.dfu_return).await;
-    }
     let ticket = chain.ticket(&ibss).await?;
     let by_dfu = async {
         chain.began(Step::BootIbec, "over DFU");
@@ -41,7 +32,7 @@ pub(super) async fn to_ibec(chain: &mut Chain<'_>, rom: Iboot) -> Result<Iboot, 
 }
 
 /// From SecureROM to a running iBSS.
-async fn ibss(chain: &mut Chain<'_>, rom: Iboot) -> Result<Iboot, Fault> {
+pub(super) async fn ibss(chain: &mut Chain<'_>, rom: Iboot) -> Result<Iboot, Fault> {
     let waits = chain.boot.waits;
     let tag = rom.serial().srtg.clone();
     let ticket = chain.ticket(&rom).await?;

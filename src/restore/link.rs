@@ -6,12 +6,11 @@
 
 use crate::fault::{Code, Fault};
 use crate::mux::BoxDuplex;
-use crate::wire::WireError;
 use crate::wire::restored::{self as wire, FromDevice};
 use plist::Dictionary;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Mutex, mpsc};
 
 /// Longest silence of a device that works: sealing and verifying have been seen to take most of ten minutes.
@@ -37,6 +36,17 @@ impl Sender {
         }
     }
 
+    /// One message that comes in pieces; nothing else is sent before its end.
+    pub async fn send_pieces(&self, mut pieces: mpsc::Receiver<Result<Vec<u8>, Fault>>) -> Result<(), Fault> {
+        let mut half = self.0.lock().await;
+        let silent = || Fault::new(Code::LinkSilent, "the device takes no more data");
+        while let Some(piece) = pieces.recv().await {
+            let write = tokio::time::timeout(WRITE_LIMIT, half.write_all(&piece?)).await;
+            write.map_err(|_| silent())?.map_err(|e| Fault::link(&e))?;
+        }
+        tokio::time::timeout(WRITE_LIMIT, half.flush()).await.map_err(|_| silent())?.map_err(|e| Fault::link(&e))
+    }
+
     pub async fn close(&self) {
         let _ = tokio::time::timeout(Duration::from_secs(2), async { self.0.lock().await.shutdown().await }).await;
     }
@@ -55,7 +65,12 @@ pub fn split(stream: BoxDuplex, silence: Duration) -> (Sender, mpsc::Receiver<Re
 
 async fn read_all(mut half: ReadHalf<BoxDuplex>, sender: mpsc::Sender<Received>, silence: Duration) {
     loop {
-        let received = match tokio::time::timeout(silence, message(&mut half)).await {
+        let read = tokio::select! {
+            read = tokio::time::timeout(silence, message(&mut half)) => read,
+            // Nobody listens any more; half a message is no loss then.
+            () = sender.closed() => return,
+        };
+        let received = match read {
             Ok(received) => received.and_then(|m| FromDevice::parse(&m).map_err(Fault::from)),
             Err(_) => {
                 let detail = format!("restored said nothing for {} s", silence.as_secs());
@@ -69,7 +84,7 @@ async fn read_all(mut half: ReadHalf<BoxDuplex>, sender: mpsc::Sender<Received>,
     }
 }
 
-async fn message(half: &mut ReadHalf<BoxDuplex>) -> Result<Dictionary, Fault> {
+async fn message(half: &mut (impl AsyncRead + Unpin)) -> Result<Dictionary, Fault> {
     let mut prefix = [0; 4];
     half.read_exact(&mut prefix).await.map_err(|e| Fault::link(&e))?;
     let length = wire::length(prefix, wire::FROM_DEVICE_CAP)?;
@@ -77,7 +92,7 @@ async fn message(half: &mut ReadHalf<BoxDuplex>) -> Result<Dictionary, Fault> {
     let mut body = Vec::with_capacity(length.min(64 << 10));
     let read = half.take(length as u64).read_to_end(&mut body).await.map_err(|e| Fault::link(&e))?;
     if read < length {
-        return Err(WireError::Short { what: "restored message" }.into());
+        return Err(Fault::new(Code::LinkLost, "the link broke off in the middle of a message"));
     }
     Ok(wire::parse(&body)?)
 }
@@ -87,11 +102,7 @@ pub async fn ask(stream: &mut BoxDuplex, request: &Dictionary, limit: Duration) 
     let exchange = async {
         stream.write_all(&wire::frame(request)).await.map_err(|e| Fault::link(&e))?;
         stream.flush().await.map_err(|e| Fault::link(&e))?;
-        let mut prefix = [0; 4];
-        stream.read_exact(&mut prefix).await.map_err(|e| Fault::link(&e))?;
-        let mut body = vec![0; wire::length(prefix, wire::FROM_DEVICE_CAP)?];
-        stream.read_exact(&mut body).await.map_err(|e| Fault::link(&e))?;
-        Ok(wire::parse(&body)?)
+        message(stream).await
     };
     match tokio::time::timeout(limit, exchange).await {
         Ok(answer) => answer,

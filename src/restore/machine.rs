@@ -1,12 +1,12 @@
 //! The restore as a machine: what is done next, and never how.
 //!
 //! ```text
-//!            normal ─ EnterRecovery ─┐         ┌───────────────┐
-//! Find ──┬── restore ─ RebootRamdisk ┴─► Find ◄┘ (any number of ways lead here)
-//!        ├── DFU, ROM ─ BootIbss ─► BootIbec
-//!        ├── DFU, iBSS ───────────► BootIbec
-//!        └── recovery ────────────► BootIbec ─► BootRamdisk ─► Await ─► Session ─► finished
-//!                                                  └── failed ─ Rescue ─► finished
+//! Find ─┬─ normal ── (KeepData) ─ EnterRecovery (refused: ByHand) ─► Find
+//!       ├─ restore ─ RebootRamdisk ───────────────────► Find
+//!       ├─ DFU, ROM ─ BootIbss ─┐
+//!       ├─ DFU, iBSS ───────────┴► BootIbec
+//!       └─ recovery ─────────────► BootIbec ─► BootRamdisk ─► Await ─► Session ─► finished
+//!                                      └─ failed before the kernel ─ (Rescue) ─► finished
 //! ```
 //!
 //! [`Machine::step`] takes the time and one input and gives orders; it reads no clock, opens nothing and waits for
@@ -20,7 +20,9 @@
 //! - every stage ends, if only by its patience.
 //!
 //! Whether a wish to stop can be followed is a rule of the stage, since a device half way through a flash starts no
-//! system at all.
+//! system at all. A device that was running and was led into recovery by command is led back when its restore ends
+//! before the kernel runs: nothing on it has changed, and `auto-boot` is off. One that was found in recovery, or brought
+//! there by hands, stays there: its system may not start, and the hands are not asked twice.
 
 use crate::event::Step;
 use crate::fault::{Code, Fault};
@@ -40,6 +42,10 @@ pub struct Machine {
     stopping: bool,
     /// Ways out of a mode that were tried: an endless circle is none.
     detours: u32,
+    /// Somebody can press keys.
+    hands: bool,
+    /// It ran, and left its system at our command.
+    led: bool,
 }
 
 /// How long each stage may take.
@@ -64,13 +70,13 @@ impl Default for Patience {
             boot: minutes(10),
             restored: minutes(5),
             session: minutes(240),
-            rescue: minutes(2),
+            rescue: minutes(4),
         }
     }
 }
 
 /// How often a device may be led from one mode to another before the chain.
-const MAX_DETOURS: u32 = 3;
+pub(super) const MAX_DETOURS: u32 = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
@@ -78,15 +84,19 @@ enum Stage {
     Acting(Action),
     Await,
     /// Led back to a starting system, with what it will end with.
-    Rescue(Option<Box<Fault>>),
+    Rescue(Box<Fault>),
     Finished,
 }
 
 /// What the driver does with the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// By command, or by a person's hands.
+    /// Of an update: the device makes a stashbag, so that its new system can open its data.
+    KeepData,
+    /// By command.
     EnterRecovery,
+    /// By a person's hands, where the device takes no command.
+    ByHand,
     /// Of a ramdisk that an earlier host left.
     RebootRamdisk,
     /// Ticket and iBSS over DFU.
@@ -103,10 +113,16 @@ pub enum Action {
 }
 
 impl Action {
+    /// The steps that a restore may have been in.
+    pub const STEPS: [Step; 6] =
+        [Step::EnterRecovery, Step::BootIbss, Step::BootIbec, Step::BootRamdisk, Step::Restore, Step::LeaveRecovery];
+
     /// The step of the walk that it belongs to.
     pub fn step(self) -> Step {
         match self {
-            Action::EnterRecovery | Action::RebootRamdisk | Action::Rescue => Step::EnterRecovery,
+            Action::KeepData => Step::Stashbag,
+            Action::EnterRecovery | Action::ByHand | Action::RebootRamdisk => Step::EnterRecovery,
+            Action::Rescue => Step::LeaveRecovery,
             Action::BootIbss => Step::BootIbss,
             Action::BootIbec => Step::BootIbec,
             Action::BootRamdisk => Step::BootRamdisk,
@@ -117,9 +133,8 @@ impl Action {
     /// What becomes of a wish to stop while it runs.
     pub fn stop(self) -> Stop {
         match self {
-            Action::EnterRecovery | Action::RebootRamdisk | Action::BootIbss | Action::BootIbec => Stop::AfterThis,
-            Action::BootRamdisk | Action::Rescue => Stop::AfterThis,
             Action::Session { .. } => Stop::NotNow,
+            _ => Stop::AfterThis,
         }
     }
 }
@@ -163,17 +178,34 @@ pub enum Order {
 }
 
 impl Machine {
-    pub fn new(ecid: Ecid, erase: bool, patience: Patience, now: Duration) -> Self {
-        Machine { ecid, erase, patience, stage: Stage::Find, since: now, stopping: false, detours: 0 }
+    /// `hands`: somebody can press keys.
+    pub fn new(ecid: Ecid, erase: bool, hands: bool, patience: Patience) -> Self {
+        let (stage, since) = (Stage::Find, Duration::ZERO);
+        Machine { ecid, erase, patience, stage, since, stopping: false, detours: 0, hands, led: false }
+    }
+
+    /// What is being done; none while a device is waited for.
+    pub fn action(&self) -> Option<Action> {
+        match &self.stage {
+            Stage::Acting(action) => Some(*action),
+            Stage::Rescue(_) => Some(Action::Rescue),
+            Stage::Find | Stage::Await | Stage::Finished => None,
+        }
+    }
+
+    /// The modes that it waits to see the device in.
+    pub fn awaited(&self) -> &'static [Mode] {
+        use Mode::{Dfu, Kis, Normal, PortDfu, Recovery, Restore, Wtf};
+        match &self.stage {
+            Stage::Find => &[Normal, Recovery, Dfu, Restore, Wtf, PortDfu, Kis],
+            Stage::Await => &[Restore, Recovery, Dfu],
+            _ => &[],
+        }
     }
 
     /// When a [`Input::Tick`] is due at the latest; none once it is finished.
     pub fn wake(&self) -> Option<Duration> {
         Some(self.since + self.limit()?)
-    }
-
-    pub fn is_finished(&self) -> bool {
-        self.stage == Stage::Finished
     }
 
     fn limit(&self) -> Option<Duration> {
@@ -202,7 +234,7 @@ impl Machine {
             }
             (Stage::Await, Input::Seen { mode: mode @ (Mode::Recovery | Mode::Dfu), .. }) => {
                 let text = format!("the restore system did not start: the device is back in {mode} mode");
-                self.rescue(now, Some(Fault::new(Code::BootRefused, text).during(Step::AwaitRestore)))
+                self.give_up(now, Fault::new(Code::BootRefused, text).during(Step::AwaitRestore))
             }
             (Stage::Acting(action), Input::Done) => self.after(now, *action),
             (Stage::Acting(action), Input::Failed(fault)) => {
@@ -219,18 +251,23 @@ impl Machine {
         if self.stopping {
             // It was led into recovery for a restore that nobody wants any more.
             return match mode {
-                Mode::Recovery if self.detours > 0 => self.rescue(now, None),
+                Mode::Recovery => self.give_up(now, Fault::cancelled()),
                 _ => self.finish(Err(Fault::cancelled())),
             };
         }
         let action = match mode {
+            Mode::Normal if !self.erase => Action::KeepData,
             Mode::Normal => Action::EnterRecovery,
             Mode::Restore => Action::RebootRamdisk,
             Mode::Dfu if rom => Action::BootIbss,
             Mode::Dfu | Mode::Recovery => Action::BootIbec,
-            Mode::Wtf | Mode::PortDfu | Mode::Kis | Mode::Unknown => return vec![],
+            Mode::Unknown => return vec![],
+            Mode::Wtf | Mode::PortDfu | Mode::Kis => {
+                let text = format!("this version restores nothing from {mode} mode");
+                return self.finish(Err(Fault::new(Code::WrongMode, text).during(Step::Find)));
+            }
         };
-        if matches!(action, Action::EnterRecovery | Action::RebootRamdisk) {
+        if matches!(action, Action::KeepData | Action::EnterRecovery | Action::RebootRamdisk) {
             self.detours += 1;
             if self.detours > MAX_DETOURS {
                 let text = format!("the device came back in {mode} mode {MAX_DETOURS} times");
@@ -243,17 +280,20 @@ impl Machine {
     /// An action went well.
     fn after(&mut self, now: Duration, action: Action) -> Vec<Order> {
         match action {
-            Action::EnterRecovery | Action::RebootRamdisk => {
+            Action::EnterRecovery | Action::ByHand | Action::RebootRamdisk => {
+                self.led |= action == Action::EnterRecovery;
                 self.enter(now, Stage::Find);
                 vec![]
             }
+            Action::KeepData if self.stopping => self.finish(Err(Fault::cancelled())),
+            Action::KeepData => self.act(now, Action::EnterRecovery),
             Action::Session { .. } => self.finish(Ok(())),
             // From here on the kernel runs: what it does cannot be taken back by a command.
             Action::BootRamdisk => {
                 self.enter(now, Stage::Await);
                 vec![]
             }
-            Action::BootIbss | Action::BootIbec if self.stopping => self.rescue(now, None),
+            Action::BootIbss | Action::BootIbec if self.stopping => self.give_up(now, Fault::cancelled()),
             Action::BootIbss => self.act(now, Action::BootIbec),
             Action::BootIbec => self.act(now, Action::BootRamdisk),
             Action::Rescue => self.rescued(),
@@ -261,11 +301,19 @@ impl Machine {
     }
 
     fn failed(&mut self, now: Duration, action: Action, fault: Fault) -> Vec<Order> {
+        let fault = fault.during(action.step());
         match action {
-            // `auto-boot` may be off by now.
-            Action::BootRamdisk => self.rescue(now, Some(fault.during(action.step()))),
-            _ => self.finish(Err(fault.during(action.step()))),
+            Action::EnterRecovery if self.hands && !self.stopping && by_hand_helps(fault.code) => {
+                self.act(now, Action::ByHand)
+            }
+            Action::BootIbss | Action::BootIbec | Action::BootRamdisk => self.give_up(now, fault),
+            _ => self.finish(Err(fault)),
         }
+    }
+
+    /// It ends before the kernel of the restore system did anything.
+    fn give_up(&mut self, now: Duration, fault: Fault) -> Vec<Order> {
+        if self.led { self.rescue(now, fault) } else { self.finish(Err(fault)) }
     }
 
     fn patience_is_over(&mut self, late: bool) -> Vec<Order> {
@@ -305,14 +353,14 @@ impl Machine {
         orders
     }
 
-    fn rescue(&mut self, now: Duration, cause: Option<Fault>) -> Vec<Order> {
-        self.enter(now, Stage::Rescue(cause.map(Box::new)));
+    fn rescue(&mut self, now: Duration, cause: Fault) -> Vec<Order> {
+        self.enter(now, Stage::Rescue(Box::new(cause)));
         vec![Order::Journal(Action::Rescue), Order::Do(Action::Rescue)]
     }
 
     fn rescued(&mut self) -> Vec<Order> {
         let cause = match std::mem::replace(&mut self.stage, Stage::Finished) {
-            Stage::Rescue(Some(cause)) => *cause,
+            Stage::Rescue(cause) => *cause,
             _ => Fault::cancelled(),
         };
         vec![Order::Finish(Err(cause))]
@@ -334,158 +382,8 @@ impl Machine {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const OURS: Ecid = Ecid(0x0126_D0E8_1100_0001);
-    const THEIRS: Ecid = Ecid(0x0126_D0E8_1100_0002);
-
-    fn machine(erase: bool) -> Machine {
-        Machine::new(OURS, erase, Patience::default(), Duration::ZERO)
-    }
-
-    fn seen(mode: Mode, rom: bool) -> Input {
-        Input::Seen { ecid: Some(OURS), mode, rom }
-    }
-
-    /// The actions of a walk on which everything goes well, with the device in these modes one after the other.
-    fn walk(erase: bool, modes: &[(Mode, bool)]) -> (Vec<Action>, Option<Result<(), Fault>>) {
-        let mut machine = machine(erase);
-        let (mut actions, mut end) = (vec![], None);
-        let mut inputs: Vec<Input> = modes.iter().rev().map(|(mode, rom)| seen(*mode, *rom)).collect();
-        let mut next = inputs.pop();
-        while let Some(input) = next {
-            let orders = machine.step(Duration::from_secs(1), input);
-            let acts = orders.iter().any(|order| matches!(order, Order::Do(_)));
-            for order in orders {
-                match order {
-                    Order::Do(action) => actions.push(action),
-                    Order::Finish(result) => end = Some(result),
-                    Order::Journal(_) | Order::Tell(_) => {}
-                }
-            }
-            next = if acts { Some(Input::Done) } else { inputs.pop() };
-        }
-        (actions, end)
-    }
-
-    #[test]
-    fn each_start_leads_to_the_session() {
-        use Action::*;
-        let session = Session { erase: true };
-        let chain = [BootIbec, BootRamdisk, session];
-        let with = |first: &[Action]| [first, &chain].concat();
-        let (up, restore) = ((Mode::Recovery, false), (Mode::Restore, false));
-        for (modes, actions) in [
-            (vec![(Mode::Normal, false), up, restore], with(&[EnterRecovery])),
-            (vec![up, restore], with(&[])),
-            (vec![(Mode::Dfu, true), restore], with(&[BootIbss])),
-            (vec![(Mode::Dfu, false), restore], with(&[])),
-            (vec![restore, up, restore], with(&[RebootRamdisk])),
-            (vec![(Mode::Wtf, false), (Mode::Unknown, false), up, restore], with(&[])),
-        ] {
-            assert_eq!(walk(true, &modes), (actions, Some(Ok(()))), "{modes:?}");
-        }
-        assert_eq!(walk(false, &[up, restore]).0.last(), Some(&Session { erase: false }));
-    }
-
-    #[test]
-    fn what_fails_after_auto_boot_is_off_is_led_out_again() {
-        let mut m = machine(true);
-        let at = Duration::from_secs(1);
-        m.step(at, seen(Mode::Recovery, false));
-        m.step(at, Input::Done);
-        let refused = Fault::new(Code::BootRefused, "no");
-        let orders = m.step(at, Input::Failed(refused.clone()));
-        assert_eq!(orders, [Order::Journal(Action::Rescue), Order::Do(Action::Rescue)]);
-        let Some(Order::Finish(Err(fault))) = m.step(at, Input::Failed(Fault::cancelled())).pop() else { panic!() };
-        assert_eq!(fault, refused.during(Step::BootRamdisk), "the first cause is told, not the rescue's");
-    }
-
-    #[test]
-    fn a_wish_to_stop_is_followed_where_it_can_be() {
-        let at = Duration::from_secs(1);
-        let mut m = machine(true);
-        assert_eq!(m.step(at, Input::Stop), [Order::Tell(Stop::AtOnce), Order::Finish(Err(Fault::cancelled()))]);
-
-        let mut m = machine(true);
-        m.step(at, seen(Mode::Normal, false));
-        assert_eq!(m.step(at, Input::Stop), [Order::Tell(Stop::AfterThis)]);
-        m.step(at, Input::Done);
-        let orders = m.step(at, seen(Mode::Recovery, false));
-        assert_eq!(orders.last(), Some(&Order::Do(Action::Rescue)), "it must not be left in recovery");
-        assert_eq!(m.step(at, Input::Done), [Order::Finish(Err(Fault::cancelled()))]);
-
-        let mut m = machine(true);
-        for input in [seen(Mode::Recovery, false), Input::Done, Input::Done, seen(Mode::Restore, false)] {
-            m.step(at, input);
-        }
-        assert_eq!(m.step(at, Input::Stop), [Order::Tell(Stop::NotNow)]);
-        assert_eq!(m.step(at, Input::Done), [Order::Finish(Ok(()))]);
-    }
-
-    #[test]
-    fn a_device_that_runs_in_a_circle_is_given_up() {
-        let mut m = machine(true);
-        let at = Duration::from_secs(1);
-        let mut last = vec![];
-        for _ in 0..=MAX_DETOURS {
-            last = m.step(at, seen(Mode::Normal, false));
-            m.step(at, Input::Done);
-        }
-        assert!(matches!(&last[..], [Order::Finish(Err(fault))] if fault.code == Code::CameBackElsewhere), "{last:?}");
-    }
-
-    fn any_input() -> impl Strategy<Value = (u64, Input)> {
-        let mode = prop::sample::select(vec![
-            Mode::Normal,
-            Mode::Recovery,
-            Mode::Dfu,
-            Mode::Restore,
-            Mode::Wtf,
-            Mode::Unknown,
-        ]);
-        let who = prop::sample::select(vec![Some(OURS), Some(OURS), Some(OURS), Some(THEIRS), None]);
-        let seen = (who, mode, any::<bool>()).prop_map(|(ecid, mode, rom)| Input::Seen { ecid, mode, rom });
-        let failed = Input::Failed(Fault::new(Code::LinkLost, "cut"));
-        let input = prop_oneof![
-            6 => seen, 6 => Just(Input::Done), 1 => Just(failed), 2 => Just(Input::Tick), 1 => Just(Input::Stop)
-        ];
-        (0u64..400, input)
-    }
-
-    proptest! {
-        #[test]
-        fn the_laws_hold_whatever_happens(erase: bool, inputs in prop::collection::vec(any_input(), 0..60)) {
-            let mut machine = machine(erase);
-            let (mut now, mut finished) = (Duration::ZERO, 0);
-            let quiet = (0..40).map(|_| (4 * 3600, Input::Tick));
-            for (pause, input) in inputs.into_iter().chain(quiet) {
-                now += Duration::from_secs(pause);
-                let stranger = matches!(&input, Input::Seen { ecid, .. } if *ecid != Some(OURS));
-                let before = machine.clone();
-                let late = before.wake().is_some_and(|wake| now >= wake);
-                let orders = machine.step(now, input);
-                prop_assert!(finished == 0 || orders.is_empty(), "orders after the end: {:?}", orders);
-                if stranger && !late {
-                    prop_assert!(orders.is_empty() && before.stage == machine.stage, "a stranger was heard");
-                }
-                for (at, order) in orders.iter().enumerate() {
-                    match order {
-                        Order::Do(action) => {
-                            let noted = at.checked_sub(1).and_then(|before| orders.get(before));
-                            prop_assert_eq!(noted, Some(&Order::Journal(*action)), "done before it was noted");
-                            prop_assert!(erase || *action != Action::Session { erase: true }, "an update erases");
-                        }
-                        Order::Finish(_) => finished += 1,
-                        Order::Journal(_) | Order::Tell(_) => {}
-                    }
-                }
-            }
-            prop_assert_eq!(finished, 1, "forty long waits, and it is not over: {:?}", machine);
-            prop_assert!(machine.is_finished() && machine.wake().is_none());
-        }
-    }
+/// Refusals of lockdown, which keys do not ask.
+fn by_hand_helps(code: Code) -> bool {
+    use Code::{DeviceLocked, LockdownRefused, NotTrusted, PairingStale, TrustDenied, TrustPending};
+    matches!(code, DeviceLocked | LockdownRefused | NotTrusted | PairingStale | TrustDenied | TrustPending)
 }

@@ -18,21 +18,13 @@ const BOOT_ARGS: &str = "rd=md0 nand-enable-reformat=1 -progress";
 /// Up to iOS 15 an iBSS wants to hear that the transfer is over after `go`.
 const LAST_TRAIN_WITH_FINISH: u32 = 19;
 
-/// iBoot of the installed system -> iBEC.
-pub(super) async fn to_ibec(chain: &mut Chain<'_>, iboot: Iboot) -> Result<Iboot, Fault> {
+/// Sends iBEC to something that speaks recovery, and starts it: the iBoot of the installed system, or an iBSS.
+pub(super) async fn ibec(chain: &mut Chain<'_>, iboot: Iboot, from_ibss: bool) -> Result<Iboot, Fault> {
     let waits = chain.boot.waits;
-    ibec_by_go(chain, iboot, Duration::ZERO, waits.recovery_leave, waits.recovery_return).await
-}
-
-/// Sends iBEC to something that speaks recovery, and starts it.
-pub(super) async fn ibec_by_go(
-    chain: &mut Chain<'_>,
-    iboot: Iboot,
-    before_go: Duration,
-    leave: Duration,
-    back: Duration,
-) -> Result<Iboot, Fault> {
-    let from_ibss = !before_go.is_zero();
+    let (before_go, leave, back) = match from_ibss {
+        true => (waits.before_go, waits.dfu_leave, waits.dfu_return),
+        false => (Duration::ZERO, waits.recovery_leave, waits.recovery_return),
+    };
     let ticket = chain.ticket(&iboot).await?;
     let started = async {
         chain.began(Step::BootIbec, "");

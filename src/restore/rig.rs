@@ -230,8 +230,17 @@ impl Rig {
 
     /// Boots; a failure comes with its code, its stage, and its words.
     pub async fn run(&self) -> Result<super::boot::Booted, (Code, String, String)> {
-        let result = super::boot::boot_to_restore(self.boot()).await;
+        let result = self.chain().await;
         result.map_err(|f| (f.code, f.stage.unwrap_or_default(), f.detail))
+    }
+
+    async fn chain(&self) -> Result<super::boot::Booted, crate::fault::Fault> {
+        let mut chain = super::boot::Chain::begin(self.boot()).await?;
+        if chain.at_rom() {
+            chain.boot_ibss().await?;
+        }
+        chain.boot_ibec().await?;
+        chain.boot_ramdisk().await
     }
 
     pub fn tickets(&self) -> usize {

@@ -25,12 +25,30 @@ pub trait Sign: Send + Sync {
     /// # Errors
     /// `tss-unreachable`, `tss-not-signed`, `tss-refused`, `tss-invalid-answer`.
     fn sign<'a>(&'a self, request: Dictionary) -> Pin<Box<dyn Future<Output = Result<Dictionary, Fault>> + Send + 'a>>;
+
+    /// A question that will be asked later: whoever keeps answers may ask it now, beside other work.
+    fn ahead(&self, _request: Dictionary) {}
+}
+
+/// The device's own modes, which a manifest's rules look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Modes {
+    pub production: bool,
+    pub secure: bool,
+    /// Is it in SecureROM's DFU?
+    pub in_rom: bool,
+}
+
+impl Modes {
+    pub fn of(serial: &IbootSerial) -> Self {
+        Modes { production: serial.is_production(), secure: serial.is_secure(), in_rom: serial.is_rom() }
+    }
 }
 
 /// What the device shows, for one ticket.
 pub struct Request<'a> {
     pub form: Form,
-    pub serial: &'a IbootSerial,
+    pub modes: Modes,
     pub ecid: Ecid,
     pub nonces: &'a Nonces,
 }
@@ -119,9 +137,9 @@ pub async fn obtain(request: &Request<'_>, identity: &BuildIdentity, sign: &dyn 
         ecid: request.ecid.0,
         ap_nonce: request.nonces.ap.clone(),
         sep_nonce: request.nonces.sep.clone(),
-        production: request.serial.is_production(),
-        security_mode: request.serial.is_secure(),
-        in_rom_dfu: Some(request.serial.is_rom()),
+        production: request.modes.production,
+        security_mode: request.modes.secure,
+        in_rom_dfu: Some(request.modes.in_rom),
         uuid: uuid::Uuid::new_v4().to_string().to_uppercase(),
     };
     let response = sign.sign(ask.build(identity)).await?;
@@ -133,7 +151,7 @@ pub async fn obtain(request: &Request<'_>, identity: &BuildIdentity, sign: &dyn 
     Ok(Ticket { form: request.form, der, response, ap_nonce, sep_nonce: request.nonces.sep.clone() })
 }
 
-fn check(response: &Dictionary, ecid: Ecid, nonce: &[u8]) -> Result<Vec<u8>, Fault> {
+pub(super) fn check(response: &Dictionary, ecid: Ecid, nonce: &[u8]) -> Result<Vec<u8>, Fault> {
     let invalid = |why: String| Fault::new(Code::TssInvalid, why).on(ecid);
     let im4m = response.get("ApImg4Ticket").and_then(Value::as_data);
     let im4m = im4m.ok_or_else(|| invalid("the answer has no ApImg4Ticket".into()))?;

@@ -125,7 +125,8 @@ fn updater(name: &str, info: &Dictionary) -> Updater {
     let nested = |key: &str| info.get(key).and_then(Value::as_dictionary).cloned();
     let plain = |chip: Peripheral| Updater { chip: Some(chip), device: info.clone() };
     match name {
-        "SE" | "SE2" => plain(Peripheral::SecureElement),
+        "SE" => plain(Peripheral::SecureElement),
+        "SE2" => plain(Peripheral::SecureElement2),
         // The infrared camera's updater serves three generations of chips.
         "Savage" | "Yonkers" => {
             if let Some(device) = nested("YonkersDeviceInfo") {
@@ -182,7 +183,9 @@ fn part(chip: &Peripheral, identity: &BuildIdentity, device: &Dictionary) -> Res
         Some(Part::Table { system, restore })
     };
     Ok(match chip {
-        Peripheral::SecureElement => secure_element(identity, device).map(|name| Part::Plain(name.to_owned())),
+        Peripheral::SecureElement | Peripheral::SecureElement2 => {
+            secure_element(identity, device).map(|name| Part::Plain(name.to_owned()))
+        }
         Peripheral::Savage => chip.patch(identity, device).map(Part::Savage),
         Peripheral::Yonkers => chip.patch(identity, device).map(Part::Yonkers),
         Peripheral::Rose => table("Rap,RTKitOS".into(), "Rap,RestoreRTKitOS".into()),

@@ -250,6 +250,7 @@ pub fn step(step: Step) -> &'static str {
         Step::Stashbag => "Having the device keep its data",
         Step::EnterRecovery => "Entering recovery mode",
         Step::EnterDfu => "Entering DFU mode",
+        Step::LeaveRecovery => "Leading it back to its own system",
         Step::Ticket => "Asking Apple to sign",
         Step::BootIbss => "Starting iBSS",
         Step::BootIbec => "Starting iBEC",

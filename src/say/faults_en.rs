@@ -254,6 +254,10 @@ pub fn fault(code: Code) -> Advice {
             "The signing server sent no usable ticket",
             "A proxy may have changed the answer; try again on another network.",
         ),
+        Code::TicketUnfit => (
+            "The ticket that was given cannot be used",
+            "What does not fit is in the detail; without --ticket Apple is asked for a new one.",
+        ),
         Code::ConsentMissing => (
             "This would erase data and nobody agreed",
             "Run it in a terminal and confirm, or give --yes-erase with the full ECID or UDID.",

@@ -268,6 +268,10 @@ pub fn fault(code: Code) -> Advice {
             "De handtekeningserver gaf geen bruikbaar ticket",
             "Misschien veranderde een proxy het antwoord; probeer een ander netwerk.",
         ),
+        Code::TicketUnfit => (
+            "Het meegegeven ticket is niet te gebruiken",
+            "Wat er niet past, staat bij detail; zonder --ticket wordt Apple om een nieuw gevraagd.",
+        ),
         Code::ConsentMissing => (
             "Dit wist gegevens en niemand heeft toegestemd",
             "Doe het in een terminal en bevestig, of geef --yes-erase met het volledige ECID of UDID.",

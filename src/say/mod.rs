@@ -13,6 +13,7 @@ mod found;
 mod nl;
 mod preflight;
 mod remedies;
+pub mod restore;
 mod text;
 
 pub use coach::{Coach, coach, keys};
@@ -178,6 +179,9 @@ pub fn whole_fault(lang: Lang, fault: &Fault) -> Vec<String> {
     }
     if !fault.detail.is_empty() {
         lines.push(text(lang, &Text::FaultDetail { detail: fault.detail.clone() }));
+    }
+    if let Some(standing) = &fault.restore {
+        lines.extend(restore::lines(lang, standing));
     }
     lines.push(text(lang, &Text::FaultWhose { whose: class(lang, fault.class) }));
     lines.push(text(lang, &Text::FaultNext { next: advice.next }));

@@ -263,6 +263,7 @@ pub fn step(step: Step) -> &'static str {
         Step::Stashbag => "Het toestel zijn gegevens laten bewaren",
         Step::EnterRecovery => "Naar de herstelmodus",
         Step::EnterDfu => "Naar de DFU-modus",
+        Step::LeaveRecovery => "Terug naar het eigen systeem",
         Step::Ticket => "Apple om een handtekening vragen",
         Step::BootIbss => "iBSS starten",
         Step::BootIbec => "iBEC starten",

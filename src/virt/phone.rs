@@ -79,10 +79,14 @@ pub struct State {
     pub ap_nonce: Vec<u8>,
     /// 20 bytes.
     pub sep_nonce: Vec<u8>,
+    /// A host was told the nonce in normal mode: the next boot stage keeps it.
+    pub nonce_promised: bool,
     /// What an IMG3 phone was handed by `ticket`; good for as long as its nonce.
     pub ap_ticket: Option<ApTicket>,
     /// What the last CreateStashbag made, until a system is installed.
     pub stash: Option<Stash>,
+    /// The ramdisk that iBoot loaded last is that of an update.
+    pub ramdisk_updates: bool,
     /// Lockdown values set by hosts: (domain, key) -> value.
     pub set_values: BTreeMap<(String, String), plist::Value>,
     /// Counts enumerations, for device numbers.
@@ -170,7 +174,9 @@ impl Phone {
             ap_nonce: random_bytes(nonce_length),
             ap_ticket: None,
             stash: None,
+            ramdisk_updates: false,
             sep_nonce: random_bytes(20),
+            nonce_promised: false,
             set_values: BTreeMap::new(),
             enumerations: 0,
             epoch: 0,
@@ -359,6 +365,18 @@ fn family(model: &Model) -> &'static str {
 
 /// The newest customer system that the bench's Apple offers for a model (as of 4 Oct 2026).
 pub fn offered_system(model: &Model) -> (Version, BuildId) {
+    let product = model.product.as_str();
+    let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| product.starts_with(prefix));
+    if is(&["AppleTV5,", "AppleTV6,"]) {
+        return system(("26.6", "23L773"));
+    }
+    // The same chip, but sold later and supported longer.
+    let later = is(&["iPad7,11", "iPad7,12", "iPad8,9", "iPad8,10", "iPad8,11", "iPad8,12"]);
+    if is(&["iPad"])
+        && let Some(old) = offered_tablet(model.cpid.0, later)
+    {
+        return system(old);
+    }
     system(match model.cpid.0 {
         0x8950 | 0x8955 => ("10.3.4", "14G61"),
         0x8960 | 0x7000 | 0x7001 => ("12.5.8", "16H88"),
@@ -366,6 +384,18 @@ pub fn offered_system(model: &Model) -> (Version, BuildId) {
         0x8015 => ("16.7.16", "20H392"),
         0x8020 | 0x8027 => ("18.7.10", "22H374"),
         _ => ("27.0.1", "24A446"),
+    })
+}
+
+/// Tablets whose chip got newer systems than the phones with it.
+fn offered_tablet(cpid: u32, later: bool) -> Option<(&'static str, &'static str)> {
+    Some(match cpid {
+        0x7000 | 0x7001 => ("15.8.8", "19H422"),
+        0x8000 | 0x8001 | 0x8003 => ("16.7.16", "20H392"),
+        0x8010 if later => ("18.7.10", "22H374"),
+        0x8010 | 0x8011 => ("17.7.11", "21H461"),
+        0x8020 | 0x8027 if !later => ("26.7.1", "23H30"),
+        _ => return None,
     })
 }
 

@@ -5,12 +5,13 @@
 use super::bench::{Ran, Rig};
 use super::case::{Case, case};
 use super::firmware::{cut_in_half, flipped_in_the_middle, ipsw};
-use herstel::fault::Code;
+use herstel::fault::{Code, DeviceState, Standing};
 use herstel::virt::phone::Stage;
 use serde_json::Value;
 
 const ERASE: &str = "restore --erase --yes-erase {ecid}";
 const ERASE_FILE: &str = "restore --erase --yes-erase {ecid} --ipsw {dir}/damaged.ipsw";
+const ERASE_TICKET: &str = "restore --erase --yes-erase {ecid} --ticket {dir}/damaged.ipsw";
 
 fn untouched(rig: &Rig, ran: &Ran) {
     let phone = rig.phone();
@@ -42,6 +43,29 @@ fn detail(word: &'static str) -> impl Fn(&Rig, &Ran) {
         let told = ran.fault().map(|f| f.detail).unwrap_or_default();
         assert!(told.contains(word), "{told:?} does not say {word:?}\n{ran}");
     }
+}
+
+/// Where it stood, which every failure in the ramdisk says.
+fn standing(ran: &Ran) -> Standing {
+    *ran.fault().and_then(|f| f.restore).unwrap_or_else(|| panic!("it does not say where it stood\n{ran}"))
+}
+
+fn left(wanted: DeviceState) -> impl Fn(&Rig, &Ran) {
+    move |_, ran| assert_eq!(standing(ran).device_state, wanted, "{ran}")
+}
+
+/// The checkpoint that failed, or was the last, by number and by name.
+fn place(id: u16, name: &'static str) -> impl Fn(&Rig, &Ran) {
+    move |_, ran| {
+        let standing = standing(ran);
+        assert_eq!((standing.checkpoint, standing.checkpoint_name.as_deref()), (Some(id), Some(name)), "{ran}");
+    }
+}
+
+/// Apple's servers are well again, and `resume` finishes it.
+fn resumes_with_apple(rig: &Rig, ran: &Ran) {
+    rig.bench.apple.mend();
+    resumes(rig, ran);
 }
 
 /// A restore from recovery that breaks off before the ramdisk: the data is still there.
@@ -140,7 +164,27 @@ pub fn before_the_ramdisk() -> Vec<Case> {
         signing("ticket: for another nonce", "tss_wrong_nonce = true", Code::TssInvalid),
         boot("ticket: not signed, from normal mode", "", Code::TssNotSigned, "ticket")
             .apple("tss_status = [94, 'no']")
-            .after(|rig, ran| assert_eq!(rig.phone().stage(), Stage::Recovery, "{ran}")),
+            .after(untouched),
+        boot("ticket: nobody answers, from normal mode", "", Code::TssUnreachable, "ticket")
+            .apple("tss_down = true")
+            .waits_shortened(10)
+            .after(untouched),
+        boot("ticket: for another nonce, from normal mode", "", Code::TssInvalid, "ticket")
+            .apple("tss_wrong_nonce = true")
+            .after(untouched),
+        case("ticket: the file is none")
+            .before(|rig| std::fs::write(super::firmware::damaged(rig), b"no ticket").unwrap())
+            .run(ERASE_TICKET)
+            .fails(7, Code::TicketUnfit, "plan")
+            .after(untouched),
+        case("ticket: the file is a bomb")
+            .before(|rig| {
+                let deep = format!("<plist>{}{}</plist>", "<array>".repeat(9000), "</array>".repeat(9000));
+                std::fs::write(super::firmware::damaged(rig), deep).unwrap();
+            })
+            .run(ERASE_TICKET)
+            .fails(7, Code::TicketUnfit, "plan")
+            .after(untouched),
         // -- the boot chain --
         case("boot: the node may not be opened")
             .phone("mode = 'recovery'\nfaults.usb.no_access = true")
@@ -226,7 +270,14 @@ pub fn before_the_ramdisk() -> Vec<Case> {
 /// A fault of restored at a checkpoint, from recovery, so that the way there is short.
 fn ramdisk(name: &'static str, faults: &str, code: Code) -> Case {
     let phone: String = faults.split('\n').map(|f| format!("faults.restore.{f}\n")).collect();
-    boot(name, &format!("mode = 'recovery'\n{phone}"), code, "restore").data_may_go()
+    boot(name, &format!("mode = 'recovery'\n{phone}"), code, "restore").data_may_go().after(|_, ran| {
+        standing(ran);
+    })
+}
+
+/// A server of Apple's that fails once the system image is on its way.
+fn mid_session(name: &'static str, knobs: &str, code: Code) -> Case {
+    ramdisk(name, "script = 'ios18'", code).apple(knobs).after(left(DeviceState::HalfErased)).after(resumes_with_apple)
 }
 
 fn image_went_across(rig: &Rig, ran: &Ran) {
@@ -252,12 +303,69 @@ fn updaters_were_served(names: &'static [&'static str]) -> impl Fn(&Rig, &Ran) +
     }
 }
 
+/// Everything that the phone asked for its recovery system was what it should be.
+fn recovery_system_came(rig: &Rig, ran: &Ran) {
+    let memory = rig.phone().memory();
+    let answers: Vec<&str> = memory
+        .iter()
+        .filter(|m| m.what == "restore.answer" && m.detail["ok"] == true)
+        .filter_map(|m| m.detail["type"].as_str())
+        .filter(|kind| kind.starts_with("RecoveryOS"))
+        .collect();
+    let one_each = ["RootTicketData", "VersionData", "IBootFWFilesImages", "Image", "ASRImage"];
+    for kind in one_each {
+        let count = answers.iter().filter(|a| a.strip_prefix("RecoveryOS") == Some(kind)).count();
+        assert_eq!(count, 1, "{kind}: {answers:?} {ran}");
+    }
+    assert_eq!(answers.iter().filter(|a| **a == "RecoveryOSFileAssetImage").count(), 7, "{answers:?} {ran}");
+    let images = memory.iter().filter(|m| m.what == "asr.image").count();
+    assert_eq!(images, 2, "{ran}");
+}
+
 pub fn in_the_ramdisk() -> Vec<Case> {
     vec![
         ramdisk("ramdisk: AMR error 53 from FDR", "fdr_refused = true", Code::FdrFailed).after(number(53)),
         ramdisk("ramdisk: AMR error 9 at a checkpoint", "amr_error = 9\nat_checkpoint = 1551", Code::RestoreFailed)
             .after(number(9))
-            .after(detail("60F")),
+            .after(detail("60F"))
+            .after(place(0x60F, "clear_remap_variable"))
+            .after(left(DeviceState::Untouched)),
+        ramdisk(
+            "ramdisk: the seal fails once",
+            "amr_error = 100\nat_checkpoint = 1675\nonce = true",
+            Code::RestoreFailed,
+        )
+        .after(place(0x68B, "seal_system_volume"))
+        .after(left(DeviceState::HalfErased))
+        .after(resumes),
+        ramdisk(
+            "ramdisk: the cable comes out while the image flows",
+            "unplug_at_image_byte = 3000000\nonce = true",
+            Code::LinkLost,
+        )
+        .after(left(DeviceState::HalfErased))
+        .after(|_, ran| assert!(matches!(standing(ran).operation, Some(13 | 14)), "{ran}"))
+        .after(resumes),
+        ramdisk("ramdisk: the image is cut once", "asr_cut_at = 3000000\nonce = true", Code::RestoreFailed)
+            .after(left(DeviceState::HalfErased))
+            .after(resumes),
+        ramdisk("ramdisk: restored falls silent once", "silent_at_checkpoint = 1551\nonce = true", Code::LinkSilent)
+            .after(left(DeviceState::Unknown))
+            .after(place(0x60E, "update_NAND_firmware"))
+            .after(resumes)
+            .waits_shortened(60),
+        mid_session(
+            "ramdisk: no signing server while the image flows",
+            "tss_spares_boot = true\ntss_down = true",
+            Code::TssUnreachable,
+        ),
+        mid_session("ramdisk: no key server while the image flows", "keys_down = true", Code::DownloadFailed),
+        mid_session(
+            "ramdisk: an updater's ticket is refused",
+            "tss_spares_boot = true\ntss_status = [94, 'no']",
+            Code::TssRefused,
+        )
+        .after(number(94)),
         ramdisk("ramdisk: all is well but the last status", "status_error = 14", Code::RestoreFailed).after(number(14)),
         ramdisk("ramdisk: noise instead of a message", "garbage_at_checkpoint = 1551", Code::LinkGarbage),
         ramdisk("ramdisk: a message of 4 GiB", "absurd_length_at_checkpoint = 1551", Code::LinkAbsurd),
@@ -292,8 +400,12 @@ pub fn in_the_ramdisk() -> Vec<Case> {
             .fails(1, Code::NeverCameBack, "await-normal"),
         survives("ramdisk: data ports refuse at first", "faults.restore.data_port_refusals = 3"),
         survives("ramdisk: ASR begins twice", "faults.restore.asr_second_initiate = true"),
-        survives("ramdisk: a data type that no host knows", "faults.restore.unknown_data_type = 'TeapotData'")
-            .after(|_, ran| assert!(ran.err.contains("TeapotData"), "{ran}")),
+        survives("ramdisk: a data type that no host knows", "faults.restore.unknown_data_type = 'TeapotData'").after(
+            |_, ran| {
+                let told = ran.err.lines().filter(|line| line.contains("TeapotData")).count();
+                assert!(told >= 2, "asked on the control link and on a data port\n{ran}");
+            },
+        ),
         survives("ramdisk: no FDR", "faults.restore.fdr_absent = true"),
         ramdisk("ramdisk: FDR wants to a stranger", "fdr_proxy_port = 9\nfdr_proxy_host = '10.0.0.1'", Code::FdrFailed),
         survives("ramdisk: progress is always -1", "faults.restore.progress_minus_one = true"),
@@ -305,6 +417,18 @@ pub fn in_the_ramdisk() -> Vec<Case> {
         survives("ramdisk: the updaters of a tablet", "model = 'j522ap'\nfaults.restore.updaters = 'old'")
             .after(updaters_were_served(&["AppleTCON", "AppleTypeCRetimer", "Savage"])),
         survives("ramdisk: boot stages keep their nonce", "faults.usb.nonce_kept = true"),
+        survives("ramdisk: an iPhone 16 and its recovery system", "model = 'iphone16'").after(recovery_system_came),
+        case("ramdisk: an iPhone 17 and its recovery system, from DFU")
+            .phone("model = 'iphone17'\nmode = 'dfu'")
+            .run(ERASE)
+            .data_may_go()
+            .after(image_went_across)
+            .after(recovery_system_came),
+        case("ramdisk: an update of an iPhone 16 and of its recovery system")
+            .phone("model = 'iphone16'\nmode = 'recovery'")
+            .run("restore --update")
+            .after(image_went_across)
+            .after(recovery_system_came),
     ]
 }
 

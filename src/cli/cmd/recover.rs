@@ -13,6 +13,7 @@ use crate::disk::{JobFolder, Jobs, write_atomic};
 use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
 use crate::job::{self, BackupPlan, Consents, Entry, FirmwarePlan, Job, Keeps, Kit, Plan, Story, Way};
+use crate::restore::Brought;
 use crate::say::{self, Text};
 use crate::triage::{BackupChance, Evidence, backup_chance, prospect};
 use serde_json::json;
@@ -43,6 +44,7 @@ pub struct Wish {
     pub backup: bool,
     pub vault: Option<PathBuf>,
     pub ipsw: Option<PathBuf>,
+    pub ticket: Option<PathBuf>,
 }
 
 /// Reads the device and the catalogue, and makes the plan; nothing is changed.
@@ -55,6 +57,10 @@ pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish)
     let unknown = |what: &str| Fault::new(Code::UnknownModel, format!("the device's {what} is not known"));
     let ecid = who.ecid.ok_or_else(|| unknown("ECID"))?;
     let model = who.model().ok_or_else(|| unknown("model"))?;
+    let ticket = wish.ticket.as_deref();
+    if let Some(file) = ticket {
+        Brought::open(file)?.is_for(ecid)?;
+    }
     let backup = if !wish.backup {
         BackupPlan::Skip { why: "not wanted".into() }
     } else {
@@ -88,6 +94,7 @@ pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish)
             Some(vault) => std::path::absolute(vault).map_err(|e| Fault::disk(&e))?,
             None => kit.folders.vault(),
         },
+        ticket: ticket.map(std::path::absolute).transpose().map_err(|e| Fault::disk(&e))?,
         is_virtual: context.is_virtual(),
     })
 }
@@ -174,7 +181,8 @@ pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
     kit.tell.tell(Event::StepBegan { step: Step::Find, what: String::new() });
     let device = context.device(&kit.eyes).await?;
     kit.tell.tell(Event::StepDone { step: Step::Find, what: format!("{} ({})", device.who().title(), device.mode()) });
-    let wish = Wish { way: Way::Erase, backup: !args.no_backup, vault: args.vault, ipsw: args.ipsw };
+    let wish =
+        Wish { way: Way::Erase, backup: !args.no_backup, vault: args.vault, ipsw: args.ipsw, ticket: args.ticket };
     let plan = plan_for(context, &kit, &device, wish).await?;
     show_plan(context, &plan);
     show_chance(context, &device);

@@ -52,6 +52,7 @@ fn state_during(step: Step) -> Text {
     match step {
         Step::EnterRecovery
         | Step::EnterDfu
+        | Step::LeaveRecovery
         | Step::Ticket
         | Step::BootIbss
         | Step::BootIbec

@@ -7,8 +7,9 @@
 use super::Shared;
 use crate::virt::ipsw::{loader, modem};
 use crate::virt::phone::random_bytes;
+use crate::virt::restore::im4r;
 use crate::wire::img3::{self, ApTicket};
-use crate::wire::img4::{Im4m, Im4mComponent, Im4mFields, Property, fourcc};
+use crate::wire::img4::{Im4m, Im4mComponent, Im4mFields, Property, fourcc, word};
 use crate::wire::manifest::{BuildIdentity, BuildManifest};
 use crate::wire::tss::reply;
 use aws_lc_rs::rand::SystemRandom;
@@ -45,11 +46,12 @@ impl Authority {
 type Refusal = (i64, &'static str);
 const NOT_ELIGIBLE: Refusal = (94, "This device isn't eligible for the requested build.");
 const MALFORMED: Refusal = (100, "An internal error occurred.");
+const NO_MODEM: Refusal = (8, "An internal error occurred.");
 const INTERNAL: Refusal = (128, "An internal error occurred.");
 
-/// The whole HTTP body for a request body.
-pub fn answer(shared: &Shared, body: &[u8]) -> Vec<u8> {
-    let result = match &shared.knobs.tss_status {
+/// The whole HTTP body for a request body; `bad`: as the knobs say.
+pub fn answer(shared: &Shared, body: &[u8], bad: bool) -> Vec<u8> {
+    let result = match shared.knobs().tss_status.as_ref().filter(|_| bad) {
         Some((status, text)) => Err((*status, text.clone())),
         None => judge(shared, body).map_err(|(status, text)| (status, text.to_owned())),
     };
@@ -76,6 +78,7 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Dictionary, Refusal> {
         let authority = &shared.authority;
         if yes("@ApImg4Ticket") {
             let ticket = Im4m::build(&fields, |signed| authority.sign(signed), &authority.certificate());
+            blocks_beside(&ticket, &mut tickets);
             tickets.insert("ApImg4Ticket".into(), Value::Data(ticket));
         } else {
             img3_tickets(authority, &request, &fields, &mut tickets);
@@ -91,12 +94,32 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Dictionary, Refusal> {
             continue;
         }
         if name == "BBTicket" {
+            modem_is_named(&request)?;
             tickets.insert("BasebandFirmware".into(), Value::Dictionary(loader_signatures(&request)));
         }
         tickets.insert(name.to_owned(), Value::Data(other_ticket(shared, &request, name)));
         shared.remember("tss.ticket", serde_json::json!({ "ticket": name }));
     }
     if tickets.len() == 1 { Err(MALFORMED) } else { Ok(tickets) }
+}
+
+/// A modem's ticket is made of its serial number and its certificate, for a build and a device.
+fn modem_is_named(request: &Dictionary) -> Result<(), Refusal> {
+    let has_serial = request.get("BbSNUM").and_then(Value::as_data).is_some_and(|serial| !serial.is_empty());
+    let numbers = ["BbChipID", "ApECID", "ApChipID", "ApBoardID"];
+    // Certificates have 32 bits: some clients send them with a sign.
+    let certificate = request.get("BbGoldCertId").is_some_and(|id| id.as_signed_integer().is_some());
+    let has_numbers = certificate && numbers.iter().all(|key| number(request, key).is_some());
+    if has_serial && has_numbers && request.contains_key("UniqueBuildID") { Ok(()) } else { Err(NO_MODEM) }
+}
+
+/// `<component>-TBM`, for chips that want blocks of the server's in some images.
+fn blocks_beside(ticket: &[u8], tickets: &mut Dictionary) {
+    let Ok(ticket) = Im4m::parse(ticket) else { return };
+    for (name, blocks) in im4r::beside(&ticket) {
+        let blocks = blocks.into_iter().map(|(name, bytes)| (word(name), Value::Data(bytes)));
+        tickets.insert(format!("{name}-TBM"), Value::Dictionary(blocks.collect()));
+    }
 }
 
 /// Numbers come as integers and as hexadecimal text.
@@ -146,12 +169,12 @@ fn ap_ticket(shared: &Shared, request: &Dictionary) -> Result<Im4mFields, Refusa
     }
     let mut ap_nonce = request.get("ApNonce").and_then(Value::as_data).unwrap_or_default().to_vec();
     let wanted = if (0x8010..0x8900).contains(&chip) { 32 } else { 20 };
-    // The ROM of an old device has none to show.
-    let may_lack = request.get("@APTicket").is_some() && request.get("ApNonce").is_none();
+    // The ROM of an old device has none to show, or eight bytes (an A5 was seen); Apple signs for both.
+    let may_lack = request.get("@APTicket").is_some() && matches!(ap_nonce.len(), 0 | 8);
     if ap_nonce.len() != wanted && !may_lack {
         return Err(INTERNAL);
     }
-    if shared.knobs.tss_wrong_nonce {
+    if shared.knobs().tss_wrong_nonce {
         ap_nonce = random_bytes(ap_nonce.len());
     }
     let components = components(request, &identity)?;

@@ -7,6 +7,8 @@
 use super::content::noise;
 use super::era::Era;
 use super::loader;
+use crate::facts::models::Model;
+use crate::virt::phone::offered_system;
 use crate::wire::img4::Algorithm;
 use plist::{Dictionary, Value};
 use std::collections::BTreeMap;
@@ -77,6 +79,12 @@ pub(super) fn digests(era: &Era<'_>) -> Dictionary {
 
 const PARTIAL: &str = "-PartialDigest";
 const TABLE: &str = "-HashTableDigest";
+
+/// `BbChipID` of a model, which does not depend on its system.
+pub(in crate::virt) fn chip_of(model: &'static Model) -> u64 {
+    let (version, build) = offered_system(model);
+    Era { model, version: &version, build: &build }.modem().0
+}
 
 /// Elements of a modem that want signatures, each with what the manifest's entry says of it.
 pub(in crate::virt) fn unsigned(modem: u64, entry: &Dictionary) -> Vec<(&'static str, Vec<u8>)> {

@@ -6,7 +6,7 @@
 
 use super::content::{disk_image, noise};
 use super::era::Era;
-use super::modem;
+use super::{RESTORED, modem};
 use crate::facts::models::Connector;
 use crate::wire::img3;
 use crate::wire::img4::{Algorithm, Im4p};
@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Erase,
     Update,
     Research,
+    /// The recovery system that the others install beside theirs.
+    Recovery,
 }
 
 /// `RestoreRequestRules` in the forms that manifests have.
@@ -82,6 +84,7 @@ pub(super) struct Images {
     pub root: String,
     pub erase_disk: String,
     pub update_disk: String,
+    pub recovery: String,
     system: String,
     app: String,
 }
@@ -95,6 +98,7 @@ impl Images {
             root: format!("{}.dmg{suffix}", number(74)),
             erase_disk: format!("{}.dmg", number(81)),
             update_disk: format!("{}.dmg", number(83)),
+            recovery: format!("{}.dmg", number(85)),
             system: format!("{}.dmg{suffix}", number(79)),
             app: format!("{}.dmg", number(82)),
         }
@@ -104,6 +108,10 @@ impl Images {
 /// All components of an identity; what they need is added to `files`.
 pub(super) fn of(era: Era<'_>, kind: Kind, images: &Images, files: &mut BTreeMap<String, Vec<u8>>) -> Vec<Part> {
     let mut parts = Parts { era, kind, files, list: Vec::new() };
+    if kind == Kind::Recovery {
+        parts.recovery_system(images);
+        return parts.list;
+    }
     parts.boot();
     parts.pictures();
     parts.disks(images);
@@ -133,15 +141,19 @@ impl Parts<'_> {
     }
 
     /// An IM4P of `size` payload bytes, unless the file is there already.
-    fn image(&mut self, path: &str, fourcc: &str, version: &str, size: usize) {
+    pub(super) fn image(&mut self, path: &str, fourcc: &str, version: &str, size: usize) {
         if !self.files.contains_key(path) {
             let payload = noise(&format!("{path} {}", self.era.build), size);
-            let file = match self.era.is_img3() {
-                true => img3::build(word(fourcc), version, &payload),
-                false => Im4p::build(word(fourcc), version, &payload, None),
-            };
-            self.files.insert(path.to_owned(), file);
+            self.image_of(path, fourcc, version, &payload);
         }
+    }
+
+    fn image_of(&mut self, path: &str, fourcc: &str, version: &str, payload: &[u8]) {
+        let file = match self.era.is_img3() {
+            true => img3::build(word(fourcc), version, payload),
+            false => Im4p::build(word(fourcc), version, payload, None),
+        };
+        self.files.entry(path.to_owned()).or_insert(file);
     }
 
     pub(super) fn raw(&mut self, path: &str, make: impl FnOnce() -> Vec<u8>) {
@@ -266,7 +278,10 @@ impl Parts<'_> {
         part.personalize = Some(false);
         part.rules = Rules::Current;
         let disk = if self.kind == Kind::Update { &images.update_disk } else { &images.erase_disk };
-        self.image(disk, "rdsk", "RestoreRamDisk-1", 3_000_000);
+        // Which program the ramdisk starts is what makes a restore an update.
+        let mut ramdisk = RESTORED[usize::from(self.kind == Kind::Update)].to_vec();
+        ramdisk.extend(noise(&format!("{disk} {}", self.era.build), 3_000_000));
+        self.image_of(disk, "rdsk", "RestoreRamDisk-1", &ramdisk);
         self.add("RestoreRamDisk", disk, &[]);
         if self.era.has_trust_caches() {
             let path = format!("Firmware/{}.trustcache", images.root);
@@ -287,7 +302,7 @@ impl Parts<'_> {
     }
 
     /// Coprocessors: loaded by iBoot, by the system, or both.
-    fn firmware(&mut self) {
+    pub(super) fn firmware(&mut self) {
         let target = self.era.target();
         let chip = self.era.chip();
         let mut all: Vec<(&str, &str, String, &[&'static str])> = Vec::new();

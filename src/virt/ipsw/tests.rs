@@ -46,6 +46,29 @@ fn every_component_has_the_digest_that_the_manifest_says() {
 }
 
 #[test]
+fn phones_since_the_iphone_16_have_a_recovery_system_with_its_own_image() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, has) in [("iphone16", true), ("iphone17", true), ("iphone13", false), ("ipad-pro-m4", false)] {
+        let (model, built) = built(name, folder.path());
+        let ipsw = Ipsw::open(&built.path).unwrap();
+        let manifest = ipsw.build_manifest().unwrap();
+        for behaviour in [Behaviour::Erase, Behaviour::Update] {
+            let identity = manifest.choose(model.cpid, model.bdid.unwrap(), Some(model.board), behaviour).unwrap();
+            assert_eq!((identity.recovery.is_some(), identity.lacks_recovery()), (has, false), "{name}");
+            let Some(recovery) = &identity.recovery else { continue };
+            assert_ne!(recovery.unique_build_id, identity.unique_build_id);
+            let (main, own) = (identity.component("KernelCache").unwrap(), recovery.component("KernelCache").unwrap());
+            assert_ne!(main.digest, own.digest);
+            let image = recovery.system_image().unwrap();
+            assert!(ipsw.stored(image).is_some() && Some(image) != identity.system_image());
+            let checked = verify_components(&ipsw, identity, &|| true).unwrap();
+            let own: Vec<_> = checked.iter().filter(|c| c.component.starts_with("RecoveryOS ")).collect();
+            assert!(own.len() > 4 && own.iter().all(|c| c.verdict == Verdict::Ok), "{own:?}");
+        }
+    }
+}
+
+#[test]
 fn what_boots_carries_its_fourcc_and_flags() {
     let folder = tempfile::tempdir().unwrap();
     let (model, built) = built("iphone13", folder.path());

@@ -18,6 +18,7 @@ mod lockdownd;
 mod muxd;
 mod notices;
 pub mod preboard;
+mod preflight;
 mod records;
 mod services;
 mod tcp;

@@ -71,6 +71,9 @@ pub(super) fn get(
         let key = inside.key().map_err(|_| Refusal::InvalidResponse)?;
         return Ok(Value::Data(pem("RSA PUBLIC KEY", key.public())));
     }
+    if let (None, Some(value)) = (domain, key.and_then(|key| super::preflight::value(phone, key))) {
+        return Ok(value);
+    }
     let mut all = match domain {
         None => default_domain(phone),
         Some(domain) if is_session => other_domain(phone, domain),
@@ -489,6 +492,29 @@ mod tests {
         assert_eq!(get(&phone, &inside, false, None, Some("SerialNumber")), Err(Refusal::GetProhibited));
         assert_eq!(get(&phone, &inside, true, None, Some("SerialNumber")), Ok(Value::from(phone.serial.as_str())));
         assert_eq!(get(&phone, &inside, true, None, Some("Nonsense")), Err(Refusal::MissingValue));
+    }
+
+    #[test]
+    fn a_restore_may_be_prepared_without_a_session() {
+        let told = |model: &str, key: &str| {
+            let phone = phone(|s| s.model = model.into());
+            let value = get(&phone, &Inside::default(), false, None, Some(key));
+            let state = phone.state();
+            (value, state.ap_nonce.clone(), state.nonce_promised)
+        };
+        let (nonce, shown, promised) = told("iphone13", "ApNonce");
+        assert_eq!((nonce, promised), (Ok(Value::Data(shown)), true));
+        assert!(told("iphone13", "FirmwarePreflightInfo").0.is_ok() && !told("iphone13", "SEPNonce").2);
+        assert_eq!(told("iphone13", "ApParameters").0, Err(Refusal::MissingValue));
+        assert_eq!(told("ipad-pro-m4", "FirmwarePreflightInfo").0, Err(Refusal::MissingValue));
+        assert_eq!(told("iphone16", "SEPNonce").0, Ok(Value::Data(vec![0xFF; 20])));
+        let parameters = told("iphone16", "ApParameters").0.unwrap();
+        let sep = parameters.as_dictionary().and_then(|d| d.get("SepNonce")).and_then(Value::as_data).unwrap();
+        assert!(sep.len() == 20 && sep != [0xFF; 20]);
+        let Value::Dictionary(all) = get(&phone(|_| {}), &Inside::default(), true, None, None).unwrap() else {
+            panic!()
+        };
+        assert!(!all.contains_key("ApNonce"));
     }
 
     #[test]

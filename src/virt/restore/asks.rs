@@ -4,7 +4,7 @@ use super::asr;
 use super::check::{self, Judged};
 use super::line::{Channel, DataPort, Failure, HOST_LIMIT, Stop, gone, lock};
 use super::run::Run;
-use super::script::{Act, Fud};
+use super::script::{Act, Fud, Modem};
 use super::updaters;
 use crate::wire::img4::Algorithm;
 use crate::wire::restored::names::{data, operation};
@@ -37,6 +37,7 @@ fn failure(data_type: &str, why: &str) -> Failure {
             (100, "failed to install splat")
         }
         data::URL_ASSET | data::STREAMED_IMAGE_DECRYPTION_KEY => (14, "failed to restore image"),
+        recovery if recovery.starts_with("RecoveryOS") => (14, "failed to install the recoveryOS files"),
         _ => (-1, "failed to update device firmware"),
     };
     Failure::new(code, text).because("RamrodErrorDomain", 1020, format!("{data_type}: {why}"))
@@ -75,7 +76,7 @@ impl Run {
                 None => Ok(()),
             },
             Act::Updater(name) => self.ask_updater(name),
-            Act::Modem { first, asynchronous } => self.ask_modem(*first, *asynchronous),
+            Act::Modem(modem) => self.ask_modem(*modem),
             Act::Output => self.offer_output(),
             Act::Asr => {
                 let port = DataPort::open(&self.phone, crate::wire::asr::PORT, self.take_refusal());
@@ -107,8 +108,16 @@ impl Run {
                     _ => Ok(()),
                 }
             }
+            Act::Recovery(piece) => self.ask_recovery(piece),
+            Act::Say(text) => {
+                self.note(text);
+                Ok(())
+            }
             Act::Extra => match self.faults.unknown_data_type.clone() {
-                Some(name) => self.ask(DataRequest::new(&name), false, false).map(|_| ()),
+                Some(name) => {
+                    self.ask(DataRequest::new(&name), false, false)?;
+                    self.ask(DataRequest::new(&name), true, false).map(|_| ())
+                }
                 None => Ok(()),
             },
         }
@@ -136,7 +145,7 @@ impl Run {
     }
 
     /// Sends a request and remembers it.
-    fn request(&self, request: &DataRequest, asynchronous: bool) -> Result<(), Stop> {
+    pub fn request(&self, request: &DataRequest, asynchronous: bool) -> Result<(), Stop> {
         let detail = json!({
             "type": request.data_type,
             "port": request.port,
@@ -164,7 +173,7 @@ impl Run {
         })
     }
 
-    fn ask(&self, request: DataRequest, port: bool, asynchronous: bool) -> Result<Dictionary, Stop> {
+    pub fn ask(&self, request: DataRequest, port: bool, asynchronous: bool) -> Result<Dictionary, Stop> {
         let data_type = request.data_type.clone();
         let mut channel = self.open(request, port, asynchronous)?;
         channel.next(&self.line).map_err(|stop| match stop {
@@ -173,7 +182,7 @@ impl Run {
         })
     }
 
-    fn judge(&self, data_type: &str, judged: Judged) -> Result<(), Stop> {
+    pub fn judge(&self, data_type: &str, judged: Judged) -> Result<(), Stop> {
         let why = judged.as_ref().err();
         self.phone.remember("restore.answer", json!({ "type": data_type, "ok": why.is_none(), "why": why }));
         judged.map_err(|why| {
@@ -184,7 +193,7 @@ impl Run {
 
     fn ask_plain(&self, what: &str, port: bool) -> Result<(), Stop> {
         let mut request = DataRequest::new(what);
-        let by_name = what == data::NOR_DATA && self.script.name == "ios18";
+        let by_name = what == data::NOR_DATA && self.script.flash_by_name;
         if by_name {
             request = request.argument("FlashVersion1", true);
         }
@@ -192,7 +201,7 @@ impl Run {
         let known = lock(&self.known).clone();
         let judged = match what {
             data::ROOT_TICKET => self.take_ticket(&answer),
-            data::NOR_DATA => check::nor(&known, &answer, by_name).map(|_| ()),
+            data::NOR_DATA => self.judge_nor(known, &answer, by_name),
             data::KERNEL_CACHE => check::file(&known, &answer, what, *b"krnl"),
             data::DEVICE_TREE => check::file(&known, &answer, what, *b"dtre"),
             data::SYSTEM_IMAGE_ROOT_HASH => check::file(&known, &answer, what, *b"isys"),
@@ -211,6 +220,16 @@ impl Run {
             _ => Ok(()),
         };
         self.judge(what, judged)
+    }
+
+    /// Before iOS 11 the SEP is started before the ticket is asked for; then what the images carry decides.
+    fn judge_nor(&self, mut known: check::Known, answer: &Dictionary, by_name: bool) -> Judged {
+        let model = self.phone.model;
+        if known.ticket.is_none() && model.image == crate::facts::models::ImageFormat::Img4 {
+            let carried = check::carried_ticket(answer, "RestoreSEPImageData")?;
+            known.ticket = Some(check::root_ticket(&carried, self.phone.ecid.0, u64::from(model.cpid.0), &self.nonce)?);
+        }
+        check::nor(&known, answer, by_name).map(|_| ())
     }
 
     fn take_ticket(&self, answer: &Dictionary) -> Judged {
@@ -280,9 +299,16 @@ impl Run {
     /// A component as FileData pieces and a FileDataDone.
     fn ask_pieces(&self, data_type: &str, name: &str) -> Result<(), Stop> {
         let request = DataRequest::new(data_type).argument("ImageName", name).argument("IsRecoveryOS", false);
-        let mut channel = self.open(request, false, false)?;
-        let mut bytes: Vec<u8> = Vec::new();
-        let judged = loop {
+        let mut bytes = Vec::new();
+        let judged = self.take_pieces(request, false, &mut bytes)?;
+        let judged = judged.and_then(|()| self.judge_pieces(data_type, name, &bytes));
+        self.judge(data_type, judged.map_err(|why| format!("{name}: {why}")))
+    }
+
+    /// FileData pieces up to FileDataDone; the outer error ends the link, the inner one is the host's fault.
+    fn take_pieces(&self, request: DataRequest, port: bool, bytes: &mut Vec<u8>) -> Result<Judged, Stop> {
+        let mut channel = self.open(request, port, false)?;
+        Ok(loop {
             let piece = channel.next(&self.line)?;
             match piece.get("FileData") {
                 Some(Value::Data(piece)) if piece.is_empty() => break Err("an empty FileData".to_owned()),
@@ -295,16 +321,23 @@ impl Run {
                     if bytes.len() > PIECES_CAP {
                         break Err("does not end".to_owned());
                     }
-                    if first && let Some(url) = asr::aea_key_url(&bytes) {
+                    if first && let Some(url) = asr::aea_key_url(bytes) {
                         self.key_of_pieces(&mut channel, &url)?;
                     }
                 }
                 _ if piece.get("FileDataDone").and_then(Value::as_boolean) == Some(true) => break Ok(()),
                 _ => break Err("neither FileData nor FileDataDone".to_owned()),
             }
-        };
-        let judged = judged.and_then(|()| self.judge_pieces(data_type, name, &bytes));
-        self.judge(data_type, judged.map_err(|why| format!("{name}: {why}")))
+        })
+    }
+
+    /// The same on a data port, for a file that is judged as a whole.
+    pub fn whole_in_pieces(&self, request: DataRequest) -> Result<Vec<u8>, Stop> {
+        let (mut bytes, kind) = (Vec::new(), request.data_type.clone());
+        match self.take_pieces(request, true, &mut bytes)? {
+            Ok(()) => Ok(bytes),
+            wrong => self.judge(&kind, wrong).map(|()| bytes),
+        }
     }
 
     fn judge_pieces(&self, data_type: &str, name: &str, bytes: &[u8]) -> Judged {
@@ -374,21 +407,20 @@ impl Run {
         self.judge(data::FIRMWARE_UPDATER_DATA, judged.map_err(|why| format!("{name}: {why}")))
     }
 
-    fn ask_modem(&self, first: bool, asynchronous: bool) -> Result<(), Stop> {
-        let nonce = (!first).then_some(&self.modem_nonce[..]);
+    fn ask_modem(&self, modem: Modem) -> Result<(), Stop> {
+        let nonce = (!modem.first).then_some(&self.modem_nonce[..]);
         let mut request = DataRequest::new(data::BASEBAND_DATA);
         request.arguments = updaters::modem(&self.phone, &lock(&self.known), nonce);
-        let answer = self.ask(request, asynchronous, asynchronous)?;
-        let judged = check::baseband(&lock(&self.known), &answer, !first).map(|_| ());
+        let answer = self.ask(request, modem.asynchronous, modem.asynchronous)?;
+        let judged = check::baseband(&lock(&self.known), &answer, !modem.first).map(|_| ());
         self.judge(data::BASEBAND_DATA, judged)?;
-        let tolerated = if first { None } else { self.faults.sticky_error.clone() };
-        let imei = (!first && tolerated.is_none()).then(|| format!("35{:013}", self.phone.ecid.0 % 10_000_000_000_000));
-        self.line.tell(&FromDevice::BbUpdateStatus(BbUpdateStatus {
-            accepted: true,
-            done: imei.is_some(),
-            imei,
-            error: tolerated,
-        }))
+        for _ in 0..modem.steps {
+            self.progress(operation::BASEBAND, None, None)?;
+        }
+        let tolerated = if modem.last { self.faults.sticky_error.clone() } else { None };
+        let done = modem.last && tolerated.is_none();
+        let imei = done.then(|| format!("35{:013}", self.phone.ecid.0 % 10_000_000_000_000));
+        self.line.tell(&FromDevice::BbUpdateStatus(BbUpdateStatus { accepted: true, done, imei, error: tolerated }))
     }
 
     /// What the updaters wrote: a cpio archive on a data port, empty but for its root.
@@ -420,7 +452,7 @@ impl Run {
     }
 
     fn reach_fdr(&self, tolerated: bool) -> Result<(), Stop> {
-        if self.faults.fdr_absent {
+        if self.faults.fdr_absent || !self.script.fdr {
             return Ok(());
         }
         if !tolerated && self.faults.fdr_refused {
@@ -435,6 +467,7 @@ impl Run {
                 self.phone.remember("fdr.failed", json!({ "why": err.to_string() }));
                 self.note(&format!("FDR: {err}"));
                 if tolerated {
+                    self.tolerate(format!("[0]LD({err})"));
                     return Ok(());
                 }
                 let failed = Failure::new(53, "Failed to recover FDR data.").because("AMFDRError", 53, err.to_string());

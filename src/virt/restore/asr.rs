@@ -5,6 +5,7 @@
 //! so that receiving stays as fast as the link.
 
 use super::super::phone::{Link, Stage};
+use super::finish;
 use super::line::{DataPort, Failure, HOST_LIMIT, Stop, gone, lock};
 use super::run::Run;
 use crate::wire::asr::{self, CHECKSUM, CHUNK, FromDevice, PacketInfo};
@@ -150,6 +151,9 @@ fn payload(
     context: Option<&str>,
 ) -> Result<(), Stop> {
     source.link.set_read_timeout(Some(HOST_LIMIT)).map_err(gone)?;
+    if run.faults.asr_unjudged {
+        return unjudged(run, source, size);
+    }
     let (chunks, to_digest) = sync_channel::<Vec<u8>>(8);
     let digesting = std::thread::spawn(move || {
         let mut sha256 = sha2::Sha256::new();
@@ -167,6 +171,10 @@ fn payload(
     let mut percent = None;
     while done < size {
         let length = (size - done).min(CHUNK as u64) as usize;
+        if run.faults.unplug_at_image_byte.is_some_and(|at| at < done + length as u64) {
+            finish::to_recovery(&run.phone);
+            return Err(gone("unplugged"));
+        }
         for (limit, silent) in [(run.faults.asr_cut_at, false), (run.faults.asr_silent_at, true)] {
             if limit.is_some_and(|at| at < done + length as u64) {
                 if silent {
@@ -206,6 +214,24 @@ fn payload(
     drop(chunks);
     let (sha256, sha384) = digesting.join().map_err(|_| broken("the digest thread ended"))?;
     run.phone.remember("asr.image", json!({ "size": size, "sha256": sha256, "sha384": sha384 }));
+    lock(&run.known).image_head = head;
+    Ok(())
+}
+
+/// The image and its digests, thrown away but for the head.
+fn unjudged(run: &Arc<Run>, source: &mut Source, size: u64) -> Result<(), Stop> {
+    let mut left = size + size.div_ceil(CHUNK as u64) * CHECKSUM as u64;
+    let mut buffer = vec![0; 1 << 20];
+    let mut head = Vec::new();
+    while left > 0 {
+        let length = left.min(buffer.len() as u64) as usize;
+        source.exact(&mut buffer[..length])?;
+        if head.is_empty() {
+            head.extend_from_slice(&buffer[..length.min(HEAD)]);
+        }
+        left -= length as u64;
+    }
+    run.phone.remember("asr.image", json!({ "size": size, "sha256": null, "sha384": null }));
     lock(&run.known).image_head = head;
     Ok(())
 }

@@ -6,9 +6,10 @@
 
 use super::super::phone::{Link, Phone, Stage};
 use super::fdr::Fdr;
+use super::finish;
 use super::line::{Line, read_message};
 use super::run::Run;
-use super::{finish, script};
+use super::script::{self, Script};
 use crate::wire::restored::{self, ToDevice, TypeAnswer};
 use plist::{Dictionary, Value};
 use serde_json::json;
@@ -23,6 +24,8 @@ struct Restored {
     phone: Arc<Phone>,
     fdr: Arc<Fdr>,
     started: AtomicBool,
+    /// None: the knob names one that does not exist.
+    script: Option<&'static Script>,
     /// The AP nonce the ramdisk was booted with.
     nonce: Vec<u8>,
 }
@@ -32,9 +35,11 @@ struct Restored {
 pub fn boot(phone: &Arc<Phone>) {
     let faults = &phone.spec.faults.restore;
     let watch = phone.watch();
+    let script = script::choose(faults.script.as_deref(), phone.model);
     let restored = Arc::new(Restored {
         phone: Arc::clone(phone),
-        fdr: Fdr::start(phone),
+        fdr: Fdr::start(phone, faults.fdr_absent || script.is_some_and(|s| !s.fdr)),
+        script,
         started: AtomicBool::new(false),
         nonce: phone.state().ap_nonce.clone(),
     });
@@ -117,8 +122,8 @@ impl Restored {
     }
 
     fn start(&self, line: Line, options: Dictionary, protocol: u64) {
-        let faults = self.phone.spec.faults.restore.clone();
-        let Some(script) = script::choose(faults.script.as_deref(), self.phone.model.cpid) else {
+        let faults = self.phone.spec.faults.restore.clone().at(self.phone.remembered("restore.start"));
+        let Some(script) = self.script else {
             self.phone.remember("restore.failed", json!({ "why": "no such script", "script": faults.script }));
             return finish::to_recovery(&self.phone);
         };
@@ -132,7 +137,7 @@ impl Restored {
         let hardware_model = board.strip_suffix("ap").unwrap_or(board).to_ascii_uppercase() + "AP";
         TypeAnswer {
             kind: restored::TYPE.to_owned(),
-            protocol: restored::PROTOCOL_VERSION,
+            protocol: self.script.map_or(restored::PROTOCOL_VERSION, |s| s.protocol),
             hardware_model: Some(hardware_model),
             serial: Some(self.phone.serial.clone()),
         }

@@ -19,9 +19,11 @@ mod asr;
 mod check;
 mod fdr;
 mod finish;
+pub(in crate::virt) mod im4r;
 mod line;
 mod listen;
 mod part_check;
+mod recovery_os;
 mod run;
 mod script;
 mod updaters;
@@ -49,10 +51,15 @@ pub struct Faults {
     pub unplug_at_checkpoint: Option<u16>,
     /// Closes the ASR link after so many bytes of the image.
     pub asr_cut_at: Option<u64>,
+    /// The cable comes out after so many bytes of the image; the phone comes back in recovery.
+    pub unplug_at_image_byte: Option<u64>,
     /// Stops reading the image after so many bytes.
     pub asr_silent_at: Option<u64>,
     /// Begins ASR twice, as a T2 does; checksums are asked for only the second time.
     pub asr_second_initiate: bool,
+    /// Takes the image without looking at it: the phone's digests are slower than any link, and some
+    /// measurements are about the host.
+    pub asr_unjudged: bool,
     /// Apple's FDR refuses this phone (a part is not the original): 53.
     pub fdr_refused: bool,
     /// Nothing listens on the FDR port, as before iOS 7.
@@ -61,6 +68,12 @@ pub struct Faults {
     pub fdr_proxy_port: Option<u16>,
     /// Default 127.0.0.1.
     pub fdr_proxy_host: Option<String>,
+    /// FDR of iOS 7 to 9: a greeting of protocol 2 closes the link, protocol 1 is understood.
+    pub fdr_protocol_1: bool,
+    /// Ends its sending half right after the request to the server, and still wants the whole answer.
+    pub fdr_half_close: bool,
+    /// Sends so many bytes more once the server has ended its half (not together with `fdr_half_close`).
+    pub fdr_tail: usize,
     /// Finds the host too old, whatever it says.
     pub host_incompatible: bool,
     /// Asks for this data type, which no host knows, after the FDR trust data.
@@ -79,8 +92,21 @@ pub struct Faults {
     pub personalized: Option<String>,
     /// What the updaters of other chips want from the host.
     pub updaters: Updaters,
-    /// `ios12`, `ios16` or `ios18` instead of what fits the chip.
+    /// All this happens to the phone's first restore only: the next one goes well.
+    pub once: bool,
+    /// The name of a file in `scripts/` (`ios6`, `ios10`, `ios10-img4`, `ios12`, `ios16`, `ios18`, `ios26`) instead
+    /// of what fits the system that is offered.
     pub script: Option<String>,
+}
+
+impl Faults {
+    /// What is left of them after `restores` that were begun.
+    fn at(self, restores: usize) -> Faults {
+        if !self.once || restores == 0 {
+            return self;
+        }
+        Faults { updaters: self.updaters, script: self.script, ..Faults::default() }
+    }
 }
 
 /// How updaters of other chips ask, by the age of the system.
@@ -96,6 +122,10 @@ pub enum Updaters {
     Old,
 }
 
+#[cfg(test)]
+pub(crate) use fdr::Fdr;
+#[cfg(test)]
+pub(crate) use recovery_os::judge_recovery;
 #[cfg(test)]
 pub(crate) use updaters::judge_answer;
 

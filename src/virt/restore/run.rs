@@ -6,7 +6,7 @@ use super::check::Known;
 use super::fdr::Fdr;
 use super::finish::{self, Installed};
 use super::line::{DataPort, Failure, Line, Stop, gone, lock};
-use super::script::{Act, Only, Script, Step};
+use super::script::{Act, Modem, Only, Script, Step};
 use crate::wire::restored::{Checkpoint, CheckpointId, FromDevice, Status, ToDevice};
 use plist::{Dictionary, Value};
 use serde_json::json;
@@ -29,8 +29,8 @@ pub(super) struct Run {
     pub faults: Faults,
     pub script: &'static Script,
     pub options: Dictionary,
-    /// What the options say; an identity for an update makes it one, since hosts exist that always ask for
-    /// new partitions.
+    /// What the options say; the ramdisk or the identity of an update make it one, since hosts exist that
+    /// always ask for new partitions.
     pub erase: AtomicBool,
     pub modem: bool,
     /// The AP nonce that tickets must be for.
@@ -64,8 +64,8 @@ impl Run {
             None => options.get("CreateFilesystemPartitions").and_then(Value::as_boolean).unwrap_or(true),
         };
         Run {
-            erase: AtomicBool::new(erase),
-            modem: phone.model.product.as_str().starts_with("iPhone"),
+            erase: AtomicBool::new(erase && !phone.state().ramdisk_updates),
+            modem: phone.model.product.as_str().starts_with("iPhone") || phone.model.name.contains("Cellular"),
             known: Mutex::default(),
             modem_nonce: super::super::phone::random_bytes(20),
             refusals: AtomicU32::new(faults.data_port_refusals),
@@ -128,7 +128,10 @@ impl Run {
 
     /// `open` holds the enclosing checkpoints, and after a failure the failed one last.
     fn walk(self: &Arc<Self>, open: &mut Vec<u16>) -> Result<(), Stop> {
-        for step in &self.script.steps {
+        for (only, step) in &self.script.steps {
+            if !self.applies(only) {
+                continue;
+            }
             if self.phone.stage() != Stage::Restore {
                 return Err(gone("left restore mode"));
             }
@@ -150,7 +153,7 @@ impl Run {
                         }
                     }
                     open.pop();
-                    let tolerated = matches!(acts.last(), Some((_, Act::Modem { first: false, .. })))
+                    let tolerated = matches!(acts.last(), Some((_, Act::Modem(Modem { last: true, .. }))))
                         && self.faults.sticky_error.is_some();
                     if tolerated {
                         lock(&self.sticky).clone_from(&self.faults.sticky_error);
@@ -171,6 +174,7 @@ impl Run {
             Only::Erase => self.erases(),
             Only::Update => !self.erases(),
             Only::Modem => self.modem,
+            Only::Recovery => self.installs_recovery(),
             Only::Has(prefix) => lock(&self.known).has(prefix),
         })
     }
@@ -212,14 +216,13 @@ impl Run {
     }
 
     fn checkpoint(&self, id: u16, complete: bool, result: i64) -> Result<(), Stop> {
-        let name = match (id, self.script.name) {
-            (0x65B, "ios18") => Some("restore_system_image"),
-            (0x132A, _) if result != 0 => Some("await_update_baseband_legacy"),
-            _ => CheckpointId(id).name(),
-        };
+        let name = self.script.name_of(id);
         if complete {
             let word = if result == 0 { "COMPLETE" } else { "FAILURE" };
             self.note(&format!("CHECKPOINT {word}:({result}) RESTORED:[0x{id:04X}] {}", name.unwrap_or("?")));
+        }
+        if self.script.quiet {
+            return Ok(());
         }
         self.line.tell(&FromDevice::Checkpoint(Checkpoint {
             id: CheckpointId(id),
@@ -229,6 +232,11 @@ impl Run {
             warning: None,
             error: lock(&self.sticky).clone(),
         }))
+    }
+
+    /// A tolerated error: repeated with every later checkpoint.
+    pub fn tolerate(&self, text: impl Into<String>) {
+        *lock(&self.sticky) = Some(text.into());
     }
 
     pub fn progress(&self, operation: u64, percent: Option<u8>, context: Option<&str>) -> Result<(), Stop> {
@@ -296,11 +304,11 @@ impl Run {
     /// The failed checkpoint and all around it, the clean-up, and the status.
     fn fail(&self, failure: &Failure, open: &[u16]) -> Result<(), Stop> {
         self.note(&format!("restore failed with {}: {}", failure.code, failure.text()));
-        *lock(&self.sticky) = Some(failure.text());
+        let tolerated = lock(&self.sticky).replace(failure.text());
         for id in open.iter().rev() {
             self.complete(*id, failure.code)?;
         }
-        *lock(&self.sticky) = None;
+        *lock(&self.sticky) = tolerated;
         for id in &self.script.tail {
             if *id == 0x648 {
                 *lock(&self.sticky) = Some(failure.text());
@@ -315,12 +323,19 @@ impl Run {
     fn say_status(&self, failure: &Failure) -> Result<(), Stop> {
         let log = lock(&self.log);
         let from = (log.len().saturating_sub(LOG_TAIL)..=log.len()).find(|at| log.is_char_boundary(*at)).unwrap_or(0);
-        self.line.tell(&FromDevice::Status(Status {
+        let status = FromDevice::Status(Status {
             status: failure.code,
             amr_error: Some(failure.code),
             log: log.get(from..).map(str::to_owned),
             chain: failure.chain.clone(),
-        }))
+        });
+        if !self.script.quiet {
+            return self.line.tell(&status);
+        }
+        let mut raw = status.build();
+        raw.remove("Status");
+        raw.remove("Error");
+        self.line.tell(&FromDevice::Other { kind: "StatusMsg".into(), raw })
     }
 
     /// Lets the host read the status, then reboots.

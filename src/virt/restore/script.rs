@@ -2,9 +2,24 @@
 //!
 //! The files follow recordings of real devices line by line, so they can be laid beside them. An update is
 //! the same script: lines and actions that only an erase (or only an update) has are marked in it. A
-//! script is chosen by the chip, as the ramdisk of a system is built for the chips it runs on.
+//! script is chosen by the system that is offered for the model, since the ramdisk is a part of it.
+//!
+//! ```text
+//! 60B: ask RootTicket      a checkpoint with what it does; without a colon several may share a line
+//! {67B   }67B              a checkpoint around others: it fails with what fails inside it
+//! [erase] [update] [modem] [has NAME]   before an action or a line: only then; NAME begins a component of
+//!                                       the identity that the host sent
+//! op 29 x6, op 14 0..100   messages of progress, numbered as they are on the wire
+//! say TEXT                 a line of the device's log
+//! ```
+//! The head of a file: `protocol N`, `quiet` (before iOS 10: checkpoints are not told, and a failure is AMRError
+//! and Log alone), `no-fdr`, `flash-by-name` (NORData with FlashVersion1), `called ID NAME`, `tail` (what runs
+//! after a failure), `need` and `want` (words of the host's tables).
 
-use crate::ids::Cpid;
+use super::recovery_os::Piece;
+use crate::facts::models::{ImageFormat, Model};
+use crate::virt::phone::offered_system;
+use crate::wire::restored::CheckpointId;
 use std::sync::LazyLock;
 
 /// When a line or an action applies.
@@ -14,6 +29,8 @@ pub(super) enum Only {
     Update,
     /// The device has a modem.
     Modem,
+    /// A recovery system is installed too.
+    Recovery,
     /// The identity that the host sent has a component whose name begins so.
     Has(String),
 }
@@ -49,11 +66,7 @@ pub(super) enum Act {
     /// The component of [`super::Faults::personalized`], signed, in pieces.
     Personalized,
     Updater(String),
-    /// Baseband firmware: without a nonce first, then with one; on a port if asynchronous.
-    Modem {
-        first: bool,
-        asynchronous: bool,
-    },
+    Modem(Modem),
     Output,
     /// Image there and back before going on; or only begin; or only wait.
     Asr,
@@ -68,8 +81,25 @@ pub(super) enum Act {
     Attest,
     /// Refuses an update to an older system.
     Downgrade,
+    /// Something of the recovery system.
+    Recovery(Piece),
     /// The request of [`super::Faults::unknown_data_type`].
     Extra,
+    /// A line of the device's log.
+    Say(String),
+}
+
+/// One request for baseband firmware and what is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Modem {
+    /// Without a nonce.
+    pub first: bool,
+    /// The update is done with it.
+    pub last: bool,
+    /// On a port of its own, beside everything else.
+    pub asynchronous: bool,
+    /// Messages of progress between the answer and the status.
+    pub steps: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,52 +121,88 @@ pub(super) struct Need {
 pub(super) struct Script {
     pub name: &'static str,
     pub protocol: u64,
+    /// Checkpoints are not told, and a failed status has no number of its own.
+    pub quiet: bool,
+    pub fdr: bool,
+    pub flash_by_name: bool,
+    /// Names that differ from those of the table.
+    called: Vec<(u16, String)>,
     pub needs: Vec<Need>,
     /// Checkpoints that run after a failure.
     pub tail: Vec<u16>,
-    pub steps: Vec<Step>,
+    pub steps: Vec<(Vec<Only>, Step)>,
 }
 
-static SCRIPTS: LazyLock<Vec<Script>> = LazyLock::new(|| {
-    [
-        ("ios10", include_str!("scripts/ios10.txt")),
-        ("ios12", include_str!("scripts/ios12.txt")),
-        ("ios16", include_str!("scripts/ios16.txt")),
-        ("ios18", include_str!("scripts/ios18.txt")),
-    ]
-    .into_iter()
-    .filter_map(|(name, text)| parse(name, text).ok())
-    .collect()
-});
+impl Script {
+    pub fn name_of(&self, id: u16) -> Option<&str> {
+        let own = self.called.iter().find(|(own, _)| *own == id);
+        own.map(|(_, name)| name.as_str()).or_else(|| CheckpointId(id).name())
+    }
+}
 
-/// By name, else by chip: A12 and later, A9 to A11, A7 and A8, and what has IMG3.
-pub(super) fn choose(name: Option<&str>, cpid: Cpid) -> Option<&'static Script> {
-    let by_chip = match cpid.0 {
-        0x8000 | 0x8001 | 0x8003 | 0x8010 | 0x8011 | 0x8012 | 0x8015 => "ios16",
-        0x8020..0x8700 => "ios18",
-        0x8900..0x8960 => "ios10",
-        _ => "ios12",
+pub(super) const TEXTS: &[(&str, &str)] = &[
+    ("ios6", include_str!("scripts/ios6.txt")),
+    ("ios10", include_str!("scripts/ios10.txt")),
+    ("ios10-img4", include_str!("scripts/ios10-img4.txt")),
+    ("ios12", include_str!("scripts/ios12.txt")),
+    ("ios16", include_str!("scripts/ios16.txt")),
+    ("ios18", include_str!("scripts/ios18.txt")),
+    ("ios26", include_str!("scripts/ios26.txt")),
+];
+
+static SCRIPTS: LazyLock<Vec<Script>> =
+    LazyLock::new(|| TEXTS.iter().filter_map(|(name, text)| parse(name, text).ok()).collect());
+
+/// By name, else by the system that is offered for the model.
+pub(super) fn choose(name: Option<&str>, model: &Model) -> Option<&'static Script> {
+    let img4 = model.image == ImageFormat::Img4;
+    let by_system = match offered_system(model).1.train {
+        ..14 => "ios6",
+        14 if img4 => "ios10-img4",
+        14 => "ios10",
+        15..=16 => "ios12",
+        17..=20 => "ios16",
+        21..=22 => "ios18",
+        23.. => "ios26",
     };
-    let wanted = name.unwrap_or(by_chip);
+    let wanted = name.unwrap_or(by_system);
     SCRIPTS.iter().find(|s| s.name == wanted)
 }
 
 /// # Errors
 /// The first line that is not understood.
-fn parse(name: &'static str, text: &str) -> Result<Script, String> {
-    let mut script = Script { name, protocol: 15, needs: Vec::new(), tail: Vec::new(), steps: Vec::new() };
+pub(super) fn parse(name: &'static str, text: &str) -> Result<Script, String> {
+    let mut script = Script {
+        name,
+        protocol: 15,
+        quiet: false,
+        fdr: true,
+        flash_by_name: false,
+        called: Vec::new(),
+        needs: Vec::new(),
+        tail: Vec::new(),
+        steps: Vec::new(),
+    };
     for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
         let bad = || format!("{name}: {line:?}");
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["protocol", number] => script.protocol = number.parse().map_err(|_| bad())?,
+            ["quiet"] => script.quiet = true,
+            ["no-fdr"] => script.fdr = false,
+            ["flash-by-name"] => script.flash_by_name = true,
+            ["called", point, name] => script.called.push((id(point).ok_or_else(bad)?, (*name).to_owned())),
             ["tail", ids @ ..] => script.tail = ids.iter().map(|i| id(i)).collect::<Option<_>>().ok_or_else(bad)?,
             [kind @ ("need" | "want"), table @ ("data" | "message"), word] => script.needs.push(Need {
                 message: *table == "message",
                 name: (*word).to_owned(),
                 required: *kind == "need",
             }),
-            _ => script.steps.extend(steps(line).ok_or_else(bad)?),
+            _ => {
+                let (only, rest) = conditions(line).ok_or_else(bad)?;
+                let steps = steps(rest).ok_or_else(bad)?;
+                script.steps.extend(steps.into_iter().map(|step| (only.clone(), step)));
+            }
         }
     }
     Ok(script)
@@ -160,16 +226,44 @@ fn steps(line: &str) -> Option<Vec<Step>> {
     Some(vec![Step::Point(id(point.trim())?, acts)])
 }
 
-fn act(mut text: &str) -> Option<(Vec<Only>, Act)> {
+/// What stands in brackets at the beginning, and the rest.
+fn conditions(mut text: &str) -> Option<(Vec<Only>, &str)> {
     let mut only = Vec::new();
     while let Some((condition, rest)) = text.strip_prefix('[').and_then(|t| t.split_once(']')) {
         only.push(match condition {
             "erase" => Only::Erase,
             "update" => Only::Update,
             "modem" => Only::Modem,
+            "recovery" => Only::Recovery,
             other => Only::Has(other.strip_prefix("has ")?.to_owned()),
         });
         text = rest.trim();
+    }
+    Some((only, text))
+}
+
+/// `first`, `again` or `last`, then `async` or the number of steps.
+fn modem(words: &[&str]) -> Option<Modem> {
+    let (turn, rest) = words.split_first()?;
+    let (first, last) = match *turn {
+        "first" => (true, false),
+        "again" => (false, false),
+        "last" => (false, true),
+        _ => return None,
+    };
+    let (asynchronous, steps) = match rest {
+        [] => (false, 0),
+        ["async"] => (true, 0),
+        [times] => (false, times.strip_prefix('x')?.parse().ok()?),
+        _ => return None,
+    };
+    Some(Modem { first, last, asynchronous, steps })
+}
+
+fn act(text: &str) -> Option<(Vec<Only>, Act)> {
+    let (only, text) = conditions(text)?;
+    if let Some(line) = text.strip_prefix("say ") {
+        return Some((only, Act::Say(line.to_owned())));
     }
     let words: Vec<&str> = text.split_whitespace().collect();
     let act = match words.as_slice() {
@@ -193,8 +287,7 @@ fn act(mut text: &str) -> Option<(Vec<Only>, Act)> {
         ["source", name] => Act::Source((*name).to_owned()),
         ["personalized"] => Act::Personalized,
         ["updater", name] => Act::Updater((*name).to_owned()),
-        ["modem", when @ ("first" | "next")] => Act::Modem { first: *when == "first", asynchronous: false },
-        ["modem", when @ ("first" | "next"), "async"] => Act::Modem { first: *when == "first", asynchronous: true },
+        ["modem", rest @ ..] => Act::Modem(modem(rest)?),
         ["output"] => Act::Output,
         ["asr"] => Act::Asr,
         ["asr", "start"] => Act::AsrStart,
@@ -205,63 +298,8 @@ fn act(mut text: &str) -> Option<(Vec<Only>, Act)> {
         ["attest"] => Act::Attest,
         ["downgrade"] => Act::Downgrade,
         ["extra"] => Act::Extra,
+        ["recovery", piece @ ..] => Act::Recovery(Piece::parse(piece)?),
         _ => return None,
     };
     Some((only, act))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_script_parses_and_its_brackets_close() {
-        for (name, text) in [
-            ("ios12", include_str!("scripts/ios12.txt")),
-            ("ios16", include_str!("scripts/ios16.txt")),
-            ("ios18", include_str!("scripts/ios18.txt")),
-        ] {
-            let script = parse(name, text).unwrap();
-            let mut open = Vec::new();
-            for step in &script.steps {
-                match step {
-                    Step::Open(id) => open.push(*id),
-                    Step::Close(id) => assert_eq!(open.pop(), Some(*id), "{name}"),
-                    Step::Point(..) => {}
-                }
-            }
-            assert!(open.is_empty(), "{name}");
-            assert!(script.tail.ends_with(&[0x648]));
-        }
-    }
-
-    #[test]
-    fn the_order_of_iphone_8_plus_is_kept() {
-        // Ids of the recording in its order, less those whose lines came with others.
-        let recorded = "655 604 68F 608 60B 60D 60E 60F 65C 610 613 67E 609 693 665 614 696 6A3 69F 654 697 615 616 \
-            617 618 619 61A 61B 661 61D 64E 61F 68A 621 660 622 65D 160D 658 659 65A 65B 680 675 68C 626 662 677 67A \
-            627 69A 69B 652 6A6 6B0 634 67D 1300 1312 130A 1301 1302 1304 130C 1306 1307 1308 130E 130F 130B 1303 \
-            1310 131F 1309 130D 1311 1316 1318 1320 635 63C 1501 1500 1503 131A 1319 1504 1314 668 63D 66F 674 65F \
-            E00 E01 E04 E05 E03 628 F00 F01 F04 F09 64D 69E 63B 639 65E 688 67B 1600 63F 640 68B 669 6AA 6AB 642 67C \
-            1613 647";
-        let recorded: Vec<u16> = recorded.split_whitespace().map(|i| id(i).unwrap()).collect();
-        let script = choose(Some("ios16"), Cpid(0)).unwrap();
-        let completed: Vec<u16> = script
-            .steps
-            .iter()
-            .filter_map(|s| match s {
-                Step::Point(id, _) | Step::Close(id) => Some(*id),
-                Step::Open(_) => None,
-            })
-            .collect();
-        assert_eq!(completed, recorded);
-    }
-
-    #[test]
-    fn chips_choose() {
-        assert_eq!(choose(None, Cpid(0x7000)).unwrap().name, "ios12");
-        assert_eq!(choose(None, Cpid(0x8015)).unwrap().name, "ios16");
-        assert_eq!(choose(None, Cpid(0x8110)).unwrap().name, "ios18");
-        assert!(parse("x", "655: dance").is_err());
-    }
 }

@@ -165,6 +165,8 @@ pub(super) fn inquiry(phone: &Phone, known: &Known, updater: &str, loops: u64, a
 fn description(prefix: &str, ticket: &str, info: Dictionary) -> Dictionary {
     match prefix {
         "Yonkers," => Dictionary::from_iter([("YonkersDeviceInfo", Value::Dictionary(info))]),
+        // The battery's monitor leaves its name out.
+        "BMU," => info.into_iter().map(|(key, value)| (key.trim_start_matches("BMU,").to_owned(), value)).collect(),
         "Timer," => {
             let bare = |key: &str| key.trim_start_matches("Timer,").trim_end_matches(",1").to_owned();
             let mut hardware: Dictionary = info.into_iter().map(|(key, value)| (bare(&key), value)).collect();

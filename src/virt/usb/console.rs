@@ -7,6 +7,7 @@
 use super::image::{self, Types};
 use super::model::{Reply, Then, Upload};
 use crate::facts::models::ImageFormat;
+use crate::virt::ipsw::RESTORED;
 use crate::virt::phone::{Phone, Stage};
 use crate::wire::iboot::{COMMAND_BLIND, COMMAND_CAP, decode_text};
 use serde_json::json;
@@ -15,6 +16,8 @@ use std::time::Duration;
 
 /// Variables and their lengths are few; a host cannot fill the memory.
 const VARIABLES_CAP: usize = 256;
+/// Bytes of a ramdisk in which its program is looked for: a ticket may come first.
+const RAMDISK_HEAD: usize = 64 << 10;
 
 pub struct Console {
     stage: Stage,
@@ -152,6 +155,11 @@ impl Console {
         match image::judge(phone, upload, types) {
             Ok(accepted) => {
                 phone.remember("iboot.loaded", json!({ "by": verb, "fourcc": accepted.fourcc, "bytes": upload.len() }));
+                if verb == "ramdisk" {
+                    let [_, update] = RESTORED;
+                    let head = upload.get(..RAMDISK_HEAD).unwrap_or(upload);
+                    phone.state().ramdisk_updates = head.windows(update.len()).any(|w| w == update);
+                }
                 Some(Then::Stay)
             }
             Err(why) => {

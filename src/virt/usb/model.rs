@@ -12,6 +12,7 @@ use super::console::Console;
 use super::muxer::{Fetched, Muxer};
 use super::rom::Dfu;
 use super::{Faults, descriptors, identity, image};
+use crate::facts::models::ImageFormat;
 use crate::facts::modes::PID_DFU;
 use crate::ids::Ecid;
 use crate::usb::{Direction, Kind, Recipient, Setup};
@@ -362,15 +363,18 @@ impl Model {
 
     /// Nonces of the next stage are made while the phone is away, so that nobody sees them change.
     fn renew(&self) {
-        if !self.keep_nonces.swap(true, Ordering::Relaxed) && !self.faults().nonce_kept {
+        let promised = std::mem::take(&mut self.phone.state().nonce_promised);
+        if !self.keep_nonces.swap(true, Ordering::Relaxed) && !self.faults().nonce_kept && !promised {
             self.phone.fresh_nonces();
         }
     }
 
     fn leave(&self, to: Stage, away: Duration) {
         let from = self.phone.stage();
-        if from == Stage::Ibss && to == Stage::Ibec {
-            // Hosts that have restored phones for years ask for no third ticket here: the nonce stays.
+        let img4 = self.phone.model.image == ImageFormat::Img4;
+        if to == Stage::Ibec && (from == Stage::Ibss || (from == Stage::Recovery && img4)) {
+            // Hosts that have restored phones for years ask for no other ticket here: the nonce stays. Only for
+            // IMG3 do they look whether it changed behind a recovery mode.
             self.keep_nonces.store(true, Ordering::Relaxed);
         } else if is_boot_code(to) {
             self.renew();

@@ -219,4 +219,118 @@ mod tests {
         assert_eq!(request.get("UID_MODE"), Some(&Value::Boolean(false)));
         assert_eq!(request.get("Ap,SikaFuse"), Some(&Value::Integer(0.into())));
     }
+
+    type Pairs<'a> = &'a [(&'a str, Value)];
+    /// Name, keys, `Info`.
+    type Part<'a> = (&'a str, Pairs<'a>, Option<Pairs<'a>>);
+
+    /// The first identity with other components.
+    fn with(components: &[Part<'_>]) -> BuildIdentity {
+        let mut identity = BuildManifest::parse(&crate::wire::manifest::tests::sample()).unwrap().identities.remove(0);
+        let dictionary = |pairs: &[(&str, Value)]| -> Dictionary {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+        };
+        let manifest: Dictionary = components
+            .iter()
+            .map(|(name, raw, info)| {
+                let mut entry = dictionary(raw);
+                info.map(|info| entry.insert("Info".into(), dictionary(info).into()));
+                ((*name).to_owned(), Value::Dictionary(entry))
+            })
+            .collect();
+        identity.raw.insert("Manifest".into(), manifest.into());
+        BuildIdentity::new(Value::Dictionary(identity.raw)).unwrap()
+    }
+
+    fn asked(identity: &BuildIdentity, form: Form, security_mode: bool, in_rom_dfu: Option<bool>) -> Dictionary {
+        let ap = ApRequest {
+            form,
+            ecid: 1,
+            ap_nonce: Some(vec![1; 20]),
+            sep_nonce: None,
+            production: true,
+            security_mode,
+            in_rom_dfu,
+            uuid: "U".into(),
+        };
+        ap.build(identity)
+    }
+
+    fn rules(conditions: &[(&str, Value)], action: (&str, Value)) -> (&'static str, Value) {
+        let dictionary = |pairs: &[(&str, Value)]| -> Value {
+            let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+            Value::Dictionary(pairs.collect())
+        };
+        let rule = [("Conditions", dictionary(conditions)), ("Actions", dictionary(&[action]))];
+        ("RestoreRequestRules", Value::Array(vec![dictionary(&rule)]))
+    }
+
+    #[test]
+    fn what_is_trusted_without_rules_gets_the_devices_own_modes() {
+        let (yes, no) = (Value::Boolean(true), Value::Boolean(false));
+        let digest = ("Digest", Value::Data(vec![7; 48]));
+        let identity = with(&[
+            ("Trusty", &[("Trusted", yes.clone()), digest.clone()], Some(&[])),
+            ("Bare", &[("Trusted", yes.clone())], Some(&[])),
+            ("Neither", std::slice::from_ref(&digest), Some(&[])),
+            ("NoInfo", &[("Trusted", yes.clone()), digest.clone()], None),
+        ]);
+        let request = asked(&identity, Form::Img4, false, None);
+        let entry = |name: &str| request.get(name).and_then(Value::as_dictionary);
+        let trusty = entry("Trusty").unwrap();
+        assert_eq!((trusty.get("EPRO"), trusty.get("ESEC")), (Some(&yes), Some(&no)));
+        assert_eq!(entry("Bare").unwrap().get("Digest"), Some(&Value::Data(Vec::new())), "empty, but there");
+        assert!(entry("Neither").is_none() && entry("NoInfo").is_none());
+        // An IMG3 device takes what has neither, and no modes.
+        let request = asked(&identity, Form::Img3, false, None);
+        let neither = request.get("Neither").and_then(Value::as_dictionary).unwrap();
+        assert!(!neither.contains_key("EPRO") && !request.contains_key("NoInfo"));
+    }
+
+    #[test]
+    fn rules_decide_and_255_leaves_a_key_out() {
+        let yes = Value::Boolean(true);
+        let digest = ("Digest", Value::Data(vec![7; 48]));
+        let skip = Value::Integer(255.into());
+        let raw = ("ApRawProductionMode", yes.clone());
+        let identity = with(&[
+            ("Ruled", std::slice::from_ref(&digest), Some(&[rules(std::slice::from_ref(&raw), ("EPRO", yes.clone()))])),
+            ("Left", std::slice::from_ref(&digest), Some(&[rules(&[raw], ("EPRO", skip))])),
+            (
+                "Secure",
+                std::slice::from_ref(&digest),
+                Some(&[rules(&[("ApRawSecurityMode", yes.clone())], ("ESEC", yes.clone()))]),
+            ),
+            (
+                "Rom",
+                std::slice::from_ref(&digest),
+                Some(&[rules(&[("ApInRomDFU", yes.clone())], ("DPRO", yes.clone()))]),
+            ),
+            ("Empty", std::slice::from_ref(&digest), Some(&[("RestoreRequestRules", Value::Array(vec![]))])),
+        ]);
+        let keys = |security_mode: bool, in_rom: Option<bool>, name: &str| -> Vec<String> {
+            let request = asked(&identity, Form::Img4, security_mode, in_rom);
+            request.get(name).and_then(Value::as_dictionary).unwrap().keys().cloned().collect()
+        };
+        assert_eq!(keys(true, None, "Ruled"), ["Digest", "EPRO"]);
+        assert_eq!(keys(true, None, "Left"), ["Digest"]);
+        assert_eq!((keys(true, None, "Secure").len(), keys(false, None, "Secure").len()), (2, 1));
+        assert_eq!([Some(true), Some(false), None].map(|rom| keys(true, rom, "Rom").len()), [2, 1, 1]);
+        assert_eq!(keys(true, None, "Empty"), ["Digest"], "a list without rules is one all the same");
+    }
+
+    #[test]
+    fn parts_of_other_tickets_stay_out() {
+        let part = [("Trusted", Value::Boolean(true)), ("Digest", Value::Data(vec![7; 48]))];
+        let plain: &[(&str, Value)] = &[];
+        let names =
+            ["BasebandFirmware", "SE,UpdatePayload", "BaseSystem", "Diags", "Ap,ExclaveOS", "Cryptex1,SystemOS"];
+        let mut components: Vec<Part<'_>> = names.iter().map(|name| (*name, &part[..], Some(plain))).collect();
+        let table: &[(&str, Value)] = &[("IsFTAB", Value::Boolean(true))];
+        components.push(("Rap,RTKitOS", &part, Some(table)));
+        components.push(("iBEC", &part, Some(plain)));
+        let request = asked(&with(&components), Form::Img4, true, None);
+        let parts: Vec<&String> = request.iter().filter(|(_, v)| v.as_dictionary().is_some()).map(|(k, _)| k).collect();
+        assert_eq!(parts, ["iBEC"]);
+    }
 }

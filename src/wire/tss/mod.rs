@@ -10,6 +10,8 @@
 
 mod ap;
 mod peripheral;
+#[cfg(test)]
+mod peripheral_tests;
 
 pub use ap::{ApRequest, Form};
 pub use peripheral::{Peripheral, device_generated, wants_firmware};

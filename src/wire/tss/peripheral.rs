@@ -17,6 +17,8 @@ pub enum Peripheral {
     Baseband,
     /// `SE,IsDev` of the device facts picks the environment.
     SecureElement,
+    /// The same questions under another ticket's name.
+    SecureElement2,
     Savage,
     Yonkers,
     Rose,
@@ -66,6 +68,7 @@ const BASEBAND: Recipe = recipe(
 );
 const SE: Recipe =
     recipe("SE,Ticket", &["SE,ChipID"], &["SE,ChipID", "SE,ID", "SE,Nonce", "SE,RootKeyIdentifier"], "SE,");
+const SE2: Recipe = recipe("SE2,Ticket", SE.identity, SE.device, SE.prefix);
 const SAVAGE: Recipe = recipe(
     "Savage,Ticket",
     &["Savage,ChipID", "Savage,PatchEpoch"],
@@ -147,6 +150,7 @@ impl Peripheral {
         match self {
             Peripheral::Baseband => BASEBAND,
             Peripheral::SecureElement => SE,
+            Peripheral::SecureElement2 => SE2,
             Peripheral::Savage => SAVAGE,
             Peripheral::Yonkers => YONKERS,
             Peripheral::Rose => ROSE,
@@ -202,8 +206,13 @@ impl Peripheral {
             Peripheral::Baseband => {
                 take("BasebandFirmware", baseband(identity, device)?);
                 request.insert("ApECID".into(), Value::Integer(ecid.into()));
+                identity_keys(&mut request, identity);
+                if identity.info().get("FDRSupport").and_then(Value::as_boolean) == Some(true) {
+                    request.insert("ApProductionMode".into(), Value::Boolean(facts.production));
+                    request.insert("ApSecurityMode".into(), Value::Boolean(facts.security_mode));
+                }
             }
-            Peripheral::SecureElement => {
+            Peripheral::SecureElement | Peripheral::SecureElement2 => {
                 let dev = told(device, "SE,IsDev").is_some_and(|v| truth(v) == Some(true));
                 let other = if dev { "Production" } else { "Development" };
                 for (name, component) in identity.components.iter().filter(|(name, _)| name.starts_with("SE,")) {
@@ -225,7 +234,8 @@ impl Peripheral {
                 request.insert("eUICC,ApProductionMode".into(), Value::Boolean(facts.production));
                 for part in ["Gold", "Main"] {
                     let name = format!("eUICC,{part}");
-                    let mut entry = only_digest(identity, &name)?;
+                    // A build without firmware for it names none.
+                    let Ok(mut entry) = only_digest(identity, &name) else { continue };
                     let nested = told(device, &name).and_then(Value::as_dictionary).and_then(|d| d.get("Nonce"));
                     if let Some(nonce) = nested.or_else(|| device.get(&format!("EUICC{part}Nonce"))) {
                         entry.insert("Nonce".into(), nonce.clone());
@@ -329,8 +339,22 @@ pub fn wants_firmware(arguments: &Dictionary) -> bool {
         .is_some_and(|tags| tags.iter().any(|tag| tag.as_string() == Some("FirmwareData")))
 }
 
+/// Chips that tell their facts under plain names: the modem (BasebandData, FirmwarePreflightInfo) and the battery's
+/// monitor.
+const PLAIN: [(&str, &str); 8] = [
+    ("BbChipID", "ChipID"),
+    ("BbGoldCertId", "CertID"),
+    ("BbSNUM", "ChipSerialNo"),
+    ("BbNonce", "Nonce"),
+    ("BMU,ChipID", "ChipID"),
+    ("BMU,Nonce", "Nonce"),
+    ("BMU,UniqueID", "UniqueID"),
+    ("BMU,ProductionMode", "ProductionMode"),
+];
+
 fn told<'a>(device: &'a Dictionary, key: &str) -> Option<&'a Value> {
-    device.get(key).or_else(|| device.get(&key.replacen(',', "", 1)))
+    let plain = || PLAIN.iter().find(|(ours, _)| *ours == key).and_then(|(_, theirs)| device.get(theirs));
+    device.get(key).or_else(|| device.get(&key.replacen(',', "", 1))).or_else(plain)
 }
 
 fn truth(value: &Value) -> Option<bool> {
@@ -347,8 +371,13 @@ fn truth(value: &Value) -> Option<bool> {
 fn shaped(key: &str, value: &Value) -> Value {
     let flag = key.ends_with("Mode") || key.ends_with("UID_MODE");
     let own_form = key.starts_with("Baobab,") || key.starts_with("Yonkers,");
-    let number = !own_form && [",ECID", "ChipID", "BoardID"].iter().any(|end| key.ends_with(end));
+    let number = !own_form && [",ECID", "ChipID", "BoardID", ",UniqueID"].iter().any(|end| key.ends_with(end));
     match value {
+        // A certificate's number has 32 bits, and some systems tell it with a sign.
+        Value::Integer(told) if key == "BbGoldCertId" => match told.as_signed() {
+            Some(told) => Value::Integer((told & 0xFFFF_FFFF).into()),
+            None => value.clone(),
+        },
         Value::Data(bytes) if number && bytes.len() <= 8 => {
             Value::Integer(bytes.iter().rev().fold(0_u64, |sum, b| sum << 8 | u64::from(*b)).into())
         }
@@ -492,11 +521,30 @@ mod tests {
 
     #[test]
     fn baseband_names_the_device_and_its_firmware() {
-        let device = dictionary(&[("BbSNUM", Value::Data(vec![1])), ("BbNonce", Value::Data(vec![2; 20]))]);
-        let request = Peripheral::Baseband.request(&identity(), &device, &ModeFacts::default(), 77, "U").unwrap();
+        // As BasebandData's arguments and FirmwarePreflightInfo have it.
+        let device = dictionary(&[
+            ("ChipSerialNo", Value::Data(vec![1])),
+            ("Nonce", Value::Data(vec![2; 20])),
+            ("CertID", Value::Integer((-1_979_745_191_i64).into())),
+            ("ChipID", Value::Integer(0x0017_50E1.into())),
+        ]);
+        let mut identity = identity();
+        let request = Peripheral::Baseband.request(&identity, &device, &ModeFacts::default(), 77, "U").unwrap();
         assert_eq!(request.get("ApECID"), Some(&Value::Integer(77.into())));
-        assert!(request.contains_key("BasebandFirmware") && request.contains_key("BbSNUM"));
-        assert!(Peripheral::Savage.request(&identity(), &device, &ModeFacts::default(), 77, "U").is_err());
+        assert_eq!(request.get("BbGoldCertId"), Some(&Value::Integer(2_315_222_105_u64.into())));
+        assert_eq!(request.get("BbChipID"), Some(&Value::Integer(0x0017_50E1.into())));
+        assert_eq!(request.get("BbNonce"), Some(&Value::Data(vec![2; 20])));
+        for key in ["BasebandFirmware", "BbSNUM", "UniqueBuildID", "ApChipID", "ApBoardID", "ApSecurityDomain"] {
+            assert!(request.contains_key(key), "{key}");
+        }
+        assert!(!request.contains_key("ApProductionMode"));
+        let info = identity.raw.get_mut("Info").and_then(Value::as_dictionary_mut).unwrap();
+        info.insert("FDRSupport".into(), Value::Boolean(true));
+        let facts = ModeFacts { production: true, security_mode: true, ..ModeFacts::default() };
+        let request = Peripheral::Baseband.request(&identity, &device, &facts, 77, "U").unwrap();
+        assert!(["ApProductionMode", "ApSecurityMode"].iter().all(|k| request.get(k) == Some(&Value::Boolean(true))));
+        let identity = self::identity();
+        assert!(Peripheral::Savage.request(&identity, &device, &ModeFacts::default(), 77, "U").is_err());
     }
 
     #[test]

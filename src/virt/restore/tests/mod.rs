@@ -1,6 +1,7 @@
 //! Whole restores against a small host, good and bad.
 
 mod host;
+mod orders;
 
 use super::{Faults, boot};
 use crate::virt::phone::{Phone, Stage};
