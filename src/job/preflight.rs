@@ -218,7 +218,17 @@ async fn about_firmware(kit: &Kit, plan: &Plan) -> [Finding; 2] {
     let chosen = choice::identity_for(&manifest, plan.cpid, plan.bdid, Some(&plan.board), behaviour);
     let identity = told(Check::Identity, chosen.map(|i| format!("{} for {}", i.variant, i.device_class)));
     let newest = catalogue.as_ref().ok().and_then(|c| c.newest(&plan.product));
-    [identity, signed(kit, plan, &manifest, newest).await]
+    let signed = signed(kit, plan, &manifest, newest).await;
+    [identity, if plan.ticket.is_some() { with_own_ticket(signed) } else { signed }]
+}
+
+/// Who brings a ticket needs no yes for the boot; whether the parts with tickets of their own are signed, the restore
+/// tells.
+fn with_own_ticket(signed: Finding) -> Finding {
+    match signed.verdict {
+        Verdict::Blocking => Finding::warning(signed.check, format!("{}; a ticket was brought", signed.detail)),
+        _ => signed,
+    }
 }
 
 async fn manifest(kit: &Kit, plan: &Plan, offer: Option<&Firmware>) -> Result<Arc<BuildManifest>, Fault> {
@@ -336,6 +346,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(on_one_volume(&folder.path().join("a/b"), &folder.path().join("c")));
         assert!(!on_one_volume(Path::new("/proc/none"), folder.path()));
+    }
+
+    #[test]
+    fn a_ticket_that_was_brought_needs_no_yes() {
+        let no = Finding::blocking(Check::Signed, Fault::new(Code::TssNotSigned, "24A446"));
+        let softened = with_own_ticket(no);
+        assert_eq!((softened.verdict, softened.fault), (Verdict::Warning, None));
+        let yes = Finding::good(Check::Signed, "x");
+        assert_eq!(with_own_ticket(yes.clone()), yes);
     }
 
     #[test]
