@@ -301,6 +301,25 @@ fn a_failure_ends_as_in_its_generation() {
     }
 }
 
+/// As seen on iOS 26 when Apple's server refused a certificate: it goes on, and every later checkpoint says it.
+#[test]
+fn a_tolerated_error_sticks() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    std::thread::spawn(move || server.incoming().for_each(drop));
+    let faults = Faults { script: Some("ios10".into()), fdr_proxy_port: Some(port), ..Faults::default() };
+    let seen = Host::new(&phone("iphone6", faults), true).restore();
+    assert_eq!(number(&seen), 0);
+    assert!(seen.completed().iter().all(|(_, result)| *result == 0));
+    let ended = seen.messages.iter().filter_map(|m| match m {
+        FromDevice::Checkpoint(c) if c.complete => Some((c.id.0, c.error.as_deref())),
+        _ => None,
+    });
+    let (before, after): (Vec<_>, Vec<_>) = ended.partition(|(_, error)| error.is_none());
+    assert_eq!((before.last().unwrap().0, after[0].0, after.last().unwrap().0), (0x615, 0x616, 0x647));
+    assert!(after.iter().all(|(_, error)| error.unwrap().starts_with("[0]LD(")));
+}
+
 #[test]
 fn every_script_parses_and_its_brackets_close() {
     for (name, text) in script::TEXTS {
