@@ -7,12 +7,14 @@
 //! stable; scripts may match on them.
 
 mod remedy;
+mod standing;
 
-use crate::ids::Ecid;
+use crate::ids::{Ecid, Mode};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 pub use remedy::Remedy;
+pub use standing::{DeviceState, SeenIn, Standing};
 
 /// Whose fault it probably is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,6 +229,9 @@ pub struct Fault {
     /// What helps, where the code alone does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<Remedy>,
+    /// Of a restore: where it stood, and what is left of the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Box<Standing>>,
 }
 
 pub type Result<T, E = Fault> = std::result::Result<T, E>;
@@ -242,6 +247,7 @@ impl Fault {
             detail: detail.into(),
             number: None,
             remedy: None,
+            restore: None,
         }
     }
 
@@ -267,6 +273,20 @@ impl Fault {
 
     pub fn remedy(mut self, remedy: Remedy) -> Self {
         self.remedy = Some(remedy);
+        self
+    }
+
+    /// Where the restore stood; a deeper room's account is kept.
+    pub fn standing(mut self, standing: Standing) -> Self {
+        self.restore.get_or_insert_with(|| Box::new(standing));
+        self
+    }
+
+    /// Where the device was seen after the failure; none is on no bus. Only a restore has a place for it.
+    pub fn seen_in(mut self, mode: Option<Mode>) -> Self {
+        if let Some(standing) = &mut self.restore {
+            standing.mode = Some(SeenIn::of(mode));
+        }
         self
     }
 

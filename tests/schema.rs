@@ -7,7 +7,7 @@
 
 use herstel::device::{Access, Device, Iboot, Identity, Normal, State, Trust};
 use herstel::event::{Caveat, Event, Ground, Hurdle, Outcome, Possible, Request, Step, Unit};
-use herstel::fault::{Class, Code, Fault, Remedy, Retry};
+use herstel::fault::{Class, Code, DeviceState, Fault, Remedy, Retry, SeenIn};
 use herstel::ids::{Mode, PortPath, ProductType};
 use herstel::job::{Entry, Fact, Plan, Record, Story, Way, report};
 use herstel::mux::MuxDevice;
@@ -91,6 +91,9 @@ fn events() {
 fn faults_and_their_codes() {
     let faults: Vec<Fault> = there_and_back(&example("fault.json"));
     assert!(faults.iter().any(|f| f.number.is_some()) && faults.iter().any(|f| f.stage.is_none()));
+    // Where a restore stood: every field always there, null when it is not known.
+    let standings: Vec<_> = faults.iter().filter_map(|f| f.restore.as_deref()).collect();
+    assert!(standings.iter().any(|s| s.mode.is_some()) && standings.iter().any(|s| s.operation.is_none()));
     let frozen = example("codes.json");
     let frozen = frozen.as_object().unwrap();
     for code in Code::ALL {
@@ -117,6 +120,9 @@ fn words_of_every_kind() {
     words::<Unit>("unit", Unit::Seconds as usize);
     words::<Hurdle>("hurdle", Hurdle::Restricted as usize);
     words::<Way>("way", Way::Update as usize);
+    let words_of = example("words.json");
+    assert_eq!(there_and_back::<DeviceState>(&words_of["device_state"]), DeviceState::ALL);
+    assert_eq!(there_and_back::<SeenIn>(&words_of["seen_in"]), SeenIn::ALL);
     let words = example("words.json");
     for (step, word) in there_and_back::<Step>(&words["step"]).iter().zip(items(&words["step"])) {
         assert_eq!(step.as_str(), word, "logs and JSON use one word");

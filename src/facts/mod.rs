@@ -6,4 +6,5 @@ pub mod models;
 #[cfg(test)]
 mod models_tests;
 pub mod modes;
+pub mod restore_status;
 pub mod table;

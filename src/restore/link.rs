@@ -6,12 +6,11 @@
 
 use crate::fault::{Code, Fault};
 use crate::mux::BoxDuplex;
-use crate::wire::WireError;
 use crate::wire::restored::{self as wire, FromDevice};
 use plist::Dictionary;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Mutex, mpsc};
 
 /// Longest silence of a device that works: sealing and verifying have been seen to take most of ten minutes.
@@ -55,7 +54,12 @@ pub fn split(stream: BoxDuplex, silence: Duration) -> (Sender, mpsc::Receiver<Re
 
 async fn read_all(mut half: ReadHalf<BoxDuplex>, sender: mpsc::Sender<Received>, silence: Duration) {
     loop {
-        let received = match tokio::time::timeout(silence, message(&mut half)).await {
+        let read = tokio::select! {
+            read = tokio::time::timeout(silence, message(&mut half)) => read,
+            // Nobody listens any more; half a message is no loss then.
+            () = sender.closed() => return,
+        };
+        let received = match read {
             Ok(received) => received.and_then(|m| FromDevice::parse(&m).map_err(Fault::from)),
             Err(_) => {
                 let detail = format!("restored said nothing for {} s", silence.as_secs());
@@ -69,7 +73,7 @@ async fn read_all(mut half: ReadHalf<BoxDuplex>, sender: mpsc::Sender<Received>,
     }
 }
 
-async fn message(half: &mut ReadHalf<BoxDuplex>) -> Result<Dictionary, Fault> {
+async fn message(half: &mut (impl AsyncRead + Unpin)) -> Result<Dictionary, Fault> {
     let mut prefix = [0; 4];
     half.read_exact(&mut prefix).await.map_err(|e| Fault::link(&e))?;
     let length = wire::length(prefix, wire::FROM_DEVICE_CAP)?;
@@ -77,7 +81,7 @@ async fn message(half: &mut ReadHalf<BoxDuplex>) -> Result<Dictionary, Fault> {
     let mut body = Vec::with_capacity(length.min(64 << 10));
     let read = half.take(length as u64).read_to_end(&mut body).await.map_err(|e| Fault::link(&e))?;
     if read < length {
-        return Err(WireError::Short { what: "restored message" }.into());
+        return Err(Fault::new(Code::LinkLost, "the link broke off in the middle of a message"));
     }
     Ok(wire::parse(&body)?)
 }
@@ -87,11 +91,7 @@ pub async fn ask(stream: &mut BoxDuplex, request: &Dictionary, limit: Duration) 
     let exchange = async {
         stream.write_all(&wire::frame(request)).await.map_err(|e| Fault::link(&e))?;
         stream.flush().await.map_err(|e| Fault::link(&e))?;
-        let mut prefix = [0; 4];
-        stream.read_exact(&mut prefix).await.map_err(|e| Fault::link(&e))?;
-        let mut body = vec![0; wire::length(prefix, wire::FROM_DEVICE_CAP)?];
-        stream.read_exact(&mut body).await.map_err(|e| Fault::link(&e))?;
-        Ok(wire::parse(&body)?)
+        message(stream).await
     };
     match tokio::time::timeout(limit, exchange).await {
         Ok(answer) => answer,

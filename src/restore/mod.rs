@@ -4,11 +4,13 @@
 //! actions are those of `boot` (with its stages `dfu_start` and `recovery_start`), which bring the device into the
 //! restore ramdisk, of `session`, which answers restored there, and of `rescue`, which leads it back.
 
+mod aftermath;
 mod answer;
 mod answer_images;
 mod answer_recovery;
 #[cfg(test)]
 mod answer_tests;
+mod answering;
 mod asr;
 pub mod boot;
 #[cfg(test)]
@@ -16,6 +18,7 @@ mod boot_tests;
 mod cpio;
 mod dfu_start;
 mod drive;
+mod ending;
 mod engine;
 mod fdr;
 pub mod im4r;
@@ -26,17 +29,25 @@ mod machine;
 mod machine_tests;
 pub mod personalize;
 mod pieces;
+mod ports;
 mod recovery_start;
 pub mod rescue;
 #[cfg(test)]
 pub(crate) mod rig;
 mod session;
+#[cfg(test)]
+mod session_bed;
+#[cfg(test)]
+mod session_faults;
+#[cfg(test)]
+mod session_tests;
 pub mod ticket;
 mod updater;
 mod updater_part;
 #[cfg(test)]
 mod updater_tests;
 
+pub use aftermath::where_it_is;
 pub use answer::{Supplies, Web, WebAnswer};
 pub use answer_recovery::RecoveryTicket;
 pub use drive::Note;

@@ -1,42 +1,39 @@
 //! The restore itself: the device leads, we answer.
 //!
 //! One task reads the control link (`link.rs`), this loop routes what it reads, and whatever takes time
-//! runs in tasks of its own: the image through ASR, answers on data ports, web requests. So a request that
-//! comes while the image flows is answered at once, and nothing is ever dropped half way. The device's own
-//! last words (StatusMsg, checkpoint text) are the cause that a person sees; a host-side failure waits a
-//! moment for them.
+//! runs in tasks of its own (`answering.rs`): answers, the image through ASR, web requests. So a request or a
+//! status that comes while the image flows is heard at once, and nothing is ever dropped half way. The device's
+//! own last words (StatusMsg, checkpoint text) are the cause that a person sees (`ending.rs`); a link that broke
+//! on our side waits a moment for them. However it ends, the link is closed and every task stopped within seconds.
 
-use super::answer::{Answer, Supplies};
-use super::asr;
+use super::answer::Supplies;
+use super::answering::{Answering, Report};
+use super::ending::{Ours, Trail};
 use super::link::{self, Received, Sender};
-use super::pieces;
+use super::ports::{OnMux, Ports, connect};
 use crate::event::{Event, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::firmware::RootImage;
 use crate::ids::Ecid;
-use crate::mux::{BoxDuplex, LABEL, Mux, MuxError};
+use crate::mux::{BoxDuplex, LABEL, Mux};
 use crate::wire::restored::names;
-use crate::wire::restored::{
-    self as wire, Checkpoint, DataRequest, FromDevice, RestoreOptions, Status, ToDevice, TypeAnswer,
-};
-use plist::{Dictionary, Value};
+use crate::wire::restored::{self as wire, Checkpoint, DataRequest, FromDevice, RestoreOptions, ToDevice, TypeAnswer};
+use plist::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 const QUESTION: Duration = Duration::from_secs(15);
-/// A data port may not listen yet: 30 tries, 2 s apart, as the field does it.
-const PORT_TRIES: u32 = 30;
-const PORT_PAUSE: Duration = Duration::from_secs(2);
 /// How long a host-side failure waits for the device's own account of it.
 const LAST_WORDS: Duration = Duration::from_secs(20);
 /// Teardown after a good end: the device reboots and the link breaks off.
 const GOODBYE: Duration = Duration::from_secs(10);
-/// Most bytes that are taken of a device's own output (logs of updaters).
-const TAKE_CAP: u64 = 64 << 20;
+/// What a task may take to notice that it is over.
+const STOP: Duration = Duration::from_secs(2);
+/// Most requests that may be open at a time: a device has a handful.
+const OPEN_REQUESTS: usize = 128;
 
 /// One restore session with the device `device` of usbmuxd.
 pub struct Session {
@@ -64,37 +61,79 @@ pub struct Restored {
 impl Session {
     /// Runs to the device's final status.
     pub async fn run(self) -> Result<Restored, Fault> {
-        let ecid = self.supplies.ecid;
-        let result = self.run_inner().await;
-        result.map_err(|fault| fault.during(Step::Restore).on(ecid))
+        let ports = Arc::new(OnMux { mux: self.mux.clone(), device: self.device });
+        let (mux, device, allowed) = (self.mux.clone(), self.device, self.allowed);
+        self.conduct(ports, move |ended| super::fdr::serve(mux, device, allowed, ended)).await
     }
 
-    async fn run_inner(mut self) -> Result<Restored, Fault> {
-        let mut stream = connect(&self.mux, self.device, wire::PORT).await?;
+    /// The same over any ports, with whatever serves the trust channel until its token is cancelled.
+    pub(super) async fn conduct<F>(
+        self,
+        ports: Arc<dyn Ports>,
+        trust: impl FnOnce(CancellationToken) -> F,
+    ) -> Result<Restored, Fault>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let ecid = self.supplies.ecid;
+        let mut trail = Trail::new(self.options.erase);
+        let result = self.to_the_end(ports, trust, &mut trail).await;
+        result.map_err(|fault| {
+            let fault = if fault.restore.is_some() { fault } else { trail.broken(fault) };
+            fault.during(Step::Restore).on(ecid)
+        })
+    }
+
+    async fn to_the_end<F>(
+        mut self,
+        ports: Arc<dyn Ports>,
+        trust: impl FnOnce(CancellationToken) -> F,
+        trail: &mut Trail,
+    ) -> Result<Restored, Fault>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut stream = connect(ports.as_ref(), wire::PORT).await?;
         let protocol = greet(&mut stream, self.supplies.ecid).await?;
         self.options.recovery = self.supplies.prepare().await?;
         let (sender, mut messages) = link::split(stream, self.silence);
         let start = ToDevice::StartRestore { options: self.options.build(), protocol };
+        trail.start();
         sender.send(&start.build(LABEL)).await?;
         let ended = CancellationToken::new();
-        let fdr = tokio::spawn(super::fdr::serve(self.mux.clone(), self.device, self.allowed, ended.clone()));
-        let mut router = Router {
-            mux: self.mux,
-            device: self.device,
+        // A session that is dropped takes its listeners along.
+        let _guard = ended.clone().drop_guard();
+        let mut trust = tokio::spawn(trust(ended.clone()));
+        let (reports, mut reported) = mpsc::unbounded_channel();
+        let answering = Answering {
+            ports,
             supplies: self.supplies,
             image: self.image,
-            tell: self.tell,
-            sender,
-            protocol,
-            last: None,
-            restored: Restored::default(),
-            tasks: JoinSet::new(),
+            tell: Arc::clone(&self.tell),
+            control: sender.clone(),
+            reports,
         };
-        let result = router.route(&mut messages, &self.cancel).await;
+        let (in_order, requests) = mpsc::channel(OPEN_REQUESTS);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(answering.clone().in_order(requests));
+        let mut router = Router {
+            tell: self.tell,
+            sender: sender.clone(),
+            protocol,
+            trail,
+            unknown: Vec::new(),
+            answering,
+            in_order,
+            tasks,
+        };
+        let result = router.route(&mut messages, &mut reported, &self.cancel).await;
         ended.cancel();
-        router.tasks.abort_all();
-        let _ = tokio::time::timeout(Duration::from_secs(2), fdr).await;
-        result.map(|()| router.restored)
+        let _ = tokio::time::timeout(STOP, router.tasks.shutdown()).await;
+        if tokio::time::timeout(STOP, &mut trust).await.is_err() {
+            trust.abort();
+        }
+        sender.close().await;
+        result.map(|()| Restored { unknown: router.unknown, tolerated: router.trail.tolerated() })
     }
 }
 
@@ -116,93 +155,126 @@ async fn greet(stream: &mut BoxDuplex, ecid: Ecid) -> Result<u64, Fault> {
     Ok(kind.protocol)
 }
 
-async fn connect(mux: &Mux, device: u32, port: u16) -> Result<BoxDuplex, Fault> {
-    let mut tries = 0;
-    loop {
-        match mux.connect(device, port).await {
-            Ok(stream) => return Ok(stream),
-            Err(MuxError::Refused(_)) if tries < PORT_TRIES => {
-                // The first refusals are routine and short.
-                let pause = if tries < 5 { Duration::from_millis(100) } else { PORT_PAUSE };
-                tries += 1;
-                tokio::time::sleep(pause).await;
-            }
-            Err(err) => return Err(err.into()),
-        }
+/// The first broken link is the cause; of refusals the latest, since the device went on after the others.
+fn note(wrong: Ours, ours: &mut Option<Ours>) {
+    if !matches!(ours, Some(Ours::Broken(_))) {
+        *ours = Some(wrong);
     }
 }
 
-struct Router {
-    mux: Mux,
-    device: u32,
-    supplies: Arc<Supplies>,
-    image: Arc<RootImage>,
+struct Router<'a> {
     tell: Teller,
     sender: Sender,
     protocol: u64,
-    last: Option<Checkpoint>,
-    restored: Restored,
-    tasks: JoinSet<Result<(), Fault>>,
+    trail: &'a mut Trail,
+    unknown: Vec<String>,
+    answering: Answering,
+    in_order: mpsc::Sender<DataRequest>,
+    tasks: JoinSet<()>,
 }
 
-impl Router {
+impl Router<'_> {
     async fn route(
         &mut self,
         messages: &mut mpsc::Receiver<Received>,
+        reported: &mut mpsc::UnboundedReceiver<Report>,
         cancel: &CancellationToken,
     ) -> Result<(), Fault> {
-        let mut ours: Option<Fault> = None;
+        let mut ours: Option<Ours> = None;
         let mut deadline: Option<tokio::time::Instant> = None;
         let mut told = false;
         loop {
             let until = deadline.unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(3600));
-            tokio::select! {
+            let wrong = tokio::select! {
                 message = messages.recv() => {
                     let received = message.unwrap_or_else(|| Err(Fault::new(Code::LinkLost, "the link is closed")));
                     match received {
-                        Ok(message) => match self.hear(message).await {
-                            Ok(None) => {}
-                            Ok(Some(status)) => return self.end(&status, ours, messages).await,
-                            Err(fault) => { ours.get_or_insert(fault); deadline.get_or_insert_with(last_words); }
-                        },
-                        Err(fault) => return Err(ours.unwrap_or_else(|| self.broken(fault))),
+                        Ok(FromDevice::Status(status)) if status.number() == 0 => return self.end(messages).await,
+                        Ok(FromDevice::Status(status)) => {
+                            self.catch_up(reported, &mut ours);
+                            return Err(self.trail.given_up(&status, ours));
+                        }
+                        Ok(message) => self.hear(message).await.err().map(Ours::Broken),
+                        Err(fault) => {
+                            self.catch_up(reported, &mut ours);
+                            return Err(self.trail.cut(fault, ours));
+                        }
                     }
                 }
-                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    let done = done.unwrap_or_else(|e| Err(Fault::new(Code::Internal, e.to_string())));
-                    if let Err(fault) = done {
-                        tracing::warn!(%fault, "an answer failed");
-                        ours.get_or_insert(fault);
-                        deadline.get_or_insert_with(last_words);
-                    }
+                Some(report) = reported.recv() => self.heed(report),
+                Some(done) = self.tasks.join_next() => {
+                    done.err().map(|e| Ours::Broken(Fault::new(Code::Internal, e.to_string())))
                 }
                 () = tokio::time::sleep_until(until), if deadline.is_some() => {
-                    return Err(ours.unwrap_or_else(|| Fault::new(Code::LinkSilent, "no last words")));
+                    let fault = ours.map_or_else(|| Fault::new(Code::LinkSilent, "no last words"), Ours::fault);
+                    return Err(self.trail.broken(fault));
                 }
                 () = cancel.cancelled(), if !told => {
                     told = true;
                     let text = "a restore cannot stop half way: the device would not start until it is restored again";
                     self.tell.tell(Event::Warning { text: text.into() });
+                    None
                 }
+            };
+            if let Some(wrong) = wrong {
+                if matches!(wrong, Ours::Broken(_)) {
+                    deadline.get_or_insert_with(|| tokio::time::Instant::now() + LAST_WORDS);
+                }
+                note(wrong, &mut ours);
             }
         }
     }
 
-    /// Takes one message; gives the final status when it is one.
-    async fn hear(&mut self, message: FromDevice) -> Result<Option<Status>, Fault> {
+    /// What the tasks have told until now, before the end is judged.
+    fn catch_up(&mut self, reported: &mut mpsc::UnboundedReceiver<Report>, ours: &mut Option<Ours>) {
+        while let Ok(report) = reported.try_recv() {
+            if let Some(wrong) = self.heed(report) {
+                note(wrong, ours);
+            }
+        }
+    }
+
+    fn heed(&mut self, report: Report) -> Option<Ours> {
+        match report {
+            Report::Ours(wrong) => {
+                if let Ours::Refused(fault) = &wrong {
+                    self.tell.tell(Event::Warning { text: format!("not answered: {}", fault.detail) });
+                }
+                Some(wrong)
+            }
+            Report::Unknown(kind) => {
+                self.tell_unknown(kind);
+                None
+            }
+        }
+    }
+
+    /// Takes one message that is not the last.
+    async fn hear(&mut self, message: FromDevice) -> Result<(), Fault> {
         match message {
-            FromDevice::Status(status) => return Ok(Some(status)),
+            FromDevice::Status(_) => {}
             FromDevice::Progress { operation, percent, .. } => {
-                let name = names::operation_name(operation, self.protocol)
+                let operation = names::operation_today(operation, self.protocol);
+                self.trail.progress(operation, percent);
+                let name = names::operation_name(operation, wire::PROTOCOL_VERSION)
                     .map_or_else(|| format!("operation {operation}"), str::to_owned);
                 self.tell.tell(Event::Operation { code: operation as i64, name, percent });
             }
             FromDevice::Checkpoint(checkpoint) => self.checkpoint(checkpoint),
             FromDevice::DataRequest(request) if request.port.is_none() => {
+                self.trail.asked(&request.data_type);
                 // In order on the control link: the device waits for this answer before it goes on.
-                self.answer_here(request).await?;
+                let full = |_| Fault::new(Code::LinkAbsurd, format!("more than {OPEN_REQUESTS} requests at a time"));
+                self.in_order.try_send(request).map_err(full)?;
             }
-            FromDevice::DataRequest(request) | FromDevice::AsyncDataRequest(request) => self.answer_there(request),
+            FromDevice::DataRequest(request) | FromDevice::AsyncDataRequest(request) => {
+                self.trail.asked(&request.data_type);
+                if self.tasks.len() > OPEN_REQUESTS {
+                    let text = format!("more than {OPEN_REQUESTS} requests at a time");
+                    return Err(Fault::new(Code::LinkAbsurd, text));
+                }
+                self.tasks.spawn(self.answering.clone().aside(request));
+            }
             FromDevice::BbUpdateStatus(status) => {
                 if !status.accepted {
                     let error = status.error.unwrap_or_else(|| "no reason given".into());
@@ -220,7 +292,7 @@ impl Router {
                 tracing::info!(kind, "a message of restored that is not known");
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) {
@@ -233,187 +305,24 @@ impl Router {
                 error: checkpoint.error.clone(),
             });
         }
-        if checkpoint.result == 0 && checkpoint.error.is_some() {
-            self.restored.tolerated.clone_from(&checkpoint.error);
-        }
-        // Clean-up steps succeed after a failure: the failed one is the one worth telling.
-        if !self.last.as_ref().is_some_and(Checkpoint::failed) {
-            self.last = Some(checkpoint);
-        }
+        self.trail.checkpoint(checkpoint);
     }
 
-    fn answers(&self, request: DataRequest) -> Answering {
-        Answering {
-            mux: self.mux.clone(),
-            device: self.device,
-            supplies: Arc::clone(&self.supplies),
-            image: Arc::clone(&self.image),
-            tell: Arc::clone(&self.tell),
-            request,
-        }
+    fn tell_unknown(&mut self, kind: String) {
+        self.tell.tell(Event::Warning { text: format!("the device asked for {kind}, which is not known here") });
+        self.unknown.push(kind);
     }
 
-    async fn answer_here(&mut self, request: DataRequest) -> Result<(), Fault> {
-        let kind = request.data_type.clone();
-        let answer = self.supplies.answer(&request).await.map_err(|f| asked_for(f, &kind))?;
-        match answer {
-            Answer::Image => {
-                let answering = self.answers(request);
-                self.tasks.spawn(async move { answering.image().await });
+    /// Status 0: the system is installed, whatever becomes of the link from now on.
+    async fn end(&mut self, messages: &mut mpsc::Receiver<Received>) -> Result<(), Fault> {
+        let parting = async {
+            if let Err(fault) = self.sender.send(&ToDevice::ReceivedFinalStatus.build(LABEL)).await {
+                tracing::info!(%fault, "the device did not wait for the acknowledgement");
             }
-            Answer::OtherImage(image) => {
-                let answering = Answering { image: Arc::new(image), ..self.answers(request) };
-                self.tasks.spawn(async move { answering.image().await });
-            }
-            Answer::Take => {}
-            Answer::Unknown | Answer::Bytes(_) => {
-                self.unknown(&kind);
-                self.sender.send(&Dictionary::new()).await?;
-            }
-            // In a task: a phone that gets an archive asks for its key before it takes the rest.
-            Answer::Pieces(source) => {
-                let sender = self.sender.clone();
-                self.tasks
-                    .spawn(async move { pieces::send(&sender, source).await.map_err(|fault| asked_for(fault, &kind)) });
-            }
-            Answer::One(answer) => self.sender.send(&answer).await?,
-        }
-        Ok(())
-    }
-
-    fn answer_there(&mut self, request: DataRequest) {
-        if !self.supplies.answers(&request) {
-            self.unknown(&request.data_type);
-        }
-        let answering = self.answers(request);
-        let sender = self.sender.clone();
-        self.tasks.spawn(async move { answering.serve(&sender).await });
-    }
-
-    fn unknown(&mut self, kind: &str) {
-        self.tell.tell(Event::Warning { text: format!("the device asked for {kind}, which this host cannot answer") });
-        self.restored.unknown.push(kind.to_owned());
-    }
-
-    /// A broken link, told with the last thing that was known.
-    fn broken(&self, fault: Fault) -> Fault {
-        let Some(last) = &self.last else { return fault };
-        let name = last.name.as_deref().or(last.id.name()).unwrap_or("?");
-        Fault { detail: format!("{}; the last checkpoint was {} {name}", fault.detail, last.id), ..fault }
-    }
-
-    async fn end(
-        &mut self,
-        status: &Status,
-        ours: Option<Fault>,
-        messages: &mut mpsc::Receiver<Received>,
-    ) -> Result<(), Fault> {
-        if status.number() != 0 {
-            return Err(self.failure(status, ours));
-        }
-        self.sender.send(&ToDevice::ReceivedFinalStatus.build(LABEL)).await?;
-        // The reboot breaks the link: that is how this ends, and it must not take for ever.
-        let gone = async { while let Some(Ok(_)) = messages.recv().await {} };
-        let _ = tokio::time::timeout(GOODBYE, gone).await;
-        self.sender.close().await;
-        Ok(())
-    }
-
-    fn failure(&self, status: &Status, ours: Option<Fault>) -> Fault {
-        let number = status.number();
-        let failed = self.last.as_ref().filter(|c| c.failed());
-        let mut words = vec![format!("status {number}")];
-        if let Some(checkpoint) = failed {
-            let name = checkpoint.name.as_deref().or(checkpoint.id.name()).unwrap_or("?");
-            words.push(format!("at checkpoint {} {name}", checkpoint.id));
-            words.extend(checkpoint.error.clone());
-        }
-        words.extend(status.chain.iter().map(|link| format!("{}/{}: {}", link.domain, link.code, link.text)));
-        if let Some(ours) = ours {
-            words.push(format!("our side: {}", ours.detail));
-        }
-        let refused = failed.is_some_and(|c| c.id.name() == Some("is_host_compatible"));
-        let code = match number {
-            _ if refused => Code::HostUnsupported,
-            53 => Code::FdrFailed,
-            68 => Code::UpdateImpossible,
-            _ => Code::RestoreFailed,
+            // The reboot breaks the link: that is how this ends, and it must not take for ever.
+            while let Some(Ok(_)) = messages.recv().await {}
         };
-        Fault::new(code, words.join("; ")).number(number)
-    }
-}
-
-fn last_words() -> tokio::time::Instant {
-    tokio::time::Instant::now() + LAST_WORDS
-}
-
-fn asked_for(fault: Fault, kind: &str) -> Fault {
-    Fault { detail: format!("{kind}: {}", fault.detail), ..fault }
-}
-
-/// One answer in a task of its own.
-struct Answering {
-    mux: Mux,
-    device: u32,
-    supplies: Arc<Supplies>,
-    image: Arc<RootImage>,
-    tell: Teller,
-    request: DataRequest,
-}
-
-impl Answering {
-    async fn image(self) -> Result<(), Fault> {
-        let link = connect(&self.mux, self.device, self.request.port.unwrap_or(crate::wire::asr::PORT)).await?;
-        self.tell.tell(Event::StepBegan { step: Step::SendImage, what: String::new() });
-        asr::serve(link, self.image, self.tell.as_ref()).await?;
-        self.tell.tell(Event::StepDone { step: Step::SendImage, what: String::new() });
+        let _ = tokio::time::timeout(GOODBYE, parting).await;
         Ok(())
-    }
-
-    /// On the data port that the device named, or on the control link for an asynchronous request without one.
-    async fn serve(self, control: &Sender) -> Result<(), Fault> {
-        let kind = self.request.data_type.clone();
-        let answer = self.supplies.answer(&self.request).await.map_err(|f| asked_for(f, &kind))?;
-        let answer = match answer {
-            Answer::Image => return self.image().await,
-            Answer::OtherImage(image) => return Answering { image: Arc::new(image), ..self }.image().await,
-            answer => answer,
-        };
-        let Some(port) = self.request.port else {
-            return send_all(control, answer).await;
-        };
-        let mut stream = connect(&self.mux, self.device, port).await?;
-        if let Answer::Bytes(bytes) = &answer {
-            let sent = async {
-                stream.write_all(bytes).await?;
-                stream.shutdown().await
-            };
-            let sent = tokio::time::timeout(Duration::from_secs(60), sent).await;
-            let silent = || Fault::new(Code::LinkSilent, "the device took nothing for 60 s");
-            return sent.map_err(|_| silent())?.map_err(|e| Fault::link(&e));
-        }
-        if matches!(answer, Answer::Take) {
-            let mut taken = Vec::new();
-            stream.take(TAKE_CAP).read_to_end(&mut taken).await.map_err(|e| Fault::link(&e))?;
-            tracing::info!(kind, bytes = taken.len(), "output of the device");
-            return Ok(());
-        }
-        let (sender, mut rest) = link::split(stream, Duration::from_secs(60));
-        send_all(&sender, answer).await?;
-        sender.close().await;
-        // Until the device closes its end: dropping earlier could cut off what is still under way.
-        let closed = async { while let Some(Ok(_)) = rest.recv().await {} };
-        let _ = tokio::time::timeout(Duration::from_secs(60), closed).await;
-        Ok(())
-    }
-}
-
-async fn send_all(sender: &Sender, answer: Answer) -> Result<(), Fault> {
-    match answer {
-        Answer::One(answer) => sender.send(&answer).await,
-        Answer::Pieces(source) => pieces::send(sender, source).await,
-        Answer::Unknown | Answer::Take | Answer::Image | Answer::OtherImage(_) | Answer::Bytes(_) => {
-            sender.send(&Dictionary::new()).await
-        }
     }
 }

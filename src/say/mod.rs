@@ -12,6 +12,7 @@ mod faults_nl;
 mod found;
 mod nl;
 mod remedies;
+pub mod restore;
 mod text;
 
 pub use coach::{Coach, coach, keys};
@@ -146,6 +147,9 @@ pub fn whole_fault(lang: Lang, fault: &Fault) -> Vec<String> {
     }
     if !fault.detail.is_empty() {
         lines.push(text(lang, &Text::FaultDetail { detail: fault.detail.clone() }));
+    }
+    if let Some(standing) = &fault.restore {
+        lines.extend(restore::lines(lang, standing));
     }
     lines.push(text(lang, &Text::FaultWhose { whose: class(lang, fault.class) }));
     lines.push(text(lang, &Text::FaultNext { next: advice.next }));

@@ -12,6 +12,7 @@
 //!   others choose. XML is scanned for nesting before it is built, since building and dropping recurse.
 //! - Only the lower 16 bits of a checkpoint id count, and a status of `u64::MAX` is -1: see the newtypes.
 
+pub mod errors;
 pub mod names;
 pub mod options;
 

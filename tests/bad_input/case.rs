@@ -210,7 +210,13 @@ impl Case {
         assert_eq!(i32::from(fault.code.exit()), self.exit, "the table of codes says otherwise\n{ran}");
         assert_eq!(fault.stage.as_deref(), self.stage, "another stage\n{ran}");
         assert_eq!(fault.class, fault.code.class(), "{ran}");
-        assert!(fault.remedy.is_some() || fault.retry == fault.code.retry(), "{ran}");
+        // A device's number may have another advice, and another hope, than its code.
+        assert!(fault.remedy.is_some() || fault.number.is_some() || fault.retry == fault.code.retry(), "{ran}");
+        if let Some(standing) = &fault.restore {
+            let back = say::restore::way_back(Lang::En, standing.device_state, standing.mode);
+            let now = say::restore::seen(Lang::En, standing.mode);
+            assert!(ran.err.contains(back) && ran.err.contains(now), "the way back is not told\n{ran}");
+        }
         assert!(!fault.detail.trim().is_empty(), "a fault without a detail\n{ran}");
         // A device's number may have a better one than its code.
         let advice = fault.remedy.map_or_else(|| say::fault(Lang::En, fault.code), |r| say::remedy(Lang::En, r));

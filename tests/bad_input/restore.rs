@@ -5,7 +5,7 @@
 use super::bench::{Ran, Rig};
 use super::case::{Case, case};
 use super::firmware::{cut_in_half, flipped_in_the_middle, ipsw};
-use herstel::fault::Code;
+use herstel::fault::{Code, DeviceState, Standing};
 use herstel::virt::phone::Stage;
 use serde_json::Value;
 
@@ -42,6 +42,29 @@ fn detail(word: &'static str) -> impl Fn(&Rig, &Ran) {
         let told = ran.fault().map(|f| f.detail).unwrap_or_default();
         assert!(told.contains(word), "{told:?} does not say {word:?}\n{ran}");
     }
+}
+
+/// Where it stood, which every failure in the ramdisk says.
+fn standing(ran: &Ran) -> Standing {
+    *ran.fault().and_then(|f| f.restore).unwrap_or_else(|| panic!("it does not say where it stood\n{ran}"))
+}
+
+fn left(wanted: DeviceState) -> impl Fn(&Rig, &Ran) {
+    move |_, ran| assert_eq!(standing(ran).device_state, wanted, "{ran}")
+}
+
+/// The checkpoint that failed, or was the last, by number and by name.
+fn place(id: u16, name: &'static str) -> impl Fn(&Rig, &Ran) {
+    move |_, ran| {
+        let standing = standing(ran);
+        assert_eq!((standing.checkpoint, standing.checkpoint_name.as_deref()), (Some(id), Some(name)), "{ran}");
+    }
+}
+
+/// Apple's servers are well again, and `resume` finishes it.
+fn resumes_with_apple(rig: &Rig, ran: &Ran) {
+    rig.bench.apple.mend();
+    resumes(rig, ran);
 }
 
 /// A restore from recovery that breaks off before the ramdisk: the data is still there.
@@ -219,7 +242,14 @@ pub fn before_the_ramdisk() -> Vec<Case> {
 /// A fault of restored at a checkpoint, from recovery, so that the way there is short.
 fn ramdisk(name: &'static str, faults: &str, code: Code) -> Case {
     let phone: String = faults.split('\n').map(|f| format!("faults.restore.{f}\n")).collect();
-    boot(name, &format!("mode = 'recovery'\n{phone}"), code, "restore").data_may_go()
+    boot(name, &format!("mode = 'recovery'\n{phone}"), code, "restore").data_may_go().after(|_, ran| {
+        standing(ran);
+    })
+}
+
+/// A server of Apple's that fails once the system image is on its way.
+fn mid_session(name: &'static str, knobs: &str, code: Code) -> Case {
+    ramdisk(name, "script = 'ios18'", code).apple(knobs).after(left(DeviceState::HalfErased)).after(resumes_with_apple)
 }
 
 fn image_went_across(rig: &Rig, ran: &Ran) {
@@ -269,7 +299,45 @@ pub fn in_the_ramdisk() -> Vec<Case> {
         ramdisk("ramdisk: AMR error 53 from FDR", "fdr_refused = true", Code::FdrFailed).after(number(53)),
         ramdisk("ramdisk: AMR error 9 at a checkpoint", "amr_error = 9\nat_checkpoint = 1551", Code::RestoreFailed)
             .after(number(9))
-            .after(detail("60F")),
+            .after(detail("60F"))
+            .after(place(0x60F, "clear_remap_variable"))
+            .after(left(DeviceState::Untouched)),
+        ramdisk(
+            "ramdisk: the seal fails once",
+            "amr_error = 100\nat_checkpoint = 1675\nonce = true",
+            Code::RestoreFailed,
+        )
+        .after(place(0x68B, "seal_system_volume"))
+        .after(left(DeviceState::HalfErased))
+        .after(resumes),
+        ramdisk(
+            "ramdisk: the cable comes out while the image flows",
+            "unplug_at_image_byte = 3000000\nonce = true",
+            Code::LinkLost,
+        )
+        .after(left(DeviceState::HalfErased))
+        .after(|_, ran| assert!(matches!(standing(ran).operation, Some(13 | 14)), "{ran}"))
+        .after(resumes),
+        ramdisk("ramdisk: the image is cut once", "asr_cut_at = 3000000\nonce = true", Code::RestoreFailed)
+            .after(left(DeviceState::HalfErased))
+            .after(resumes),
+        ramdisk("ramdisk: restored falls silent once", "silent_at_checkpoint = 1551\nonce = true", Code::LinkSilent)
+            .after(left(DeviceState::Unknown))
+            .after(place(0x60E, "update_NAND_firmware"))
+            .after(resumes)
+            .waits_shortened(60),
+        mid_session(
+            "ramdisk: no signing server while the image flows",
+            "tss_spares_boot = true\ntss_down = true",
+            Code::TssUnreachable,
+        ),
+        mid_session("ramdisk: no key server while the image flows", "keys_down = true", Code::DownloadFailed),
+        mid_session(
+            "ramdisk: an updater's ticket is refused",
+            "tss_spares_boot = true\ntss_status = [94, 'no']",
+            Code::TssRefused,
+        )
+        .after(number(94)),
         ramdisk("ramdisk: all is well but the last status", "status_error = 14", Code::RestoreFailed).after(number(14)),
         ramdisk("ramdisk: noise instead of a message", "garbage_at_checkpoint = 1551", Code::LinkGarbage),
         ramdisk("ramdisk: a message of 4 GiB", "absurd_length_at_checkpoint = 1551", Code::LinkAbsurd),

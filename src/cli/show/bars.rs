@@ -115,13 +115,16 @@ impl Tell for Bars {
                 running.bar.set_length(total);
                 running.bar.set_position(done.min(total));
             }
-            Event::Operation { name, percent, .. } => {
+            Event::Operation { code, percent, .. } => {
                 let percent = percent.map(|p| format!(" {p} %")).unwrap_or_default();
-                self.message(format!("{name}{percent}"));
+                self.message(format!("{}{percent}", say::restore::operation(self.lang, code.unsigned_abs())));
             }
-            Event::Checkpoint { name, result: 0, .. } => self.message(name),
+            Event::Checkpoint { id, name, result: 0, .. } => {
+                self.message(say::restore::checkpoint(self.lang, id as u16, &name));
+            }
             Event::Checkpoint { id, name, result, error } => {
-                self.line(&format!("  ! 0x{id:X} {name}: {result} {}", error.unwrap_or_default()));
+                let words = say::restore::checkpoint(self.lang, id as u16, &name);
+                self.line(&format!("  ! {words} (0x{id:X} {name}): {result} {}", error.unwrap_or_default()));
             }
             // Those two end the walk, and then the fault says the same.
             Event::Trust { hurdle: Hurdle::Denied | Hurdle::Forbidden } => {}

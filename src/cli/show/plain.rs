@@ -72,8 +72,9 @@ impl Tell for Plain {
             Event::Ask { request } => self.line(&format!("  >>  {}", say::request(self.lang, &request))),
             Event::Warning { text } => self.line(&format!("  !   {text}")),
             Event::Checkpoint { id, name, result, error } if result != 0 => {
+                let words = say::restore::checkpoint(self.lang, id as u16, &name);
                 let error = error.unwrap_or_default();
-                self.line(&format!("  !   0x{id:X} {name}: {result} {error}"));
+                self.line(&format!("  !   {words} (0x{id:X} {name}): {result} {error}"));
             }
             Event::Note { text } => tracing::info!(text, "note"),
             Event::Answered { .. }

@@ -36,7 +36,7 @@ pub fn wrapped(line: &str, columns: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::{Code, Fault};
+    use crate::fault::{Code, Fault, Standing};
     use crate::say::{self, Lang};
 
     #[test]
@@ -55,7 +55,16 @@ mod tests {
     fn every_fault_fits_and_loses_no_word() {
         for lang in [Lang::En, Lang::Nl] {
             for &code in Code::ALL {
-                for line in say::whole_fault(lang, &Fault::new(code, "é à ü")) {
+                let standing = Standing {
+                    operation: Some(36),
+                    percent: Some(100),
+                    checkpoint: Some(0x132C),
+                    checkpoint_name: Some("await_update_update_veridian".into()),
+                    errors: vec!["ramrod firmware update failed".into()],
+                    status: Some(53),
+                    ..Standing::default()
+                };
+                for line in say::whole_fault(lang, &Fault::new(code, "é à ü").standing(standing)) {
                     let pieces = wrapped(&line, COLUMNS);
                     assert!(pieces.iter().all(|p| p.chars().count() <= COLUMNS), "{pieces:#?}");
                     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();

@@ -13,7 +13,7 @@ const PIECE: usize = 256 << 10;
 
 /// Serves `/ipsw/<name>`; false closes the connection.
 pub fn serve(shared: &Shared, file: &BuiltIpsw, request: &Request, to: &mut Connection) -> io::Result<bool> {
-    let knobs = &shared.knobs;
+    let knobs = shared.knobs();
     if let Some(target) = &knobs.cdn_redirect_to {
         let mut response = Response::new("302 Found", "text/plain", "");
         response.headers.push(("Location".into(), target.clone()));
@@ -76,7 +76,7 @@ fn parse(header: &str, size: u64) -> Option<Option<(u64, u64)>> {
 }
 
 fn stream(shared: &Shared, file: &BuiltIpsw, start: u64, end: u64, to: &mut Connection) -> io::Result<bool> {
-    let Knobs { cdn_cut_at, cdn_cut_times, cdn_flip_bit_at, cdn_stall_at, bytes_per_second, .. } = &shared.knobs;
+    let Knobs { cdn_cut_at, cdn_cut_times, cdn_flip_bit_at, cdn_stall_at, bytes_per_second, .. } = shared.knobs();
     let source = File::open(&file.path)?;
     let mut buffer = vec![0; PIECE];
     let mut at = start;

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What Apple's servers on loopback can be told to do.
@@ -45,6 +45,10 @@ pub struct Knobs {
     pub tss_html: bool,
     /// Closes the connection instead of an answer.
     pub tss_down: bool,
+    /// The knobs above leave tickets for the boot alone: only what is asked for other chips goes wrong.
+    pub tss_spares_boot: bool,
+    /// Closes the connection of whoever wants the key of an image.
+    pub keys_down: bool,
     /// Tickets for another nonce.
     pub tss_wrong_nonce: bool,
     pub catalogue_html: bool,
@@ -62,6 +66,8 @@ pub struct Knobs {
 /// What all connections share.
 struct Shared {
     knobs: Knobs,
+    /// From then on no knob acts.
+    mended: AtomicBool,
     files: Vec<BuiltIpsw>,
     authority: tss::Authority,
     key: Vec<u8>,
@@ -73,6 +79,11 @@ struct Shared {
 }
 
 impl Shared {
+    fn knobs(&self) -> &Knobs {
+        static SOUND: LazyLock<Knobs> = LazyLock::new(Knobs::default);
+        if self.mended.load(Ordering::SeqCst) { &SOUND } else { &self.knobs }
+    }
+
     fn remember(&self, what: &str, detail: Value) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.push(json!({ "what": what, "detail": detail }));
@@ -92,6 +103,7 @@ impl Apple {
         std::fs::create_dir_all(folder)?;
         let shared = Arc::new(Shared {
             knobs,
+            mended: AtomicBool::new(false),
             files: ipsws,
             authority: tss::Authority::new().ok_or_else(|| io::Error::other("no key"))?,
             key: image_key(),
@@ -103,6 +115,11 @@ impl Apple {
         let inner = Arc::clone(&shared);
         let server = Server::start(Arc::new(move |request, to| serve(&inner, request, to)))?;
         Ok(Apple { base: format!("http://{}", server.address), shared, _server: server })
+    }
+
+    /// All is well from now on, whatever the knobs say.
+    pub fn mend(&self) {
+        self.shared.mended.store(true, Ordering::SeqCst);
     }
 
     /// Apple's version plist.
@@ -149,7 +166,7 @@ fn image_key() -> Vec<u8> {
 }
 
 fn serve(shared: &Shared, request: &Request, to: &mut Connection) -> io::Result<bool> {
-    let knobs = &shared.knobs;
+    let knobs = shared.knobs();
     let path = request.path().to_owned();
     shared.remember("request", json!({ "method": request.method, "path": path, "range": request.header("range") }));
     let host = request.header("host").unwrap_or("127.0.0.1");
@@ -165,6 +182,10 @@ fn serve(shared: &Shared, request: &Request, to: &mut Connection) -> io::Result<
         };
     }
     if path.starts_with("/fcs-keys/") {
+        if knobs.keys_down {
+            to.cut();
+            return Ok(false);
+        }
         shared.remember("aea.key", json!({ "path": path }));
         to.send(request, Response::new("200 OK", "binary/octet-stream", shared.key.clone()))?;
         return Ok(true);
@@ -204,17 +225,24 @@ fn missing(request: &Request, to: &mut Connection) -> io::Result<bool> {
     Ok(true)
 }
 
+fn contains(body: &[u8], text: &str) -> bool {
+    body.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
 fn sign(shared: &Shared, request: &Request, to: &mut Connection) -> io::Result<bool> {
-    if shared.knobs.tss_down {
+    let knobs = shared.knobs();
+    let for_boot = ["<key>@ApImg4Ticket<", "<key>@APTicket<"].iter().any(|key| contains(&request.body, key));
+    let bad = !(knobs.tss_spares_boot && for_boot);
+    if bad && knobs.tss_down {
         to.cut();
         return Ok(false);
     }
-    if shared.knobs.tss_html {
+    if bad && knobs.tss_html {
         let page = "<!DOCTYPE html><html><body>Please sign in.</body></html>";
         to.send(request, Response::new("200 OK", "text/html", page))?;
         return Ok(true);
     }
-    let body = tss::answer(shared, &request.body);
+    let body = tss::answer(shared, &request.body, bad);
     to.send(request, Response::new("200 OK", "text/html", body))?;
     Ok(true)
 }

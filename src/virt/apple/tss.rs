@@ -48,9 +48,9 @@ const NOT_ELIGIBLE: Refusal = (94, "This device isn't eligible for the requested
 const MALFORMED: Refusal = (100, "An internal error occurred.");
 const INTERNAL: Refusal = (128, "An internal error occurred.");
 
-/// The whole HTTP body for a request body.
-pub fn answer(shared: &Shared, body: &[u8]) -> Vec<u8> {
-    let result = match &shared.knobs.tss_status {
+/// The whole HTTP body for a request body; `bad`: as the knobs say.
+pub fn answer(shared: &Shared, body: &[u8], bad: bool) -> Vec<u8> {
+    let result = match shared.knobs().tss_status.as_ref().filter(|_| bad) {
         Some((status, text)) => Err((*status, text.clone())),
         None => judge(shared, body).map_err(|(status, text)| (status, text.to_owned())),
     };
@@ -162,7 +162,7 @@ fn ap_ticket(shared: &Shared, request: &Dictionary) -> Result<Im4mFields, Refusa
     if ap_nonce.len() != wanted && !may_lack {
         return Err(INTERNAL);
     }
-    if shared.knobs.tss_wrong_nonce {
+    if shared.knobs().tss_wrong_nonce {
         ap_nonce = random_bytes(ap_nonce.len());
     }
     let components = components(request, &identity)?;

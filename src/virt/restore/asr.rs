@@ -5,6 +5,7 @@
 //! so that receiving stays as fast as the link.
 
 use super::super::phone::{Link, Stage};
+use super::finish;
 use super::line::{DataPort, Failure, HOST_LIMIT, Stop, gone, lock};
 use super::run::Run;
 use crate::wire::asr::{self, CHECKSUM, CHUNK, FromDevice, PacketInfo};
@@ -167,6 +168,10 @@ fn payload(
     let mut percent = None;
     while done < size {
         let length = (size - done).min(CHUNK as u64) as usize;
+        if run.faults.unplug_at_image_byte.is_some_and(|at| at < done + length as u64) {
+            finish::to_recovery(&run.phone);
+            return Err(gone("unplugged"));
+        }
         for (limit, silent) in [(run.faults.asr_cut_at, false), (run.faults.asr_silent_at, true)] {
             if limit.is_some_and(|at| at < done + length as u64) {
                 if silent {

@@ -117,7 +117,7 @@ impl Restored {
     }
 
     fn start(&self, line: Line, options: Dictionary, protocol: u64) {
-        let faults = self.phone.spec.faults.restore.clone();
+        let faults = self.phone.spec.faults.restore.clone().at(self.phone.remembered("restore.start"));
         let Some(script) = script::choose(faults.script.as_deref(), self.phone.model.cpid) else {
             self.phone.remember("restore.failed", json!({ "why": "no such script", "script": faults.script }));
             return finish::to_recovery(&self.phone);

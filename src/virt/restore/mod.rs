@@ -51,6 +51,8 @@ pub struct Faults {
     pub unplug_at_checkpoint: Option<u16>,
     /// Closes the ASR link after so many bytes of the image.
     pub asr_cut_at: Option<u64>,
+    /// The cable comes out after so many bytes of the image; the phone comes back in recovery.
+    pub unplug_at_image_byte: Option<u64>,
     /// Stops reading the image after so many bytes.
     pub asr_silent_at: Option<u64>,
     /// Begins ASR twice, as a T2 does; checksums are asked for only the second time.
@@ -81,8 +83,20 @@ pub struct Faults {
     pub personalized: Option<String>,
     /// What the updaters of other chips want from the host.
     pub updaters: Updaters,
+    /// All this happens to the phone's first restore only: the next one goes well.
+    pub once: bool,
     /// `ios12`, `ios16` or `ios18` instead of what fits the chip.
     pub script: Option<String>,
+}
+
+impl Faults {
+    /// What is left of them after `restores` that were begun.
+    fn at(self, restores: usize) -> Faults {
+        if !self.once || restores == 0 {
+            return self;
+        }
+        Faults { updaters: self.updaters, script: self.script, ..Faults::default() }
+    }
 }
 
 /// How updaters of other chips ask, by the age of the system.

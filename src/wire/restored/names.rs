@@ -70,10 +70,14 @@ fn support(table: &'static str) -> Vec<(&'static str, bool)> {
     rows(table).map(|(name, kind)| (name, kind.starts_with("optional"))).collect()
 }
 
-/// What an operation of a ProgressMsg does, in English. Protocols before 14 count one lower above 35.
+/// An operation of a ProgressMsg by today's number. Protocols before 14 count one lower above 35.
+pub fn operation_today(operation: u64, protocol: u64) -> u64 {
+    if protocol < 14 && operation > 35 { operation.saturating_add(1) } else { operation }
+}
+
+/// What an operation of a ProgressMsg does, in English.
 pub fn operation_name(operation: u64, protocol: u64) -> Option<&'static str> {
-    let adapted = if protocol < 14 && operation > 35 { operation.checked_add(1)? } else { operation };
-    OPERATIONS.get(&adapted).copied()
+    OPERATIONS.get(&operation_today(operation, protocol)).copied()
 }
 
 /// The device's own name of a checkpoint.
