@@ -287,16 +287,16 @@ pub fn run<T>(server: Server, script: impl AsyncFnOnce(Device) -> T) -> Ended {
                 (result, began.elapsed())
             };
             let script = script(Device { control, doors: Arc::clone(&doors) });
-            // The script's links live until the session is over.
+            // The script's links live until the session is over, and all that it started.
             let ((result, took), _links) = tokio::join!(timed, script);
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let alive = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+            assert_eq!(alive, 0, "tasks are left behind");
             (result, took)
         };
         let (result, took) = tokio::time::timeout(2 * BOUND, both).await.expect("it hangs");
         assert!(took <= BOUND, "it took {took:?}");
         assert!(!serving.load(Ordering::SeqCst), "the trust channel was not stopped");
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        let alive = tokio::runtime::Handle::current().metrics().num_alive_tasks();
-        assert_eq!(alive, 0, "tasks are left behind");
         Ended { result, took, recorder }
     })
 }
