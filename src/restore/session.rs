@@ -77,15 +77,15 @@ impl Session {
     {
         let ecid = self.supplies.ecid;
         let mut trail = Trail::new(self.options.erase);
-        let result = self.to_the_end(ports, trust, &mut trail).await;
+        let result = self.until_the_end(ports, trust, &mut trail).await;
         result.map_err(|fault| {
             let fault = if fault.restore.is_some() { fault } else { trail.broken(fault) };
             fault.during(Step::Restore).on(ecid)
         })
     }
 
-    async fn to_the_end<F>(
-        mut self,
+    async fn until_the_end<F>(
+        self,
         ports: Arc<dyn Ports>,
         trust: impl FnOnce(CancellationToken) -> F,
         trail: &mut Trail,
@@ -95,9 +95,9 @@ impl Session {
     {
         let mut stream = connect(ports.as_ref(), wire::PORT).await?;
         let protocol = greet(&mut stream, self.supplies.ecid).await?;
-        self.options.recovery = self.supplies.prepare().await?;
+        let options = RestoreOptions { recovery: self.supplies.prepare().await?, ..self.options };
         let (sender, mut messages) = link::split(stream, self.silence);
-        let start = ToDevice::StartRestore { options: self.options.build(), protocol };
+        let start = ToDevice::StartRestore { options: options.build(), protocol };
         trail.start();
         sender.send(&start.build(LABEL)).await?;
         let ended = CancellationToken::new();
