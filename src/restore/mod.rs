@@ -14,6 +14,8 @@ mod boot_tests;
 mod dfu_start;
 mod drive;
 mod ending;
+#[cfg(test)]
+mod ending_tests;
 mod engine;
 mod fdr;
 mod img3;
