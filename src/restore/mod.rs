@@ -19,6 +19,8 @@ mod cpio;
 mod dfu_start;
 mod drive;
 mod ending;
+#[cfg(test)]
+mod ending_tests;
 mod engine;
 mod fdr;
 pub mod im4r;
