@@ -59,7 +59,7 @@ impl Answering {
         while let Some(request) = requests.recv().await {
             match self.made(&request).await {
                 Answer::Image => drop(beside.spawn(self.clone().image(request.port))),
-                Answer::OtherImage(image) => drop(beside.spawn(self.clone().other(image).image(request.port))),
+                Answer::OtherImage(image) => drop(beside.spawn(self.clone().with(image).image(request.port))),
                 answer @ Answer::Pieces(_) => {
                     let task = self.clone();
                     beside.spawn(async move {
@@ -85,7 +85,7 @@ impl Answering {
         let kind = request.data_type;
         let served = match (answer, request.port) {
             (Answer::Image, port) => return self.image(port).await,
-            (Answer::OtherImage(image), port) => return self.other(image).image(port).await,
+            (Answer::OtherImage(image), port) => return self.with(image).image(port).await,
             (answer, None) => send_all(&self.control, answer).await,
             (answer, Some(port)) => self.on_port(&kind, port, answer).await,
         };
@@ -94,7 +94,8 @@ impl Answering {
         }
     }
 
-    fn other(self, image: RootImage) -> Self {
+    /// The same, with another image than the main system's.
+    fn with(self, image: RootImage) -> Self {
         Answering { image: Arc::new(image), ..self }
     }
 
@@ -126,6 +127,15 @@ impl Answering {
             let taken = take(&mut stream).await?;
             tracing::info!(kind, bytes = taken.len(), "output of the device");
             return Ok(());
+        }
+        if let Answer::Bytes(bytes) = &answer {
+            let sent = async {
+                stream.write_all(bytes).await?;
+                stream.shutdown().await
+            };
+            let sent = tokio::time::timeout(IDLE, sent).await;
+            let silent = || Fault::new(Code::LinkSilent, "the device takes no more data");
+            return sent.map_err(|_| silent())?.map_err(|e| Fault::link(&e));
         }
         let (sender, mut rest) = link::split(stream, IDLE);
         send_all(&sender, answer).await?;

@@ -5,9 +5,10 @@
 //! noticed on any message, not on percentages: some operations say nothing for many minutes.
 
 use crate::fault::{Code, Fault};
-use crate::mux::BoxDuplex;
-use crate::wire::restored::{self as wire, FromDevice};
-use plist::Dictionary;
+use crate::ids::Ecid;
+use crate::mux::{BoxDuplex, LABEL};
+use crate::wire::restored::{self as wire, FromDevice, ToDevice, TypeAnswer};
+use plist::{Dictionary, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -15,6 +16,8 @@ use tokio::sync::{Mutex, mpsc};
 
 /// Longest silence of a device that works: sealing and verifying have been seen to take most of ten minutes.
 pub const SILENCE: Duration = Duration::from_secs(15 * 60);
+/// For one question before the restore begins.
+const QUESTION: Duration = Duration::from_secs(15);
 const WRITE_LIMIT: Duration = Duration::from_secs(120);
 
 /// The sending half; cheap to clone, whole messages only.
@@ -97,14 +100,32 @@ async fn message(half: &mut (impl AsyncRead + Unpin)) -> Result<Dictionary, Faul
     Ok(wire::parse(&body)?)
 }
 
+/// Who is there? Protocol number, after the ECID was checked (law 1).
+pub async fn greet(stream: &mut BoxDuplex, ecid: Ecid) -> Result<u64, Fault> {
+    let answer = ask(stream, &ToDevice::QueryType.build(LABEL)).await?;
+    let kind = TypeAnswer::parse(&answer)?;
+    if kind.kind != wire::TYPE {
+        return Err(Fault::new(Code::WrongMode, format!("the device answers as {}", kind.kind)));
+    }
+    let query = ToDevice::QueryValue { key: "HardwareInfo".into() };
+    let answer = ask(stream, &query.build(LABEL)).await?;
+    let info = answer.get("HardwareInfo").and_then(Value::as_dictionary);
+    let found = info.and_then(|i| i.get("UniqueChipID")).and_then(Value::as_unsigned_integer).map(Ecid);
+    if found != Some(ecid) {
+        let found = found.map(|e| e.to_string()).unwrap_or_else(|| "no ECID".into());
+        return Err(Fault::new(Code::StrangerDevice, format!("in restore mode: {found}, wanted {ecid}")));
+    }
+    Ok(kind.protocol)
+}
+
 /// One question before the restore begins.
-pub async fn ask(stream: &mut BoxDuplex, request: &Dictionary, limit: Duration) -> Result<Dictionary, Fault> {
+async fn ask(stream: &mut BoxDuplex, request: &Dictionary) -> Result<Dictionary, Fault> {
     let exchange = async {
         stream.write_all(&wire::frame(request)).await.map_err(|e| Fault::link(&e))?;
         stream.flush().await.map_err(|e| Fault::link(&e))?;
         message(stream).await
     };
-    match tokio::time::timeout(limit, exchange).await {
+    match tokio::time::timeout(QUESTION, exchange).await {
         Ok(answer) => answer,
         Err(_) => Err(Fault::new(Code::LinkSilent, "restored does not answer")),
     }

@@ -23,6 +23,8 @@ mod cpio;
 mod dfu_start;
 mod drive;
 mod ending;
+#[cfg(test)]
+mod ending_tests;
 mod engine;
 mod fdr;
 mod fdr_relay;

@@ -14,18 +14,15 @@ use super::ports::{OnMux, Ports, connect};
 use crate::event::{Event, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::firmware::RootImage;
-use crate::ids::Ecid;
-use crate::mux::{BoxDuplex, LABEL, Mux};
+use crate::mux::{LABEL, Mux};
 use crate::wire::restored::names;
-use crate::wire::restored::{self as wire, Checkpoint, DataRequest, FromDevice, RestoreOptions, ToDevice, TypeAnswer};
-use plist::Value;
+use crate::wire::restored::{self as wire, Checkpoint, DataRequest, FromDevice, RestoreOptions, ToDevice};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-const QUESTION: Duration = Duration::from_secs(15);
 /// How long a host-side failure waits for the device's own account of it.
 const LAST_WORDS: Duration = Duration::from_secs(20);
 /// Teardown after a good end: the device reboots and the link breaks off.
@@ -77,15 +74,15 @@ impl Session {
     {
         let ecid = self.supplies.ecid;
         let mut trail = Trail::new(self.options.erase);
-        let result = self.to_the_end(ports, trust, &mut trail).await;
+        let result = self.hold(ports, trust, &mut trail).await;
         result.map_err(|fault| {
             let fault = if fault.restore.is_some() { fault } else { trail.broken(fault) };
             fault.during(Step::Restore).on(ecid)
         })
     }
 
-    async fn to_the_end<F>(
-        mut self,
+    async fn hold<F>(
+        self,
         ports: Arc<dyn Ports>,
         trust: impl FnOnce(CancellationToken) -> F,
         trail: &mut Trail,
@@ -94,10 +91,10 @@ impl Session {
         F: Future<Output = ()> + Send + 'static,
     {
         let mut stream = connect(ports.as_ref(), wire::PORT).await?;
-        let protocol = greet(&mut stream, self.supplies.ecid).await?;
-        self.options.recovery = self.supplies.prepare().await?;
+        let protocol = link::greet(&mut stream, self.supplies.ecid).await?;
+        let options = RestoreOptions { recovery: self.supplies.prepare().await?, ..self.options };
         let (sender, mut messages) = link::split(stream, self.silence);
-        let start = ToDevice::StartRestore { options: self.options.build(), protocol };
+        let start = ToDevice::StartRestore { options: options.build(), protocol };
         trail.start();
         sender.send(&start.build(LABEL)).await?;
         let ended = CancellationToken::new();
@@ -135,24 +132,6 @@ impl Session {
         sender.close().await;
         result.map(|()| Restored { unknown: router.unknown, tolerated: router.trail.tolerated() })
     }
-}
-
-/// Who is there? Protocol number, after the ECID was checked (law 1).
-async fn greet(stream: &mut BoxDuplex, ecid: Ecid) -> Result<u64, Fault> {
-    let answer = link::ask(stream, &ToDevice::QueryType.build(LABEL), QUESTION).await?;
-    let kind = TypeAnswer::parse(&answer)?;
-    if kind.kind != wire::TYPE {
-        return Err(Fault::new(Code::WrongMode, format!("the device answers as {}", kind.kind)));
-    }
-    let query = ToDevice::QueryValue { key: "HardwareInfo".into() };
-    let answer = link::ask(stream, &query.build(LABEL), QUESTION).await?;
-    let info = answer.get("HardwareInfo").and_then(Value::as_dictionary);
-    let found = info.and_then(|i| i.get("UniqueChipID")).and_then(Value::as_unsigned_integer).map(Ecid);
-    if found != Some(ecid) {
-        let found = found.map(|e| e.to_string()).unwrap_or_else(|| "no ECID".into());
-        return Err(Fault::new(Code::StrangerDevice, format!("in restore mode: {found}, wanted {ecid}")));
-    }
-    Ok(kind.protocol)
 }
 
 /// The first broken link is the cause; of refusals the latest, since the device went on after the others.

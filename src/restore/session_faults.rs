@@ -53,6 +53,7 @@ fn messages() -> Vec<(&'static str, FromDevice)> {
         ("ProvisioningStatusMsg", other("ProvisioningStatusMsg")),
         ("FDRSubmit", other("FDRSubmit")),
         ("CrashLog", other("CrashLog")),
+        ("RestoreProtocol", other("RestoreProtocol")),
     ]
 }
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 const PORT: u16 = 49_160;
 
-fn status(number: i64) -> FromDevice {
+pub(super) fn status(number: i64) -> FromDevice {
     FromDevice::Status(Status { status: number, amr_error: None, log: None, chain: vec![] })
 }
 
@@ -21,7 +21,7 @@ fn progress(operation: u64, percent: u8) -> FromDevice {
     FromDevice::Progress { operation, percent: Some(percent), context: None }
 }
 
-fn checkpoint(id: u16, result: i64, complete: bool, error: Option<&str>) -> FromDevice {
+pub(super) fn checkpoint(id: u16, result: i64, complete: bool, error: Option<&str>) -> FromDevice {
     let error = error.map(str::to_owned);
     FromDevice::Checkpoint(Checkpoint { id: CheckpointId(id), name: None, result, complete, warning: None, error })
 }
@@ -39,7 +39,7 @@ async fn asr(device: &mut Device) -> DuplexStream {
     link
 }
 
-fn acknowledged(message: Option<Dictionary>) {
+pub(super) fn acknowledged(message: Option<Dictionary>) {
     let message = message.expect("the final status was not acknowledged");
     assert_eq!(message.get("MsgType"), Some(&Value::from("ReceivedFinalStatusMsg")));
 }
@@ -317,60 +317,6 @@ fn a_failure_stops_the_image_and_closes_the_links() {
     assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
 }
 
-// -- whose words --
-
-#[test]
-fn the_step_that_failed_is_told_and_not_the_clean_up_nor_what_was_tolerated() {
-    let ended = run(Server::Serves, async |mut device: Device| {
-        device.greet().await;
-        let modem = "[0]D(modem ping)";
-        device.say(&checkpoint(0x61F, 0, true, None)).await;
-        device.say(&checkpoint(0x1303, -1, true, Some(modem))).await;
-        device.say(&checkpoint(0x68B, 0, false, Some(modem))).await;
-        let seal = "[0]D(failed to seal system volume.)[1]D(img4_firmware_execute failed)";
-        for (id, result) in [(0x68B, 100), (0x67B, 100)] {
-            device.say(&checkpoint(id, result, true, Some(seal))).await;
-        }
-        for id in [0x67C, 0x1613, 0x647] {
-            device.say(&checkpoint(id, 0, true, Some(modem))).await;
-        }
-        device.say(&checkpoint(0x648, 0, true, Some(seal))).await;
-        device.say(&status(100)).await;
-        device
-    });
-    let fault = ended.fault();
-    let standing = fault.restore.as_deref().unwrap();
-    assert_eq!((standing.checkpoint, standing.checkpoint_name.as_deref()), (Some(0x68B), Some("seal_system_volume")));
-    assert_eq!(standing.errors, ["failed to seal system volume.", "img4_firmware_execute failed"]);
-    assert_eq!((fault.number, standing.status, fault.retry), (Some(100), Some(100), crate::fault::Retry::Now));
-}
-
-#[test]
-fn a_failure_that_only_the_summary_tells() {
-    let ended = run(Server::Serves, async |mut device: Device| {
-        device.greet().await;
-        device.say(&checkpoint(0x1330, 0, true, None)).await;
-        device.say(&checkpoint(0x648, 0, true, Some("[0]D(stockholm)"))).await;
-        device.say(&status(56)).await;
-        device
-    });
-    let fault = ended.fault();
-    assert_eq!(fault.restore.as_ref().unwrap().errors, ["stockholm"]);
-    assert_eq!((fault.code, fault.retry), (Code::RestoreFailed, crate::fault::Retry::Never), "hardware");
-}
-
-#[test]
-fn what_was_tolerated_is_no_failure_of_a_good_end() {
-    let ended = run(Server::Serves, async |mut device: Device| {
-        device.greet().await;
-        device.say(&checkpoint(0x1303, -1, true, Some("[0]D(modem ping)"))).await;
-        device.say(&checkpoint(0x647, 0, true, Some("[0]D(modem ping)"))).await;
-        device.say(&status(0)).await;
-        acknowledged(device.hear().await);
-    });
-    assert_eq!(ended.result.unwrap().tolerated.as_deref(), Some("[0]D(modem ping)"));
-}
-
 #[test]
 fn a_cable_that_comes_out_during_asr_is_the_link_and_not_the_image() {
     let ended = run(Server::Serves, async |mut device: Device| {
@@ -386,15 +332,4 @@ fn a_cable_that_comes_out_during_asr_is_the_link_and_not_the_image() {
         ended.took < BOUND
             && ended.recorder.events().iter().any(|e| matches!(e, Event::StepBegan { step: Step::SendImage, .. }))
     );
-}
-
-#[test]
-fn every_number_with_a_verdict_has_words_and_the_other_way_round() {
-    use crate::say::{Lang, restore::status};
-    for (number, _) in crate::facts::restore_status::all() {
-        assert!(status(Lang::En, number).is_some() && status(Lang::Nl, number).is_some(), "{number}");
-    }
-    for operation in (0..100).filter(|o| wire::names::operation_name(*o, 15).is_some()) {
-        assert!(!crate::say::restore::operation(Lang::Nl, operation).starts_with("Bewerking"), "{operation}");
-    }
 }
