@@ -34,6 +34,8 @@ pub struct Entry {
     pub crc: u32,
     pub compressed: u64,
     pub size: u64,
+    /// Kind and permissions as Unix writes them; 0 where the archive was not made on one.
+    pub mode: u32,
     pub(super) encrypted: bool,
     /// Where the local header begins, and the data behind it.
     pub(super) header: u64,
@@ -59,7 +61,11 @@ impl Shared {
     }
 
     pub fn length(&self) -> Result<u64, Fault> {
-        Ok(self.file.metadata().map_err(|e| self.failed(&e))?.len())
+        Ok(self.metadata()?.len())
+    }
+
+    pub fn metadata(&self) -> Result<std::fs::Metadata, Fault> {
+        self.file.metadata().map_err(|e| self.failed(&e))
     }
 
     pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {

@@ -19,7 +19,7 @@ pub fn identity_for<'m>(
     board: Option<&str>,
     behaviour: Behaviour,
 ) -> Result<&'m BuildIdentity, Fault> {
-    manifest.choose(cpid, bdid, board, behaviour).map_err(|why| {
+    let chosen = manifest.choose(cpid, bdid, board, behaviour).map_err(|why| {
         let code = match (&why, behaviour) {
             (NoIdentity::OtherDevice { .. }, _) => Code::FirmwareWrongDevice,
             (NoIdentity::NoVariant { .. }, Behaviour::Update) => Code::UpdateImpossible,
@@ -27,5 +27,11 @@ pub fn identity_for<'m>(
             (NoIdentity::Ambiguous { .. }, _) => Code::FirmwareDamaged,
         };
         Fault::new(code, format!("{}: {why}", manifest.build))
-    })
+    })?;
+    if chosen.lacks_recovery() {
+        let variant = chosen.recovery_variant().unwrap_or_default();
+        let text = format!("{}: there is no {variant:?}, which this board's recovery system is", manifest.build);
+        return Err(Fault::new(Code::FirmwareDamaged, text));
+    }
+    Ok(chosen)
 }

@@ -19,6 +19,8 @@ const END64: u32 = 0x0606_4B50;
 const LOCATOR64: u32 = 0x0706_4B50;
 const END_LENGTH: u64 = 22;
 const LOCATOR_LENGTH: u64 = 20;
+/// Who made an entry: then its attributes begin with a mode.
+const UNIX: u16 = 3;
 pub(super) struct Directory {
     pub offset: u64,
     pub size: u64,
@@ -99,19 +101,22 @@ pub(super) fn central(rest: &mut Bytes<'_>) -> Result<(String, Entry), &'static 
         return Err("the directory is damaged");
     }
     let mut fields = || -> Option<_> {
-        rest.skip(4)?;
+        let host = rest.u16()? >> 8;
+        rest.skip(2)?;
         let (flags, method) = (rest.u16()?, rest.u16()?);
         rest.skip(4)?;
         let (crc, compressed, size) = (rest.u32()?, u64::from(rest.u32()?), u64::from(rest.u32()?));
         let (name, extra, comment) = (rest.u16()?, rest.u16()?, rest.u16()?);
         let disk = rest.u16()?;
-        rest.skip(6)?;
+        rest.skip(2)?;
+        let attributes = rest.u32()?;
+        let mode = if host == UNIX { attributes >> 16 } else { 0 };
         let header = u64::from(rest.u32()?);
         let (name, extra) = (rest.take(name.into())?, rest.take(extra.into())?);
         rest.skip(comment.into())?;
-        Some((flags, method, crc, compressed, size, disk, header, name, extra))
+        Some((flags, method, crc, compressed, size, disk, mode, header, name, extra))
     };
-    let (flags, method, crc, mut compressed, mut size, _, mut header, name, extra) = fields().ok_or(CUT)?;
+    let (flags, method, crc, mut compressed, mut size, _, mode, mut header, name, extra) = fields().ok_or(CUT)?;
     let mut extras = Bytes(extra);
     while let (Some(id), Some(length)) = (extras.u16(), extras.u16()) {
         let mut field = Bytes(extras.take(length.into()).ok_or("an extra field is cut off")?);
@@ -138,7 +143,7 @@ pub(super) fn central(rest: &mut Bytes<'_>) -> Result<(String, Entry), &'static 
         return Err("an entry has an absurd size");
     }
     let name = std::str::from_utf8(name).map_err(|_| "a name is not UTF-8")?.to_owned();
-    Ok((name, Entry { method, crc, compressed, size, encrypted: flags & 1 != 0, header, data: 0 }))
+    Ok((name, Entry { method, crc, compressed, size, mode, encrypted: flags & 1 != 0, header, data: 0 }))
 }
 
 /// Checks an entry's local header and gives where the data begins.

@@ -1,34 +1,32 @@
 //! The root image, for any number of devices at once.
 //!
 //! ASR wants the image as chunks of 128 KiB, each followed by its SHA-1 if the device asks. The image is
-//! read from the IPSW itself, 1 MiB at a time into a buffer that is used again; no lock, no copy on the
-//! disk. Digests of chunks are made once, by whoever comes first: the first device pays for the hashing of
-//! the bytes it is sending anyway, or [`RootImage::warm`] pays while the device is still booting; all later
-//! devices only read. For ten gigabytes the table is 2.5 MB.
+//! read from the IPSW itself, by position, 1 MiB at a time into buffers that are used again; no lock, no copy
+//! on the disk, and none in memory: a [`Piece`] gives the slices of what is to be sent. Digests of chunks are
+//! made once (`chunks.rs`), by whoever comes first: the first device pays for the hashing of the bytes it is
+//! sending anyway, or [`RootImage::warm`] pays while the device is still booting; all later devices only read.
 //!
 //! Some IPSWs keep the image packed. Then, and only then, it is inflated once into an unnamed temporary
 //! file, which is gone when the last device let go of it, however the process ends.
 
 use super::archive::Shared;
+use super::chunks::{CHUNK, ChunkSha1, Origin, Table};
 use super::ipsw::{Ipsw, StoredEntry};
+use super::store;
 use crate::disk::require_space;
 use crate::fault::{Code, Fault};
-use sha1::{Digest, Sha1};
-use std::io::Write;
+use std::io::{IoSlice, Write};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-/// Bytes of a chunk; the last one may be shorter.
-pub const CHUNK: usize = 128 << 10;
-const READ: usize = 1 << 20;
-
-type ChunkSha1 = [u8; 20];
+/// Bytes of a piece: whole chunks.
+const PIECE: usize = 8 * CHUNK;
 
 /// Shared by all devices that get this image; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RootImage {
     entry: StoredEntry,
-    digests: Arc<[OnceLock<ChunkSha1>]>,
+    table: Arc<Table>,
 }
 
 impl RootImage {
@@ -39,11 +37,12 @@ impl RootImage {
             Some(entry) => entry,
             None => unpack(ipsw, name, scratch)?,
         };
-        let chunks = usize::try_from(entry.size.div_ceil(CHUNK as u64)).unwrap_or(usize::MAX);
-        if entry.size == 0 {
+        let Some(of) = ipsw.entry(name).filter(|_| entry.size > 0) else {
             return Err(Fault::new(Code::FirmwareDamaged, format!("{name:?} is empty")));
-        }
-        Ok(RootImage { entry, digests: std::iter::repeat_with(OnceLock::new).take(chunks).collect() })
+        };
+        let origin = Origin::of(&ipsw.metadata()?, of.data, entry.size, of.crc);
+        let table = Table::of(origin, store::beside(ipsw.path(), &format!("{:016x}.chunks", of.data)), &entry);
+        Ok(RootImage { entry, table })
     }
 
     /// In bytes.
@@ -52,7 +51,7 @@ impl RootImage {
     }
 
     pub fn chunks(&self) -> usize {
-        self.digests.len()
+        self.table.len()
     }
 
     /// Random access, as ASR's OOB requests need it; see [`StoredEntry::read_at`].
@@ -60,75 +59,65 @@ impl RootImage {
         self.entry.read_at(offset, buffer)
     }
 
-    /// From the first chunk to the last, for one device.
-    pub fn reader(&self) -> ImageReader {
-        ImageReader { image: self.clone(), buffer: vec![0; READ], start: 0, filled: 0, taken: 0 }
+    /// Reads the piece at `offset`, where a chunk begins, into `piece`; false at the end of the image.
+    pub fn fill(&self, piece: &mut Piece, offset: u64, checksums: bool) -> Result<bool, Fault> {
+        piece.offset = offset;
+        piece.sha1.clear();
+        piece.bytes.resize(PIECE, 0);
+        let filled = self.entry.read_at(offset, &mut piece.bytes)?;
+        piece.bytes.truncate(filled);
+        if checksums {
+            let offsets = (offset..).step_by(CHUNK);
+            piece.sha1.extend(offsets.zip(piece.bytes.chunks(CHUNK)).map(|(at, chunk)| self.table.sha1(at, chunk)));
+        }
+        Ok(filled > 0)
     }
 
-    /// Makes all digests that are still missing; `go_on` is asked between reads.
+    /// Makes all digests that are still missing and keeps them; `go_on` is asked between reads.
     pub fn warm(&self, go_on: &dyn Fn() -> bool) -> Result<(), Fault> {
-        let mut reader = self.reader();
-        while let Some(chunk) = reader.next()? {
-            chunk.sha1();
-            if chunk.last_of_read && !go_on() {
+        let mut piece = Piece::default();
+        let mut offset = 0;
+        while self.warmed() < self.chunks() && self.fill(&mut piece, offset, true)? {
+            if !go_on() {
                 return Err(Fault::cancelled());
             }
+            offset += piece.bytes.len() as u64;
         }
+        self.keep();
         Ok(())
     }
 
     /// How many digests there are already.
     pub fn warmed(&self) -> usize {
-        self.digests.iter().filter(|d| d.get().is_some()).count()
+        self.table.made()
     }
-}
 
-/// A chunk in the reader's buffer.
-pub struct Chunk<'a> {
-    pub offset: u64,
-    pub bytes: &'a [u8],
-    digest: Option<&'a OnceLock<ChunkSha1>>,
-    last_of_read: bool,
-}
-
-impl Chunk<'_> {
-    /// Made once for all devices.
-    pub fn sha1(&self) -> ChunkSha1 {
-        let make = || Sha1::digest(self.bytes).into();
-        self.digest.map_or_else(make, |d| *d.get_or_init(make))
-    }
-}
-
-/// One walk over the image.
-pub struct ImageReader {
-    image: RootImage,
-    buffer: Vec<u8>,
-    /// Offset of the buffer's first byte, how much of it is filled, and how much was given out.
-    start: u64,
-    filled: usize,
-    taken: usize,
-}
-
-impl ImageReader {
-    /// The next chunk, none after the last.
-    #[allow(clippy::should_implement_trait, reason = "chunks borrow the buffer, which an Iterator's items cannot")]
-    pub fn next(&mut self) -> Result<Option<Chunk<'_>>, Fault> {
-        if self.taken == self.filled {
-            self.start += self.filled as u64;
-            self.taken = 0;
-            self.filled = 0;
-            self.filled = self.image.entry.read_at(self.start, &mut self.buffer)?;
-            if self.filled == 0 {
-                return Ok(None);
-            }
+    /// Once all digests are made they are written for the next process; that they cannot be is no failure.
+    pub fn keep(&self) {
+        if let Err(fault) = self.table.keep() {
+            tracing::info!(%fault, "digests are not kept");
         }
-        let offset = self.start + self.taken as u64;
-        let end = self.filled.min(self.taken + CHUNK);
-        let bytes = &self.buffer[self.taken..end];
-        self.taken = end;
-        let number = usize::try_from(offset / CHUNK as u64).unwrap_or(usize::MAX);
-        let digest = self.image.digests.get(number);
-        Ok(Some(Chunk { offset, bytes, digest, last_of_read: end == self.filled }))
+    }
+}
+
+/// Some chunks in a row, and their digests if they are wanted.
+#[derive(Debug, Default)]
+pub struct Piece {
+    pub offset: u64,
+    pub bytes: Vec<u8>,
+    pub sha1: Vec<ChunkSha1>,
+}
+
+impl Piece {
+    /// What goes over the link, in order and not copied.
+    pub fn slices(&self) -> Vec<IoSlice<'_>> {
+        let mut slices = Vec::with_capacity(2 * PIECE / CHUNK);
+        let mut digests = self.sha1.iter();
+        for chunk in self.bytes.chunks(CHUNK) {
+            slices.push(IoSlice::new(chunk));
+            slices.extend(digests.next().map(|d| IoSlice::new(d)));
+        }
+        slices
     }
 }
 
@@ -145,6 +134,7 @@ fn unpack(ipsw: &Ipsw, name: &str, scratch: &Path) -> Result<StoredEntry, Fault>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha1::{Digest, Sha1};
     use std::io::Cursor;
     use zip::write::SimpleFileOptions;
     use zip::{CompressionMethod, ZipWriter};
@@ -160,11 +150,13 @@ mod tests {
 
     fn walk(image: &RootImage) -> (Vec<u8>, Vec<ChunkSha1>) {
         let (mut bytes, mut digests) = (Vec::new(), Vec::new());
-        let mut reader = image.reader();
-        while let Some(chunk) = reader.next().unwrap() {
-            assert_eq!(chunk.offset, bytes.len() as u64);
-            digests.push(chunk.sha1());
-            bytes.extend_from_slice(chunk.bytes);
+        let mut piece = Piece::default();
+        while image.fill(&mut piece, bytes.len() as u64, true).unwrap() {
+            let sent: Vec<u8> = piece.slices().iter().flat_map(|s| s.to_vec()).collect();
+            let chunks = piece.bytes.chunks(CHUNK).zip(&piece.sha1);
+            assert_eq!(sent, chunks.flat_map(|(chunk, sha1)| [chunk, sha1].concat()).collect::<Vec<u8>>());
+            digests.extend(&piece.sha1);
+            bytes.extend_from_slice(&piece.bytes);
         }
         (bytes, digests)
     }
@@ -172,7 +164,7 @@ mod tests {
     #[test]
     fn every_chunk_with_its_digest_stored_or_packed() {
         let dir = tempfile::tempdir().unwrap();
-        for size in [1, CHUNK, CHUNK + 1, READ, 2 * READ + 3 * CHUNK + 77] {
+        for size in [1, CHUNK, CHUNK + 1, PIECE, 2 * PIECE + 3 * CHUNK + 77] {
             let content: Vec<u8> = (0..size as u32).map(|i| (i / 3) as u8).collect();
             let expected: Vec<ChunkSha1> = content.chunks(CHUNK).map(|c| Sha1::digest(c).into()).collect();
             for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
@@ -195,14 +187,87 @@ mod tests {
     #[test]
     fn digests_are_made_once_for_all_devices() {
         let dir = tempfile::tempdir().unwrap();
-        let content = vec![7; 3 * READ];
-        let image =
-            RootImage::open(&ipsw(dir.path(), &content, CompressionMethod::Stored), "x.dmg", dir.path()).unwrap();
+        let ipsw = ipsw(dir.path(), &[7; 3 * PIECE], CompressionMethod::Stored);
+        let image = RootImage::open(&ipsw, "x.dmg", dir.path()).unwrap();
         assert_eq!(image.warmed(), 0);
         assert_eq!(image.warm(&|| false).unwrap_err().code, Code::Cancelled);
-        assert_eq!(image.warmed(), READ / CHUNK);
-        let second = image.clone();
+        assert_eq!(image.warmed(), PIECE / CHUNK);
+        // Another job of this process opens the same file.
+        let second = RootImage::open(&Ipsw::open(ipsw.path()).unwrap(), "x.dmg", dir.path()).unwrap();
         second.warm(&|| true).unwrap();
         assert_eq!(image.warmed(), image.chunks(), "what one made, all have");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing beside a file that is not the store's");
+    }
+
+    /// The image of a fresh process: nobody holds a table any more.
+    fn reopened(folder: &Path) -> RootImage {
+        RootImage::open(&Ipsw::open(&folder.join("x.ipsw")).unwrap(), "x.dmg", folder).unwrap()
+    }
+
+    #[test]
+    fn a_table_is_kept_in_the_store_and_believed_in_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("record.json"), "{}").unwrap();
+        let content: Vec<u8> = (0..5 * CHUNK as u32 + 9).map(|i| (i / 5) as u8).collect();
+        for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+            drop(ipsw(dir.path(), &content, method));
+            let image = reopened(dir.path());
+            assert_eq!(image.warmed(), 0, "of another file");
+            image.warm(&|| true).unwrap();
+            let expected = walk(&image);
+            drop(image);
+            let image = reopened(dir.path());
+            assert_eq!(image.warmed(), 6, "read, not made");
+            assert!(walk(&image) == expected);
+            drop(image);
+
+            let files = std::fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().path());
+            let path = files
+                .filter(|p| p.extension().is_some_and(|e| e == "chunks"))
+                .max_by_key(|p| std::fs::metadata(p).unwrap().modified().unwrap());
+            let path = path.unwrap();
+            let good = std::fs::read(&path).unwrap();
+            let sealed = |change: &dyn Fn(&mut Vec<u8>)| {
+                let mut bytes = good.clone();
+                bytes.truncate(good.len() - 32);
+                change(&mut bytes);
+                let seal = <sha2::Sha256 as sha2::Digest>::digest(&bytes);
+                bytes.extend_from_slice(&seal);
+                bytes
+            };
+            let flipped = |at: usize| {
+                let mut bytes = good.clone();
+                bytes[at] ^= 1;
+                bytes
+            };
+            for bad in [
+                Vec::new(),
+                good[..good.len() - 1].to_vec(),
+                [&good[..], b"x"].concat(),
+                flipped(0),
+                flipped(100),
+                flipped(good.len() - 1),
+                sealed(&|b| b[8] ^= 1),
+                sealed(&|b| b[40] = 0xFF),
+                sealed(&|b| b[64] ^= 1),
+                sealed(&|b| *b.last_mut().unwrap() ^= 1),
+            ] {
+                std::fs::write(&path, bad).unwrap();
+                assert_eq!(reopened(dir.path()).warmed(), 0);
+            }
+            std::fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+            assert_eq!(reopened(dir.path()).warmed(), 0);
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, &good).unwrap();
+            assert_eq!(reopened(dir.path()).warmed(), 6);
+            std::fs::File::options()
+                .append(true)
+                .open(dir.path().join("x.ipsw"))
+                .unwrap()
+                .set_modified(std::time::UNIX_EPOCH)
+                .unwrap();
+            assert_eq!(reopened(dir.path()).warmed(), 0, "the file was touched since");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! position and takes no lock. Nothing is extracted. The manifest is parsed when first asked for and kept.
 
 use super::archive::{Archive, Entry, Shared};
+use super::unpacked::Unpacked;
 use crate::fault::{Code, Fault};
 use crate::wire::WireError;
 use crate::wire::manifest::{BuildManifest, MAX_MANIFEST, RestorePlist};
@@ -54,6 +55,11 @@ impl Ipsw {
         &self.inner.archive.shared.path
     }
 
+    /// Of the open file, whatever its name means by now.
+    pub(super) fn metadata(&self) -> Result<std::fs::Metadata, Fault> {
+        self.inner.archive.shared.metadata()
+    }
+
     /// Names of all files, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.inner.archive.names()
@@ -83,6 +89,14 @@ impl Ipsw {
     pub fn stored(&self, name: &str) -> Option<StoredEntry> {
         let (start, size) = self.inner.archive.stored(name)?;
         Some(StoredEntry { shared: self.inner.archive.shared.clone(), start, size })
+    }
+
+    /// The length of an entry and its content as a stream that is pulled; errors of the content come as errors
+    /// of the stream.
+    pub fn reader(&self, name: &str) -> Result<(u64, Unpacked), Fault> {
+        let missing = || Fault::new(Code::FirmwareDamaged, format!("{}: has no {name:?}", self.path().display()));
+        let size = self.entry(name).ok_or_else(missing)?.size;
+        Ok((size, Unpacked::new(self, name)))
     }
 
     /// `BuildManifest.plist`, parsed once.

@@ -15,6 +15,7 @@ mod archive_tests;
 pub mod baseband;
 pub mod catalogue;
 pub mod choice;
+mod chunks;
 mod directory;
 mod fetch;
 mod gather;
@@ -30,16 +31,19 @@ mod store_tests;
 mod tidy;
 #[cfg(test)]
 mod tiny;
+mod unpacked;
 mod verify;
 
 pub use archive::{Entry, Method};
 pub use catalogue::{Catalogue, Disagreement, Firmware, Told};
+pub use chunks::{CHUNK, ChunkSha1};
 pub use fetch::fetch;
 pub use gather::{Asked, Gathered, gather};
-pub use image::{CHUNK, Chunk, ImageReader, RootImage};
+pub use image::{Piece, RootImage};
 pub use ipsw::{Ipsw, StoredEntry};
 pub use remote::{Remote, read_manifest};
 pub use signed::{Answer, Probe, Signed};
 pub use store::{Check, Record, Store, Stored};
 pub use tidy::old;
+pub use unpacked::Unpacked;
 pub use verify::{Checked, Verdict, verify_components};

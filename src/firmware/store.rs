@@ -3,6 +3,7 @@
 //! ```text
 //! firmware/<SHA-256>/<Apple's name>.ipsw    the file
 //!                    record.json            digests, what it is for, and how the file looked when verified
+//!                    <place>.chunks         digests for ASR of the image at this place (`chunks.rs`); may be missing
 //!          incoming/                        downloads under way
 //!          quarantine/                      what failed its digest; nothing here is ever used
 //! ```
@@ -26,6 +27,12 @@ use std::path::{Path, PathBuf};
 
 const RECORD: &str = "record.json";
 const MAX_RECORD: u64 = 256 << 10;
+const CHUNKS: &str = "chunks";
+
+/// Where something about the file at `path` can be kept; none when the file is not in a store.
+pub(super) fn beside(path: &Path, name: &str) -> Option<PathBuf> {
+    path.with_file_name(RECORD).is_file().then(|| path.with_file_name(name))
+}
 
 /// How a file looked when its digests were right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,6 +240,11 @@ impl Store {
     fn forget(&self, stored: &Stored) -> Result<(), Fault> {
         let Some(folder) = stored.path.parent() else { return Ok(()) };
         remove_if_there(&folder.join(RECORD))?;
+        for there in fs_err::read_dir(folder).into_iter().flatten().flatten() {
+            if there.path().extension().is_some_and(|e| e == CHUNKS) {
+                remove_if_there(&there.path())?;
+            }
+        }
         // What else lies there is not ours to remove.
         let _ = fs_err::remove_dir(folder);
         Ok(())

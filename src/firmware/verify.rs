@@ -39,15 +39,31 @@ pub struct Checked {
     pub verdict: Verdict,
 }
 
-/// Checks every component that has a path, in the order of their files; each file is read once. `go_on` is
-/// asked between files and pieces of large ones.
+/// Checks every component that has a path, in the order of their files; each file is read once. Then those of
+/// the recovery system beside it that are not among them. `go_on` is asked between files and pieces of large
+/// ones.
 pub fn verify_components(
     ipsw: &Ipsw,
     identity: &BuildIdentity,
     go_on: &dyn Fn() -> bool,
 ) -> Result<Vec<Checked>, Fault> {
+    let mut all = of_one(ipsw, &identity.components, &|_, _| true, go_on)?;
+    if let Some(recovery) = &identity.recovery {
+        let same = |name: &str, component: &Component| identity.component(name).is_some_and(|c| c.raw == component.raw);
+        let more = of_one(ipsw, &recovery.components, &|name, component| !same(name, component), go_on)?;
+        all.extend(more.into_iter().map(|c| Checked { component: format!("RecoveryOS {}", c.component), ..c }));
+    }
+    Ok(all)
+}
+
+fn of_one(
+    ipsw: &Ipsw,
+    components: &BTreeMap<String, Component>,
+    wanted: &dyn Fn(&str, &Component) -> bool,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Vec<Checked>, Fault> {
     let mut by_path: BTreeMap<&str, Vec<(&str, &Component)>> = BTreeMap::new();
-    for (name, component) in &identity.components {
+    for (name, component) in components.iter().filter(|(name, component)| wanted(name, component)) {
         if let Some(path) = component.path.as_deref() {
             by_path.entry(path).or_default().push((name, component));
         }

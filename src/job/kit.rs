@@ -5,14 +5,14 @@ use crate::device::Eyes;
 use crate::disk::Folders;
 use crate::event::Teller;
 use crate::fault::Fault;
-use crate::firmware::{Ipsw, Store, StoredEntry};
+use crate::firmware::{Ipsw, RootImage, Store};
 use crate::net::{Endpoints, Http, RelayedRequest, Tss};
-use crate::restore::personalize::{Components, Source};
+use crate::restore::personalize::{Components, Listed, Source};
 use crate::restore::ticket::Sign;
 use crate::restore::{ByHand, Web, WebAnswer};
 use plist::Dictionary;
 use std::future::Future;
-use std::io::{self, Cursor, Read};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,32 +81,26 @@ impl Web for Relay {
     }
 }
 
-/// Components straight from the IPSW: stored ones by position, packed ones unpacked once into memory.
+/// Components straight from the IPSW, read or inflated while they are sent.
 pub(super) struct FromIpsw(pub Arc<Ipsw>);
 
 impl Components for FromIpsw {
     fn open(&self, path: &str) -> Result<Source, Fault> {
-        if let Some(entry) = self.0.stored(path) {
-            return Ok(Source { length: entry.size, reader: Box::new(ByPosition { entry, at: 0 }) });
-        }
-        let bytes = self.0.component(path)?;
-        Ok(Source { length: bytes.len() as u64, reader: Box::new(Cursor::new(bytes)) })
+        let (length, reader) = self.0.reader(path)?;
+        Ok(Source { length, reader: Box::new(reader) })
     }
 
     fn size(&self, path: &str) -> Option<u64> {
         self.0.entry(path).map(|e| e.size)
     }
-}
 
-struct ByPosition {
-    entry: StoredEntry,
-    at: u64,
-}
+    fn listed(&self, prefix: &str) -> Vec<Listed> {
+        let names = self.0.names().filter(|name| name.starts_with(prefix));
+        names.map(|name| Listed { path: name.to_owned(), mode: self.0.entry(name).map_or(0, |e| e.mode) }).collect()
+    }
 
-impl Read for ByPosition {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.entry.read_at(self.at, buffer).map_err(io::Error::other)?;
-        self.at += read as u64;
-        Ok(read)
+    /// A packed one is unpacked beside the IPSW.
+    fn image(&self, path: &str) -> Result<RootImage, Fault> {
+        RootImage::open(&self.0, path, self.0.path().parent().unwrap_or(Path::new(".")))
     }
 }

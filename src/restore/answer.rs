@@ -1,19 +1,24 @@
 //! What the device asks for, and what it gets.
 //!
 //! A request names a data type; an answer is one dictionary, a file in pieces, or a stream. Everything
-//! comes from the build identity, the IPSW and the ticket; other chips' tickets are asked for here. A type
-//! that nobody here knows gets an explicit empty answer, and the person is told: silence would make the
-//! device wait for ever.
+//! comes from the build identity, the IPSW and the ticket; other chips' tickets are asked for here. Images are
+//! in `answer_images`, what concerns the recovery system in `answer_recovery`. A type that nobody here knows,
+//! or that this firmware has nothing for, gets an explicit empty answer, and the person is told: silence
+//! would make the device wait for ever. Which types are answered is one list ([`Supplies::answers`]), and
+//! nothing else is advertised but words that a device demands without asking for them.
 
-use super::personalize::{self, Components};
+use super::answer_images::{self as images, Side};
+use super::answer_recovery::{self as recovery, RecoveryTicket};
+use super::large::Images;
+use super::personalize::{Components, Slots, Source};
 use super::ticket::{Sign, Ticket};
 use super::updater;
 use crate::fault::{Code, Fault};
-use crate::firmware::baseband;
+use crate::firmware::{RootImage, baseband};
 use crate::ids::Ecid;
 use crate::wire::img4::MAX_IMAGE;
 use crate::wire::manifest::xml::number;
-use crate::wire::manifest::{BuildIdentity, Flags, ModeFacts};
+use crate::wire::manifest::{BuildIdentity, ModeFacts};
 use crate::wire::restored::DataRequest;
 use crate::wire::restored::names::data;
 use crate::wire::tss::{Form, Peripheral};
@@ -48,69 +53,124 @@ pub struct Supplies {
     pub identity: Arc<BuildIdentity>,
     pub components: Arc<dyn Components>,
     pub ticket: Arc<Ticket>,
+    /// Of the recovery system; asked for by [`Supplies::prepare`].
+    pub recovery: RecoveryTicket,
+    pub slots: Slots,
     pub sign: Arc<dyn Sign>,
     pub web: Arc<dyn Web>,
 }
 
 pub enum Answer {
     One(Dictionary),
-    /// FileData pieces and FileDataDone.
-    Pieces(Vec<u8>),
-    /// Served by [`super::asr`].
+    /// A dictionary with images in it, which are read as they go.
+    Images(Images),
+    /// FileData pieces and FileDataDone, of a file that is read as it goes.
+    Pieces(Source),
+    /// The bytes themselves and the end of the connection; only on a data port.
+    Bytes(Vec<u8>),
+    /// The main system, served by [`super::asr`].
     Image,
+    /// Another image, served the same way.
+    OtherImage(RootImage),
     /// The device sends something for us to keep.
     Take,
-    /// Empty, since the type is not known.
+    /// Empty, since the type is not known or there is nothing for it.
     Unknown,
 }
 
-fn one(key: &str, value: impl Into<Value>) -> Answer {
+pub(super) fn one(key: &str, value: impl Into<Value>) -> Answer {
     Answer::One(Dictionary::from_iter([(key.to_owned(), value.into())]))
 }
 
+/// Types that every firmware has an answer for.
+pub(super) const ANSWERED: &[&str] = &[
+    data::BASEBAND_DATA,
+    data::BASEBAND_UPDATER_OUTPUT_DATA,
+    data::BUILD_IDENTITY_DICT,
+    data::BUILD_IDENTITY_DICT_V2,
+    data::DEVICE_RESTORE_INFO_PREFLIGHT,
+    data::DEVICE_TREE,
+    data::EAN_DATA,
+    data::FDR_TRUST_DATA,
+    data::FIRMWARE_UPDATER_DATA,
+    data::FIRMWARE_UPDATER_DATA_V2,
+    data::FIRMWARE_UPDATER_DATA_V3,
+    data::FIRMWARE_UPDATER_PREFLIGHT,
+    data::FUD_DATA,
+    data::HOST_SYSTEM_TIME,
+    data::KERNEL_CACHE,
+    data::NOR_DATA,
+    data::PERSONALIZED_BOOT_OBJECT_V3,
+    data::PERSONALIZED_DATA,
+    data::RECEIPT_MANIFEST,
+    data::ROOT_TICKET,
+    data::SOURCE_BOOT_OBJECT_V3,
+    data::SOURCE_BOOT_OBJECT_V4,
+    data::SOURCE_BOOT_OBJECT_V5,
+    data::STREAMED_IMAGE_DECRYPTION_KEY,
+    data::SYSTEM_IMAGE_CANONICAL_METADATA,
+    data::SYSTEM_IMAGE_DATA,
+    data::SYSTEM_IMAGE_ROOT_HASH,
+    data::URL_ASSET,
+];
+
 impl Supplies {
+    /// Has this request an answer? If not, [`Supplies::answer`] gives [`Answer::Unknown`].
+    pub fn answers(&self, request: &DataRequest) -> bool {
+        match request.data_type.as_str() {
+            data::BOOTABILITY_BUNDLE | data::BOOTABILITY_BUNDLE_V2 => {
+                request.port.is_some() && !images::bootability(self.components.as_ref()).is_empty()
+            }
+            kind if recovery::TYPES.contains(&kind) => self.identity.recovery.is_some(),
+            kind => ANSWERED.contains(&kind),
+        }
+    }
+
     /// The answer to one request.
     ///
     /// # Errors
     /// A component that is missing or wrong, or a ticket that Apple refuses.
     pub async fn answer(&self, request: &DataRequest) -> Result<Answer, Fault> {
-        Ok(match request.data_type.as_str() {
+        if !self.answers(request) {
+            return Ok(Answer::Unknown);
+        }
+        let kind = request.data_type.as_str();
+        if recovery::TYPES.contains(&kind) {
+            return self.for_recovery(request).await;
+        }
+        let main = self.main();
+        Ok(match kind {
             data::SYSTEM_IMAGE_DATA => Answer::Image,
             data::ROOT_TICKET => one("RootTicketData", Value::Data(self.ticket.der.clone())),
-            data::KERNEL_CACHE => one("KernelCacheFile", Value::Data(self.signed("KernelCache").await?)),
-            data::DEVICE_TREE => one("DeviceTreeFile", Value::Data(self.signed("DeviceTree").await?)),
-            data::SYSTEM_IMAGE_ROOT_HASH => {
-                one("SystemImageRootHashFile", Value::Data(self.signed("SystemVolume").await?))
-            }
+            data::KERNEL_CACHE => main.image("KernelCacheFile", "KernelCache").await?,
+            data::DEVICE_TREE => main.image("DeviceTreeFile", "DeviceTree").await?,
+            data::SYSTEM_IMAGE_ROOT_HASH => main.image("SystemImageRootHashFile", "SystemVolume").await?,
             data::SYSTEM_IMAGE_CANONICAL_METADATA => {
-                let bytes = self.signed("Ap,SystemVolumeCanonicalMetadata").await?;
-                one("SystemImageCanonicalMetadataFile", Value::Data(bytes))
+                main.image("SystemImageCanonicalMetadataFile", "Ap,SystemVolumeCanonicalMetadata").await?
             }
-            data::NOR_DATA => Answer::One(self.nor(request).await?),
-            data::BUILD_IDENTITY_DICT | "BuildIdentityDictV2" => Answer::One(self.identity_dict()),
-            data::FDR_TRUST_DATA | data::FIRMWARE_UPDATER_PREFLIGHT => Answer::One(Dictionary::new()),
-            data::FUD_DATA => {
-                let keys = Keys { list: "FUDImageList", data: "FUDImageData", flag: Some("IsFUDFirmware") };
-                Answer::One(self.images(request, &keys).await?)
+            data::NOR_DATA => Answer::Images(images::nor(&main, request).await?),
+            data::BUILD_IDENTITY_DICT | data::BUILD_IDENTITY_DICT_V2 => Answer::One(self.identity_dict(request)?),
+            data::FDR_TRUST_DATA | data::FIRMWARE_UPDATER_PREFLIGHT | data::DEVICE_RESTORE_INFO_PREFLIGHT => {
+                Answer::One(Dictionary::new())
             }
-            data::PERSONALIZED_DATA => {
-                let keys = Keys { list: "ImageList", data: "ImageData", flag: None };
-                Answer::One(self.images(request, &keys).await?)
+            data::FUD_DATA => Answer::Images(images::list(&main, request, &images::FUD).await?),
+            data::PERSONALIZED_DATA => Answer::Images(images::list(&main, request, &images::PERSONALIZED).await?),
+            data::EAN_DATA => Answer::Images(images::list(&main, request, &images::EAN).await?),
+            data::PERSONALIZED_BOOT_OBJECT_V3 => {
+                Answer::Pieces(images::boot_object(&self.side(request)?, request, true).await?)
             }
-            data::EAN_DATA => {
-                let keys = Keys { list: "EANImageList", data: "EANData", flag: Some("IsEarlyAccessFirmware") };
-                Answer::One(self.images(request, &keys).await?)
-            }
-            data::PERSONALIZED_BOOT_OBJECT_V3 => Answer::Pieces(self.boot_object(request, true).await?),
             data::SOURCE_BOOT_OBJECT_V3 | data::SOURCE_BOOT_OBJECT_V4 | data::SOURCE_BOOT_OBJECT_V5 => {
-                Answer::Pieces(self.boot_object(request, false).await?)
+                Answer::Pieces(images::boot_object(&self.side(request)?, request, false).await?)
+            }
+            data::BOOTABILITY_BUNDLE | data::BOOTABILITY_BUNDLE_V2 => {
+                Answer::Bytes(images::bootability_archive(&main).await?)
             }
             data::RECEIPT_MANIFEST => {
                 let manifest = self.identity.raw.get("Manifest").cloned();
                 one("ReceiptManifest", manifest.unwrap_or(Value::Dictionary(Dictionary::new())))
             }
             data::BASEBAND_DATA => one("BasebandData", Value::Data(self.baseband(request).await?)),
-            data::FIRMWARE_UPDATER_DATA | "FirmwareUpdaterDataV2" | "FirmwareUpdaterDataV3" => {
+            data::FIRMWARE_UPDATER_DATA | data::FIRMWARE_UPDATER_DATA_V2 | data::FIRMWARE_UPDATER_DATA_V3 => {
                 one("FirmwareResponseData", self.updater(request).await?)
             }
             data::URL_ASSET | data::STREAMED_IMAGE_DECRYPTION_KEY => Answer::One(self.web(request).await?),
@@ -123,118 +183,32 @@ impl Supplies {
         })
     }
 
-    async fn signed(&self, name: &str) -> Result<Vec<u8>, Fault> {
-        let made = personalize::component(&self.identity, &self.components, &self.ticket, name).await?;
-        whole(made.image).await
+    /// The main system.
+    pub(super) fn main(&self) -> Side<'_> {
+        let (identity, components) = (&self.identity, &self.components);
+        Side { identity, components, ticket: &self.ticket, slots: self.slots }
+    }
+
+    /// The system that a request is about.
+    fn side(&self, request: &DataRequest) -> Result<Side<'_>, Fault> {
+        if recovery::is_meant(request) { self.recovery_side() } else { Ok(self.main()) }
     }
 
     async fn shipped(&self, path: &str) -> Result<Vec<u8>, Fault> {
-        let (components, path) = (Arc::clone(&self.components), path.to_owned());
-        let source = tokio::task::spawn_blocking(move || components.open(&path))
-            .await
-            .map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
-        whole(source.reader).await
+        whole(path, images::open(&self.components, path).await?).await
     }
 
     fn path(&self, name: &str) -> Result<&str, Fault> {
-        let missing = || Fault::new(Code::FirmwareDamaged, format!("the firmware has no {name} for this device"));
-        self.identity.path(name).ok_or_else(missing)
+        images::path(&self.identity, name)
     }
 
-    fn identity_dict(&self) -> Dictionary {
+    fn identity_dict(&self, request: &DataRequest) -> Result<Dictionary, Fault> {
+        let identity = self.side(request)?.identity;
         let behaviour = self.identity.info().get("RestoreBehavior").and_then(Value::as_string).unwrap_or("Erase");
-        Dictionary::from_iter([
-            ("BuildIdentityDict".to_owned(), Value::Dictionary(self.identity.raw.clone())),
+        Ok(Dictionary::from_iter([
+            ("BuildIdentityDict".to_owned(), Value::Dictionary(identity.raw.clone())),
             ("Variant".to_owned(), Value::from(behaviour)),
-        ])
-    }
-
-    /// Boot firmware for the NOR (or what stands in for one): LLB, iBoot first, the rest, and the SEP.
-    async fn nor(&self, request: &DataRequest) -> Result<Dictionary, Fault> {
-        // Hosts of the field look whether the key is there, not what it says.
-        let by_name = request.arguments.get("FlashVersion1").is_some_and(|v| v.as_boolean() != Some(false));
-        let payload = |f: &Flags| f.firmware_payload || f.secondary_firmware_payload;
-        let mut answer = Dictionary::new();
-        let mut first = Vec::new();
-        let mut rest = Vec::new();
-        let mut named = Dictionary::new();
-        for (name, component) in &self.identity.components {
-            if component.path.is_none() || !payload(&component.flags) {
-                continue;
-            }
-            match name.as_str() {
-                "RestoreSEP" | "SEP" | "SepStage1" => continue,
-                "LLB" => {
-                    answer.insert("LlbImageData".into(), Value::Data(self.signed(name).await?));
-                }
-                _ => {
-                    let bytes = Value::Data(self.signed(name).await?);
-                    match (by_name, name.as_str()) {
-                        (true, _) => drop(named.insert(name.clone(), bytes)),
-                        (false, "iBoot") => first.push(bytes),
-                        (false, _) => rest.push(bytes),
-                    }
-                }
-            }
-        }
-        first.append(&mut rest);
-        let images = if by_name { Value::Dictionary(named) } else { Value::Array(first) };
-        answer.insert("NorImageData".into(), images);
-        for (key, name) in
-            [("RestoreSEPImageData", "RestoreSEP"), ("SEPImageData", "SEP"), ("SEPPatchImageData", "SepStage1")]
-        {
-            if personalize::has(&self.identity, name) {
-                answer.insert(key.into(), Value::Data(self.signed(name).await?));
-            }
-        }
-        Ok(answer)
-    }
-
-    /// A list of names, one image, or all images of a kind.
-    async fn images(&self, request: &DataRequest, keys: &Keys) -> Result<Dictionary, Fault> {
-        let wanted = request.arguments.get("ImageType").and_then(Value::as_string).or(keys.flag);
-        let names: Vec<&String> = self
-            .identity
-            .components
-            .iter()
-            .filter(|(_, c)| c.path.is_some() && wanted.is_some_and(|flag| flagged(&c.raw, flag)))
-            .map(|(name, _)| name)
-            .collect();
-        let mut answer = Dictionary::new();
-        if request.arguments.get(keys.list).and_then(Value::as_boolean) == Some(true) {
-            let list = names.into_iter().map(|n| Value::from(n.as_str())).collect();
-            answer.insert(keys.list.into(), Value::Array(list));
-        } else if let Some(name) = request.image_name() {
-            answer.insert(keys.data.into(), Value::Data(self.signed(name).await?));
-            answer.insert("ImageName".into(), name.into());
-        } else {
-            let mut all = Dictionary::new();
-            for name in names {
-                all.insert(name.clone(), Value::Data(self.signed(name).await?));
-            }
-            answer.insert(keys.data.into(), Value::Dictionary(all));
-        }
-        Ok(answer)
-    }
-
-    async fn boot_object(&self, request: &DataRequest, signed: bool) -> Result<Vec<u8>, Fault> {
-        let name = request.image_name().unwrap_or_default();
-        let file = match name {
-            "__GlobalManifest__" => Some("BuildManifest.plist"),
-            "__RestoreVersion__" => Some("RestoreVersion.plist"),
-            "__SystemVersion__" => Some("SystemVersion.plist"),
-            _ => None,
-        };
-        match file {
-            Some(path) => self.shipped(path).await,
-            None if signed && self.personalized(name) => self.signed(name).await,
-            None => self.shipped(self.path(name)?).await,
-        }
-    }
-
-    /// Cryptex images and the like go as they are.
-    fn personalized(&self, name: &str) -> bool {
-        self.identity.component(name).is_none_or(|c| c.flags.personalize != Some(false))
+        ]))
     }
 
     fn facts(&self) -> ModeFacts {
@@ -301,24 +275,23 @@ impl Supplies {
 }
 
 /// An answer is a property list, so its image is whole in memory; the largest are tens of megabytes.
-async fn whole(reader: Box<dyn Read + Send>) -> Result<Vec<u8>, Fault> {
+///
+/// # Errors
+/// `firmware-damaged` when the file is not as long as was said, or longer than any image.
+pub(super) async fn whole(name: &str, source: Source) -> Result<Vec<u8>, Fault> {
+    let damaged = |why: String| Fault::new(Code::FirmwareDamaged, format!("{name}: {why}"));
+    if source.length > MAX_IMAGE as u64 {
+        return Err(damaged(format!("{} bytes are more than any component has", source.length)));
+    }
+    let length = source.length;
     let read = tokio::task::spawn_blocking(move || {
         let mut bytes = Vec::new();
-        reader.take(MAX_IMAGE as u64).read_to_end(&mut bytes).map(|_| bytes)
+        source.reader.take(length.saturating_add(1)).read_to_end(&mut bytes).map(|_| bytes)
     });
-    read.await
-        .map_err(|e| Fault::new(Code::Internal, e.to_string()))?
-        .map_err(|e| Fault::new(Code::FirmwareDamaged, e.to_string()))
-}
-
-/// The words of one family of image requests.
-struct Keys {
-    list: &'static str,
-    data: &'static str,
-    flag: Option<&'static str>,
-}
-
-fn flagged(component: &Dictionary, flag: &str) -> bool {
-    let info = component.get("Info").and_then(Value::as_dictionary);
-    info.and_then(|i| i.get(flag)).and_then(Value::as_boolean) == Some(true)
+    let bytes =
+        read.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?.map_err(|e| damaged(e.to_string()))?;
+    match bytes.len() as u64 == length {
+        true => Ok(bytes),
+        false => Err(damaged(format!("{} of {length} bytes are there", bytes.len()))),
+    }
 }

@@ -10,17 +10,20 @@
 use super::answer::{Answer, Supplies};
 use super::asr;
 use super::ending::Ours;
+use super::large;
 use super::link::{self, Sender};
+use super::personalize::Source;
+use super::pieces;
 use super::ports::{Ports, connect};
 use crate::event::{Event, Step, Teller};
 use crate::fault::{Code, Fault, Retry};
 use crate::firmware::RootImage;
+use crate::wire::restored::DataRequest;
 use crate::wire::restored::names::data;
-use crate::wire::restored::{DataRequest, FILE_DATA_PIECE};
-use plist::{Dictionary, Value};
+use plist::Dictionary;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -51,12 +54,24 @@ pub(super) struct Answering {
 impl Answering {
     /// Answers on the control link, in order, until there are no more requests or the link takes none.
     pub async fn in_order(self, mut requests: mpsc::Receiver<DataRequest>) {
-        // An image asked for here goes across beside the next requests.
+        // An image or a file asked for here goes across beside the next requests.
         let mut images = JoinSet::new();
         while let Some(request) = requests.recv().await {
             match self.made(&request).await {
                 Answer::Image => drop(images.spawn(self.clone().image(request.port))),
+                Answer::OtherImage(image) => {
+                    let other = Answering { image: Arc::new(image), ..self.clone() };
+                    images.spawn(other.image(request.port));
+                }
                 Answer::Take => {}
+                // In a task: a phone that gets an archive asks for its key before it takes the rest.
+                Answer::Pieces(source) => drop(images.spawn(self.clone().in_pieces(source, request.data_type))),
+                Answer::Bytes(_) => {
+                    let _ = self.reports.send(Report::Unknown(request.data_type.clone()));
+                    if let Err(fault) = self.control.send(&Dictionary::new()).await {
+                        return self.broken(asked_for(fault, &request.data_type));
+                    }
+                }
                 answer => {
                     if let Err(fault) = send_all(&self.control, answer).await {
                         return self.broken(asked_for(fault, &request.data_type));
@@ -73,10 +88,19 @@ impl Answering {
         let kind = request.data_type;
         let served = match (answer, request.port) {
             (Answer::Image, port) => return self.image(port).await,
+            (Answer::OtherImage(image), port) => {
+                return Answering { image: Arc::new(image), ..self }.image(port).await;
+            }
             (answer, None) => send_all(&self.control, answer).await,
             (answer, Some(port)) => self.on_port(&kind, port, answer).await,
         };
         if let Err(fault) = served {
+            self.broken(asked_for(fault, &kind));
+        }
+    }
+
+    async fn in_pieces(self, source: Source, kind: String) {
+        if let Err(fault) = pieces::send(&self.control, source).await {
             self.broken(asked_for(fault, &kind));
         }
     }
@@ -101,6 +125,15 @@ impl Answering {
             tracing::info!(kind, bytes = taken.len(), "output of the device");
             return Ok(());
         }
+        if let Answer::Bytes(bytes) = &answer {
+            let sent = async {
+                stream.write_all(bytes).await?;
+                stream.shutdown().await
+            };
+            let sent = tokio::time::timeout(IDLE, sent).await;
+            let silent = || Fault::new(Code::LinkSilent, "the device takes no more data");
+            return sent.map_err(|_| silent())?.map_err(|e| Fault::link(&e));
+        }
         let (sender, mut rest) = link::split(stream, IDLE);
         send_all(&sender, answer).await?;
         sender.close().await;
@@ -113,14 +146,13 @@ impl Answering {
     /// The answer, or the refusal that stands for it.
     async fn made(&self, request: &DataRequest) -> Answer {
         let kind = request.data_type.as_str();
-        let fault = match tokio::time::timeout(MAKING, self.supplies.answer(request)).await {
-            Ok(Ok(Answer::Unknown)) => {
+        let fault = match in_time(kind, self.supplies.answer(request)).await {
+            Ok(Answer::Unknown) => {
                 let _ = self.reports.send(Report::Unknown(kind.to_owned()));
                 return Answer::Unknown;
             }
-            Ok(Ok(answer)) => return answer,
-            Ok(Err(fault)) => of_one_chip(fault),
-            Err(_) => Fault::new(slow(kind), format!("it was not there within {} s", MAKING.as_secs())),
+            Ok(answer) => return answer,
+            Err(fault) => of_one_chip(fault),
         };
         tracing::warn!(%fault, kind, "refused");
         let _ = self.reports.send(Report::Ours(Ours::Refused(asked_for(fault, kind))));
@@ -145,11 +177,17 @@ fn of_one_chip(fault: Fault) -> Fault {
     }
 }
 
+/// What is made for a request of this type, or the fault of whoever took too long for it.
+pub(super) async fn in_time<T>(kind: &str, made: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let late = || Fault::new(slow(kind), format!("it was not there within {} s", MAKING.as_secs()));
+    tokio::time::timeout(MAKING, made).await.unwrap_or_else(|_| Err(late()))
+}
+
 /// Who it was that took so long.
 fn slow(kind: &str) -> Code {
     match kind {
         data::URL_ASSET | data::STREAMED_IMAGE_DECRYPTION_KEY => Code::DownloadStalled,
-        data::BASEBAND_DATA => Code::TssUnreachable,
+        data::BASEBAND_DATA | data::RECOVERY_OS_ROOT_TICKET_DATA => Code::TssUnreachable,
         _ if kind.starts_with(data::FIRMWARE_UPDATER_DATA) => Code::TssUnreachable,
         _ => Code::DiskError,
     }
@@ -179,19 +217,10 @@ async fn take(stream: &mut crate::mux::BoxDuplex) -> Result<Vec<u8>, Fault> {
 async fn send_all(control: &Sender, answer: Answer) -> Result<(), Fault> {
     match answer {
         Answer::One(answer) => control.send(&answer).await,
-        Answer::Pieces(bytes) => {
-            for piece in pieces(&bytes) {
-                control.send(&piece).await?;
-            }
-            Ok(())
+        Answer::Images(answer) => large::send(control, answer).await,
+        Answer::Pieces(source) => pieces::send(control, source).await,
+        Answer::Unknown | Answer::Take | Answer::Image | Answer::OtherImage(_) | Answer::Bytes(_) => {
+            control.send(&Dictionary::new()).await
         }
-        Answer::Unknown | Answer::Take | Answer::Image => control.send(&Dictionary::new()).await,
     }
-}
-
-fn pieces(bytes: &[u8]) -> impl Iterator<Item = Dictionary> + '_ {
-    let data = bytes
-        .chunks(FILE_DATA_PIECE)
-        .map(|piece| Dictionary::from_iter([("FileData".to_owned(), Value::Data(piece.to_vec()))]));
-    data.chain(std::iter::once(Dictionary::from_iter([("FileDataDone".to_owned(), Value::Boolean(true))])))
 }

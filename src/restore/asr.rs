@@ -2,14 +2,15 @@
 //!
 //! The device first reads where it likes (out-of-band reads), then takes the whole image in chunks of
 //! 128 KiB, each with its SHA-1 if it asked for them. The image is read by position from the IPSW, on a
-//! blocking thread that stays one buffer ahead; the chunk digests come from a table that all devices of a
-//! batch share.
+//! blocking thread that stays a few pieces ahead, and goes out from the buffers it was read into; the chunk
+//! digests come from a table that all devices of a batch share.
 
 use crate::event::{Event, Step, Tell, Unit};
 use crate::fault::{Code, Fault};
-use crate::firmware::RootImage;
+use crate::firmware::{Piece, RootImage};
 use crate::mux::BoxDuplex;
 use crate::wire::asr::{self as wire, FromDevice, PacketInfo};
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,16 +20,21 @@ use tokio::sync::mpsc;
 const STALL: Duration = Duration::from_secs(60);
 /// How long the device may think before its next message.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
-/// Read-ahead in chunks: 8 x 128 KiB at a time, two of them in flight.
-const CHUNKS_PER_READ: usize = 8;
+/// Pieces (1 MiB each) that are read before the device takes them.
 const READS_AHEAD: usize = 2;
+/// Bytes of an out-of-band read that are in memory at once.
+const OOB_PIECE: u64 = 256 << 10;
 
 fn failed(what: impl Into<String>) -> Fault {
-    Fault::new(Code::AsrFailed, what).during(Step::SendImage)
+    Fault::new(Code::AsrFailed, what)
 }
 
 /// Serves one ASR connection to its end.
-pub async fn serve(mut link: BoxDuplex, image: Arc<RootImage>, tell: &dyn Tell) -> Result<(), Fault> {
+pub async fn serve(link: BoxDuplex, image: Arc<RootImage>, tell: &dyn Tell) -> Result<(), Fault> {
+    converse(link, image, tell).await.map_err(|fault| fault.during(Step::SendImage))
+}
+
+async fn converse(mut link: BoxDuplex, image: Arc<RootImage>, tell: &dyn Tell) -> Result<(), Fault> {
     let mut buffer = Vec::new();
     let mut checksums = None;
     loop {
@@ -70,43 +76,44 @@ async fn write(link: &mut BoxDuplex, bytes: &[u8]) -> Result<(), Fault> {
     match tokio::time::timeout(STALL, link.write_all(bytes)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(err)) => Err(failed(err.to_string())),
-        Err(_) => Err(failed(format!("the device took nothing for {} s", STALL.as_secs()))),
+        Err(_) => Err(stalled()),
     }
 }
 
 async fn out_of_band(link: &mut BoxDuplex, image: &Arc<RootImage>, length: u64, offset: u64) -> Result<(), Fault> {
-    let inside = offset.checked_add(length).is_some_and(|end| end <= image.size());
-    if !inside || length > wire::OOB_CAP {
+    let end = offset.checked_add(length).filter(|end| *end <= image.size() && length <= wire::OOB_CAP);
+    let Some(end) = end else {
         return Err(failed(format!("the device asked for {length} bytes at {offset}, outside the image")));
+    };
+    let mut bytes = Vec::new();
+    let mut at = offset;
+    while at < end {
+        let image = Arc::clone(image);
+        let read = tokio::task::spawn_blocking(move || {
+            bytes.resize((end - at).min(OOB_PIECE) as usize, 0);
+            let read = image.read_at(at, &mut bytes)?;
+            if read == bytes.len() { Ok(bytes) } else { Err(failed("the image ends too early")) }
+        });
+        bytes = read.await.map_err(|e| failed(e.to_string()))??;
+        write(link, &bytes).await?;
+        at += bytes.len() as u64;
     }
-    let image = Arc::clone(image);
-    let read = tokio::task::spawn_blocking(move || {
-        let mut bytes = vec![0; length as usize];
-        let read = image.read_at(offset, &mut bytes)?;
-        bytes.truncate(read);
-        Ok::<_, Fault>(bytes)
-    });
-    let bytes = read.await.map_err(|e| failed(e.to_string()))?.map_err(|f| f.during(Step::SendImage))?;
-    if bytes.len() as u64 != length {
-        return Err(failed("the image ends too early"));
-    }
-    write(link, &bytes).await?;
     link.flush().await.map_err(|e| failed(e.to_string()))
 }
 
 async fn payload(link: &mut BoxDuplex, image: Arc<RootImage>, checksums: bool, tell: &dyn Tell) -> Result<(), Fault> {
     let total = image.size();
     let (full, mut filled) = mpsc::channel::<Result<Piece, Fault>>(READS_AHEAD);
-    let (empty, mut spare) = mpsc::channel::<Vec<u8>>(READS_AHEAD + 1);
+    let (empty, mut spare) = mpsc::channel::<Piece>(READS_AHEAD + 1);
     let reader = tokio::task::spawn_blocking(move || read_ahead(&image, checksums, &full, &mut spare));
     let mut sent = 0u64;
     tell.tell(Event::Progress { step: Step::SendImage, unit: Unit::Bytes, done: 0, total: Some(total) });
     while let Some(piece) = filled.recv().await {
-        let piece = piece.map_err(|f| f.during(Step::SendImage))?;
-        write(link, &piece.bytes).await?;
-        sent += piece.of_image;
+        let piece = piece?;
+        write_slices(link, &mut piece.slices()).await?;
+        sent += piece.bytes.len() as u64;
         tell.tell(Event::Progress { step: Step::SendImage, unit: Unit::Bytes, done: sent, total: Some(total) });
-        let _ = empty.try_send(piece.bytes);
+        let _ = empty.try_send(piece);
     }
     link.flush().await.map_err(|e| failed(e.to_string()))?;
     reader.await.map_err(|e| failed(e.to_string()))?;
@@ -116,11 +123,21 @@ async fn payload(link: &mut BoxDuplex, image: Arc<RootImage>, checksums: bool, t
     Ok(())
 }
 
-/// Chunks with their digests behind each, ready to be written.
-struct Piece {
-    bytes: Vec<u8>,
-    /// How many of the bytes are the image's own.
-    of_image: u64,
+/// All of the slices, without joining them first. The limit is for each step: a slow device is no silent one.
+async fn write_slices(link: &mut BoxDuplex, mut slices: &mut [IoSlice<'_>]) -> Result<(), Fault> {
+    while !slices.is_empty() {
+        match tokio::time::timeout(STALL, link.write_vectored(slices)).await {
+            Ok(Ok(0)) => return Err(failed("the device takes no more")),
+            Ok(Ok(count)) => IoSlice::advance_slices(&mut slices, count),
+            Ok(Err(err)) => return Err(failed(err.to_string())),
+            Err(_) => return Err(stalled()),
+        }
+    }
+    Ok(())
+}
+
+fn stalled() -> Fault {
+    failed(format!("the device took nothing for {} s", STALL.as_secs()))
 }
 
 /// Fills pieces in order until the image ends or nobody takes them.
@@ -128,31 +145,21 @@ fn read_ahead(
     image: &RootImage,
     checksums: bool,
     full: &mpsc::Sender<Result<Piece, Fault>>,
-    spare: &mut mpsc::Receiver<Vec<u8>>,
+    spare: &mut mpsc::Receiver<Piece>,
 ) {
-    let mut reader = image.reader();
+    let mut offset = 0;
     loop {
-        let mut bytes = spare.try_recv().unwrap_or_default();
-        bytes.clear();
-        let mut of_image = 0;
-        for _ in 0..CHUNKS_PER_READ {
-            match reader.next() {
-                Ok(Some(chunk)) => {
-                    bytes.extend_from_slice(chunk.bytes);
-                    of_image += chunk.bytes.len() as u64;
-                    if checksums {
-                        bytes.extend_from_slice(&chunk.sha1());
-                    }
-                }
-                Ok(None) => break,
-                Err(fault) => {
-                    let _ = full.blocking_send(Err(fault));
-                    return;
-                }
-            }
-        }
-        if of_image == 0 || full.blocking_send(Ok(Piece { bytes, of_image })).is_err() {
+        let mut piece = spare.try_recv().unwrap_or_default();
+        let read = match image.fill(&mut piece, offset, checksums) {
+            Ok(true) => Ok(piece),
+            Ok(false) => break,
+            Err(fault) => Err(fault),
+        };
+        offset += read.as_ref().map_or(0, |p| p.bytes.len() as u64);
+        let ends = read.is_err();
+        if full.blocking_send(read).is_err() || ends {
             return;
         }
     }
+    image.keep();
 }

@@ -100,6 +100,8 @@ impl Engine {
                 identity: Arc::clone(&self.identity),
                 components: Arc::clone(&self.components),
                 ticket: booted.ticket,
+                recovery: Default::default(),
+                slots: Default::default(),
                 sign: Arc::clone(&self.sign),
                 web: Arc::clone(&self.web),
             }),

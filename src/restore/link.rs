@@ -39,6 +39,17 @@ impl Sender {
         }
     }
 
+    /// One message that comes in pieces; nothing else is sent before its end.
+    pub async fn send_pieces(&self, mut pieces: mpsc::Receiver<Result<Vec<u8>, Fault>>) -> Result<(), Fault> {
+        let mut half = self.0.lock().await;
+        let silent = || Fault::new(Code::LinkSilent, "the device takes no more data");
+        while let Some(piece) = pieces.recv().await {
+            let write = tokio::time::timeout(WRITE_LIMIT, half.write_all(&piece?)).await;
+            write.map_err(|_| silent())?.map_err(|e| Fault::link(&e))?;
+        }
+        tokio::time::timeout(WRITE_LIMIT, half.flush()).await.map_err(|_| silent())?.map_err(|e| Fault::link(&e))
+    }
+
     pub async fn close(&self) {
         let _ = tokio::time::timeout(Duration::from_secs(2), async { self.0.lock().await.shutdown().await }).await;
     }

@@ -6,11 +6,18 @@
 
 mod aftermath;
 mod answer;
+mod answer_images;
+mod answer_recovery;
+#[cfg(test)]
+mod answer_tests;
 mod answering;
 mod asr;
+#[cfg(test)]
+mod asr_tests;
 pub mod boot;
 #[cfg(test)]
 mod boot_tests;
+mod cpio;
 mod dfu_start;
 mod drive;
 mod ending;
@@ -18,12 +25,17 @@ mod ending;
 mod ending_tests;
 mod engine;
 mod fdr;
+mod fdr_relay;
+#[cfg(test)]
+mod fdr_tests;
 mod img3;
+mod large;
 mod link;
 mod machine;
 #[cfg(test)]
 mod machine_tests;
 pub mod personalize;
+mod pieces;
 mod ports;
 mod recovery_start;
 pub mod rescue;
@@ -44,6 +56,7 @@ mod updater_tests;
 
 pub use aftermath::where_it_is;
 pub use answer::{Supplies, Web, WebAnswer};
+pub use answer_recovery::RecoveryTicket;
 pub use drive::Note;
 pub use engine::{ByHand, Engine, RestorePlan, enter_recovery};
 pub use fdr::Allowed;

@@ -3,7 +3,8 @@
 //! The file goes as shipped; only its fourcc changes where the restore variant of a part shares its file
 //! with the installed one. Before it is used its digest is compared with the manifest's: a device would
 //! refuse a wrong file without saying why. Properties that the host adds (IM4R) are those that Apple's
-//! answer brings for a component (`<component>-TBM`) and, where the identity asks for it, the nonce slots.
+//! answer brings for a component (`<component>-TBM`) and, where the identity asks for it, the nonce slots:
+//! which of its nonces the ticket is for, told with LLB and the SEP.
 //!
 //! A restore ramdisk has 150 MB, so nothing is put together in memory: the digest is one pass over the
 //! file, the upload another one, with the head of the container before it and the ticket behind.
@@ -11,6 +12,7 @@
 use super::img3;
 use super::ticket::Ticket;
 use crate::fault::{Code, Fault};
+use crate::firmware::RootImage;
 use crate::ids::BuildId;
 use crate::wire::img4::der::{self, SEQUENCE, Tag};
 use crate::wire::img4::{self, Algorithm, MAX_IMAGE, Property};
@@ -38,11 +40,51 @@ pub trait Components: Send + Sync {
 
     /// Its size in bytes, where that is known without reading it.
     fn size(&self, path: &str) -> Option<u64>;
+
+    /// Files whose path begins so.
+    fn listed(&self, _prefix: &str) -> Vec<Listed> {
+        Vec::new()
+    }
+
+    /// A disk image, to be read by position.
+    ///
+    /// # Errors
+    /// `firmware-damaged` when it is missing or broken.
+    fn image(&self, path: &str) -> Result<RootImage, Fault> {
+        Err(missing(path))
+    }
 }
 
-/// Nonce slots when the device does not name others.
-const SEP_SLOT: u64 = 2;
-const AP_SLOT: u64 = 0;
+/// A file, unread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub path: String,
+    /// Kind and permissions as Unix writes them; 0 where the archive does not say.
+    pub mode: u32,
+}
+
+/// Which of its nonces a device gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slots {
+    pub ap: u64,
+    pub sep: u64,
+}
+
+impl Default for Slots {
+    /// What a device means that names none.
+    fn default() -> Self {
+        Slots { ap: 0, sep: 2 }
+    }
+}
+
+impl Slots {
+    /// Of `ApParameters`, as lockdown gives it.
+    pub fn read(parameters: &Dictionary) -> Self {
+        let slot = |key: &str| parameters.get(key).and_then(Value::as_unsigned_integer);
+        let Slots { ap, sep } = Slots::default();
+        Slots { ap: slot("ApNonceSlotID").unwrap_or(ap), sep: slot("SepNonceSlotID").unwrap_or(sep) }
+    }
+}
 
 fn missing(name: &str) -> Fault {
     Fault::new(Code::FirmwareDamaged, format!("the firmware has no {name} for this device"))
@@ -86,15 +128,16 @@ pub struct Personalised {
 ///
 /// # Errors
 /// `firmware-damaged` when it is missing or no IM4P (IMG3), `firmware-digest` when it is not what the manifest says,
-/// `tss-invalid-answer` when its IMG3 Blob is none.
-pub async fn component(
+/// `tss-invalid-answer` when its IMG3 Blob is none, or half of what is to be added to it.
+pub async fn component_in(
     identity: &BuildIdentity,
     components: &Arc<dyn Components>,
     ticket: &Arc<Ticket>,
+    slots: Slots,
     name: &str,
 ) -> Result<Personalised, Fault> {
     let (component, path) = entry(identity, name)?;
-    let im4r = properties(identity, ticket, name);
+    let im4r = properties(identity, ticket, slots, name)?;
     let (name, path) = (name.to_owned(), path.to_owned());
     let (components, ticket) = (Arc::clone(components), Arc::clone(ticket));
     let (digest, fourcc) = (component.digest.clone(), fourcc(component, &name));
@@ -103,14 +146,34 @@ pub async fn component(
             return img3::component(&name, components.open(&path)?, img3::blob(&ticket, &name));
         }
         let head = Head::read(&name, components.open(&path)?)?;
-        check(&name, head.with(fourcc), digest.as_deref())?;
-        let head = Head::read(&name, components.open(&path)?)?;
         let version = Some(head.version.clone()).filter(|v| v.starts_with("iBoot-"));
         let length = head.length;
-        Ok(wrap(length, head.with(fourcc), &ticket.der, &im4r, version))
+        check(&name, head.with(fourcc), digest.as_deref())?;
+        let again = Again::Later(Box::new(move || Ok(Head::read(&name, components.open(&path)?)?.with(fourcc))));
+        Ok(wrap(length, Box::new(again), &ticket.der, &im4r, version))
     })
     .await
     .map_err(|e| Fault::new(Code::Internal, e.to_string()))?
+}
+
+/// A file that is opened when the first of it is wanted: of those that wait for their turn nothing is in memory.
+enum Again {
+    Later(Box<dyn FnOnce() -> Result<Box<dyn Read + Send>, Fault> + Send>),
+    Open(Box<dyn Read + Send>),
+    Lost,
+}
+
+impl Read for Again {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut reader = match std::mem::replace(self, Again::Lost) {
+            Again::Later(open) => open().map_err(std::io::Error::other)?,
+            Again::Open(reader) => reader,
+            Again::Lost => return Err(std::io::Error::other("the file could not be opened again")),
+        };
+        let count = reader.read(buffer);
+        *self = Again::Open(reader);
+        count
+    }
 }
 
 /// The fourcc that the component is sent with, where it differs from the file's.
@@ -251,24 +314,46 @@ fn check(name: &str, mut im4p: Box<dyn Read + Send>, digest: Option<&[u8]>) -> R
     Ok(())
 }
 
-/// What the host adds to a component.
-pub fn properties(identity: &BuildIdentity, ticket: &Ticket, name: &str) -> Vec<([u8; 4], Property)> {
+/// [`component_in`] for what boots the ramdisk: none of that tells a slot.
+///
+/// # Errors
+/// The same.
+pub async fn component(
+    identity: &BuildIdentity,
+    components: &Arc<dyn Components>,
+    ticket: &Arc<Ticket>,
+    name: &str,
+) -> Result<Personalised, Fault> {
+    component_in(identity, components, ticket, Slots::default(), name).await
+}
+
+/// What the host adds to a component, in the field's order: the slot, then Apple's two.
+///
+/// # Errors
+/// `tss-invalid-answer` when only one of Apple's two is there.
+pub fn properties(
+    identity: &BuildIdentity,
+    ticket: &Ticket,
+    slots: Slots,
+    name: &str,
+) -> Result<Vec<([u8; 4], Property)>, Fault> {
     let mut list = Vec::new();
-    let tbm = ticket.response.get(&format!("{name}-TBM")).and_then(Value::as_dictionary);
-    for key in ["ucon", "ucer"] {
-        let bytes = tbm.and_then(|t: &Dictionary| t.get(key)).and_then(Value::as_data);
-        if let (Some(bytes), Ok(fourcc)) = (bytes, key.as_bytes().try_into()) {
-            list.push((fourcc, Property::Bytes(bytes.to_vec())));
-        }
-    }
     if identity.info().get("RequiresNonceSlot").and_then(Value::as_boolean) == Some(true) {
         match name {
-            "SEP" | "SepStage1" => list.push((*b"snid", Property::Int(SEP_SLOT))),
-            "LLB" => list.push((*b"anid", Property::Int(AP_SLOT))),
+            "SEP" | "SepStage1" => list.push((*b"snid", Property::Int(slots.sep))),
+            "LLB" => list.push((*b"anid", Property::Int(slots.ap))),
             _ => {}
         }
     }
-    list
+    if let Some(tbm) = ticket.response.get(&format!("{name}-TBM")).and_then(Value::as_dictionary) {
+        for fourcc in [*b"ucon", *b"ucer"] {
+            let key = img4::word(fourcc);
+            let bytes = tbm.get(&key).and_then(Value::as_data).filter(|bytes| !bytes.is_empty());
+            let bytes = bytes.ok_or_else(|| Fault::new(Code::TssInvalid, format!("{name}-TBM has no {key}")))?;
+            list.push((fourcc, Property::Bytes(bytes.to_vec())));
+        }
+    }
+    Ok(list)
 }
 
 #[cfg(test)]
@@ -286,6 +371,7 @@ mod tests {
             variant: String::new(),
             behaviour: None,
             components: Default::default(),
+            recovery: None,
             raw: dict([(
                 "Info",
                 dict([("RequiresNonceSlot", Value::Boolean(slots)), ("BuildNumber", Value::String("22A3354".into()))])
@@ -302,13 +388,25 @@ mod tests {
 
     #[test]
     fn the_host_adds_what_apple_and_the_identity_say() {
-        let of = |slots, name| properties(&identity(slots), &ticket(), name);
+        let of = |slots, name| properties(&identity(slots), &ticket(), Slots::default(), name).unwrap();
         let tbm = [(*b"ucon", Property::Bytes(vec![1; 8])), (*b"ucer", Property::Bytes(vec![2; 9]))];
         assert_eq!(of(false, "RestoreSEP"), tbm);
         assert_eq!(of(true, "SEP"), [(*b"snid", Property::Int(2))]);
         assert_eq!(of(true, "LLB"), [(*b"anid", Property::Int(0))]);
         assert_eq!(of(false, "SEP"), []);
         assert_eq!(of(true, "iBEC"), []);
+        assert_eq!(of(true, "SepStage1"), of(true, "SEP"));
+        let told = dict([("ApNonceSlotID", Value::from(1u64)), ("SepNonceSlotID", Value::from(5u64))]);
+        let slots = Slots::read(&told);
+        let told = |name| properties(&identity(true), &ticket(), slots, name).unwrap();
+        assert_eq!(told("SEP"), [(*b"snid", Property::Int(5))]);
+        assert_eq!(told("LLB"), [(*b"anid", Property::Int(1))]);
+        assert_eq!(Slots::read(&Dictionary::new()), Slots { ap: 0, sep: 2 });
+        let mut half = ticket();
+        let tbm = half.response.get_mut("RestoreSEP-TBM").and_then(Value::as_dictionary_mut).unwrap();
+        tbm.remove("ucer");
+        let fault = properties(&identity(true), &half, slots, "RestoreSEP").unwrap_err();
+        assert_eq!(fault.code, Code::TssInvalid);
         assert_eq!(train(&identity(true)), Some(22));
     }
 
@@ -335,7 +433,7 @@ mod tests {
     }
 
     fn properties_of(identity: &BuildIdentity) -> Vec<([u8; 4], Property)> {
-        properties(identity, &ticket(), "RestoreSEP")
+        properties(identity, &ticket(), Slots::default(), "RestoreSEP").unwrap()
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::event::{Event, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::firmware::RootImage;
 use crate::mux::{LABEL, Mux};
-use crate::wire::restored::names;
+use crate::wire::restored::names::{self, data};
 use crate::wire::restored::{self as wire, Checkpoint, DataRequest, FromDevice, RestoreOptions, ToDevice};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,8 +59,8 @@ impl Session {
     /// Runs to the device's final status.
     pub async fn run(self) -> Result<Restored, Fault> {
         let ports = Arc::new(OnMux { mux: self.mux.clone(), device: self.device });
-        let (mux, device, allowed) = (self.mux.clone(), self.device, self.allowed);
-        self.conduct(ports, move |ended| super::fdr::serve(mux, device, allowed, ended)).await
+        let (mux, device, allowed, tell) = (self.mux.clone(), self.device, self.allowed, Arc::clone(&self.tell));
+        self.conduct(ports, move |ended| super::fdr::serve(mux, device, allowed, tell, ended)).await
     }
 
     /// The same over any ports, with whatever serves the trust channel until its token is cancelled.
@@ -82,7 +82,7 @@ impl Session {
     }
 
     async fn hold<F>(
-        self,
+        mut self,
         ports: Arc<dyn Ports>,
         trust: impl FnOnce(CancellationToken) -> F,
         trail: &mut Trail,
@@ -92,6 +92,8 @@ impl Session {
     {
         let mut stream = connect(ports.as_ref(), wire::PORT).await?;
         let protocol = link::greet(&mut stream, self.supplies.ecid).await?;
+        self.options.recovery =
+            super::answering::in_time(data::RECOVERY_OS_ROOT_TICKET_DATA, self.supplies.prepare()).await?;
         let (sender, mut messages) = link::split(stream, self.silence);
         let start = ToDevice::StartRestore { options: self.options.build(), protocol };
         trail.start();
@@ -287,7 +289,7 @@ impl Router<'_> {
     }
 
     fn tell_unknown(&mut self, kind: String) {
-        self.tell.tell(Event::Warning { text: format!("the device asked for {kind}, which is not known here") });
+        self.tell.tell(Event::Warning { text: format!("the device asked for {kind}, which this host cannot answer") });
         self.unknown.push(kind);
     }
 

@@ -254,6 +254,8 @@ pub fn run<T>(server: Server, script: impl AsyncFnOnce(Device) -> T) -> Ended {
                 ap_nonce: vec![],
                 sep_nonce: None,
             }),
+            recovery: Default::default(),
+            slots: Default::default(),
             sign: Arc::clone(&apple) as Arc<dyn Sign>,
             web: apple,
         };

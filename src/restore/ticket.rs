@@ -133,7 +133,7 @@ pub async fn obtain(request: &Request<'_>, identity: &BuildIdentity, sign: &dyn 
     Ok(Ticket { form: request.form, der, response, ap_nonce, sep_nonce: request.nonces.sep.clone() })
 }
 
-fn check(response: &Dictionary, ecid: Ecid, nonce: &[u8]) -> Result<Vec<u8>, Fault> {
+pub(super) fn check(response: &Dictionary, ecid: Ecid, nonce: &[u8]) -> Result<Vec<u8>, Fault> {
     let invalid = |why: String| Fault::new(Code::TssInvalid, why).on(ecid);
     let im4m = response.get("ApImg4Ticket").and_then(Value::as_data);
     let im4m = im4m.ok_or_else(|| invalid("the answer has no ApImg4Ticket".into()))?;

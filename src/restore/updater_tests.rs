@@ -103,6 +103,8 @@ fn rig(model: &str, forgetful: bool, spoil: impl FnOnce(&BuildIdentity, &Ipsw) -
             ap_nonce: vec![],
             sep_nonce: None,
         }),
+        recovery: Default::default(),
+        slots: Default::default(),
         sign: Arc::clone(&server) as Arc<dyn Sign>,
         web: Arc::new(NoWeb),
     };
@@ -275,7 +277,7 @@ proptest::proptest! {
         let identity = BuildIdentity {
             cpid: crate::ids::Cpid(0), bdid: crate::ids::Bdid(0), security_domain: None, unique_build_id: vec![],
             device_class: String::new(), variant: String::new(), behaviour: None,
-            components: Default::default(), raw: Dictionary::new(),
+            components: Default::default(), recovery: None, raw: Dictionary::new(),
         };
         for name in ["AppleTypeCRetimer", "Savage", "Rose", "T200", "SE", "AppleTCON", "Yonkers", ticket.as_str()] {
             let arguments = arguments(name, &[("MessageArgInfo", info.clone().into())]);

@@ -6,10 +6,16 @@
 //! the device sends a property list (`Ping`, answered with `Pong`) or a [`PROXY`] request, which the host
 //! echoes, and from there on the link is a bare TCP stream to the host that was named.
 //!
-//! Old ramdisks know only protocol 1: `HelloCtrl` and NUL both ways and a 16-bit port.
+//! Old ramdisks know only protocol 1: `HelloCtrl` and NUL both ways and a 16-bit port; a conn link begins
+//! with `HelloConn` and NUL both ways.
+//!
+//! Read byte by byte, a connect request and its answer are those of SOCKS 5 (RFC 1928) after its greeting:
+//! `05 01 00 03 …` and `05 00 00 03 …`. So a server that cannot be reached is answered with the reply
+//! numbers of SOCKS ([`Refusal`]); that part no recording shows.
 
 use super::WireError;
 use plist::{Dictionary, Value};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Port of the control link.
 pub const CONTROL_PORT: u16 = 1082;
@@ -29,6 +35,12 @@ pub const PLIST: u16 = 0xBBAA;
 pub const PROXY: u16 = 0x0105;
 /// Host to device: first word of the answer to [`PROXY`]; the request follows as an echo.
 pub const PROXY_ACK: u16 = 0x0005;
+/// Form of an address in a connect request.
+const IPV4: u8 = 1;
+const NAME: u8 = 3;
+const IPV6: u8 = 4;
+/// The longest connect request: a name of 255 bytes.
+pub const PROXY_CAP: usize = 3 + 255 + 2;
 /// The identifier that every device of every year gives in `HelloConn`.
 pub const IDENTIFIER: &str = "6633487374b0dc5119495cff";
 /// Cap on a property list, in bytes.
@@ -175,20 +187,60 @@ impl ProxyRequest {
         bytes
     }
 
-    /// The request and its length in bytes; none while `bytes` is incomplete.
+    /// The request and its length in bytes; none while `bytes` is incomplete. Addresses become text.
     pub fn parse(bytes: &[u8]) -> Result<Option<(ProxyRequest, usize)>, WireError> {
-        let [kind, form, length, rest @ ..] = bytes else { return Ok(None) };
-        if (*kind, *form) != (0, 3) {
-            return Err(WireError::malformed(WHAT, format!("connect request of form {kind} {form}")));
-        }
-        let length = usize::from(*length);
-        let (Some(host), Some(port)) = (rest.get(..length), rest.get(length..length + 2)) else { return Ok(None) };
-        let host = std::str::from_utf8(host).map_err(|_| WireError::malformed(WHAT, "host name is not text"))?;
+        let [kind, form, first, ..] = bytes else { return Ok(None) };
+        let (from, length) = match (*kind, *form) {
+            (0, NAME) => (3, usize::from(*first)),
+            (0, IPV4) => (2, 4),
+            (0, IPV6) => (2, 16),
+            _ => return Err(WireError::malformed(WHAT, format!("connect request of form {kind} {form}"))),
+        };
+        let end = from + length;
+        let (Some(host), Some(port)) = (bytes.get(from..end), bytes.get(end..end + 2)) else { return Ok(None) };
+        let host = if let Ok(four) = <[u8; 4]>::try_from(host)
+            && *form == IPV4
+        {
+            Ipv4Addr::from(four).to_string()
+        } else if let Ok(sixteen) = <[u8; 16]>::try_from(host)
+            && *form == IPV6
+        {
+            Ipv6Addr::from(sixteen).to_string()
+        } else {
+            std::str::from_utf8(host).map_err(|_| WireError::malformed(WHAT, "host name is not text"))?.to_owned()
+        };
         if host.is_empty() || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(WireError::malformed(WHAT, "host name is empty or not one"));
         }
         let port = port.iter().fold(0u16, |p, b| p << 8 | u16::from(*b));
-        Ok(Some((ProxyRequest { host: host.to_owned(), port }, 3 + length + 2)))
+        Ok(Some((ProxyRequest { host, port }, end + 2)))
+    }
+}
+
+/// Why the device gets no connection; the numbers are SOCKS'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Refusal {
+    Failed = 1,
+    NotAllowed = 2,
+    NoNetwork = 3,
+    NoHost = 4,
+    Refused = 5,
+    TimedOut = 6,
+    /// An address of another form than those above.
+    Form = 8,
+}
+
+impl Refusal {
+    /// In place of [`PROXY_ACK`]; the request follows as an echo here too.
+    pub fn word(self) -> u16 {
+        PROXY_ACK | u16::from(self as u8) << 8
+    }
+
+    /// The number in an answer's first word; none when it is a yes or no answer at all.
+    pub fn number(word: u16) -> Option<u8> {
+        let [version, number] = word.to_le_bytes();
+        (u16::from(version) == PROXY_ACK && number != 0).then_some(number)
     }
 }
 
@@ -238,6 +290,29 @@ mod tests {
         assert_eq!(ProxyRequest::parse(&bytes).unwrap(), Some((request, bytes.len())));
         assert!(ProxyRequest::parse(&[1, 3, 0]).is_err());
         assert!(ProxyRequest::parse(&[0, 3, 0, 1, 1]).is_err());
+        let longest = ProxyRequest { host: "a".repeat(255), port: 1 }.build();
+        assert_eq!(longest.len(), PROXY_CAP);
+    }
+
+    #[test]
+    fn addresses_are_read_too() {
+        let four = [0, 1, 17, 0, 0, 9, 1, 187, 99];
+        let request = ProxyRequest { host: "17.0.0.9".into(), port: 443 };
+        assert_eq!(ProxyRequest::parse(&four).unwrap(), Some((request, 8)));
+        assert_eq!(ProxyRequest::parse(&four[..7]).unwrap(), None);
+        let mut six = vec![0, 4];
+        six.extend(Ipv6Addr::LOCALHOST.octets());
+        six.extend([0, 80]);
+        let request = ProxyRequest { host: "::1".into(), port: 80 };
+        assert_eq!(ProxyRequest::parse(&six).unwrap(), Some((request, 20)));
+    }
+
+    #[test]
+    fn a_refusal_is_no_yes() {
+        assert_eq!(Refusal::Refused.word().to_le_bytes(), [5, 5]);
+        assert_eq!(Refusal::number(Refusal::NoHost.word()), Some(4));
+        assert_eq!(Refusal::number(PROXY_ACK), None);
+        assert_eq!(Refusal::number(PLIST), None);
     }
 
     proptest! {

@@ -13,6 +13,7 @@
 //! - Only the lower 16 bits of a checkpoint id count, and a status of `u64::MAX` is -1: see the newtypes.
 
 pub mod errors;
+pub mod large;
 pub mod names;
 pub mod options;
 

@@ -275,6 +275,25 @@ fn updaters_were_served(names: &'static [&'static str]) -> impl Fn(&Rig, &Ran) +
     }
 }
 
+/// Everything that the phone asked for its recovery system was what it should be.
+fn recovery_system_came(rig: &Rig, ran: &Ran) {
+    let memory = rig.phone().memory();
+    let answers: Vec<&str> = memory
+        .iter()
+        .filter(|m| m.what == "restore.answer" && m.detail["ok"] == true)
+        .filter_map(|m| m.detail["type"].as_str())
+        .filter(|kind| kind.starts_with("RecoveryOS"))
+        .collect();
+    let one_each = ["RootTicketData", "VersionData", "IBootFWFilesImages", "Image", "ASRImage"];
+    for kind in one_each {
+        let count = answers.iter().filter(|a| a.strip_prefix("RecoveryOS") == Some(kind)).count();
+        assert_eq!(count, 1, "{kind}: {answers:?} {ran}");
+    }
+    assert_eq!(answers.iter().filter(|a| **a == "RecoveryOSFileAssetImage").count(), 7, "{answers:?} {ran}");
+    let images = memory.iter().filter(|m| m.what == "asr.image").count();
+    assert_eq!(images, 2, "{ran}");
+}
+
 pub fn in_the_ramdisk() -> Vec<Case> {
     vec![
         ramdisk("ramdisk: AMR error 53 from FDR", "fdr_refused = true", Code::FdrFailed).after(number(53)),
@@ -353,8 +372,12 @@ pub fn in_the_ramdisk() -> Vec<Case> {
             .fails(1, Code::NeverCameBack, "await-normal"),
         survives("ramdisk: data ports refuse at first", "faults.restore.data_port_refusals = 3"),
         survives("ramdisk: ASR begins twice", "faults.restore.asr_second_initiate = true"),
-        survives("ramdisk: a data type that no host knows", "faults.restore.unknown_data_type = 'TeapotData'")
-            .after(|_, ran| assert!(ran.err.contains("TeapotData"), "{ran}")),
+        survives("ramdisk: a data type that no host knows", "faults.restore.unknown_data_type = 'TeapotData'").after(
+            |_, ran| {
+                let told = ran.err.lines().filter(|line| line.contains("TeapotData")).count();
+                assert!(told >= 2, "asked on the control link and on a data port\n{ran}");
+            },
+        ),
         survives("ramdisk: no FDR", "faults.restore.fdr_absent = true"),
         ramdisk("ramdisk: FDR wants to a stranger", "fdr_proxy_port = 9\nfdr_proxy_host = '10.0.0.1'", Code::FdrFailed),
         survives("ramdisk: progress is always -1", "faults.restore.progress_minus_one = true"),
@@ -366,6 +389,13 @@ pub fn in_the_ramdisk() -> Vec<Case> {
         survives("ramdisk: the updaters of a tablet", "model = 'j522ap'\nfaults.restore.updaters = 'old'")
             .after(updaters_were_served(&["AppleTCON", "AppleTypeCRetimer", "Savage"])),
         survives("ramdisk: boot stages keep their nonce", "faults.usb.nonce_kept = true"),
+        survives("ramdisk: an iPhone 16 and its recovery system", "model = 'iphone16'").after(recovery_system_came),
+        case("ramdisk: an iPhone 17 and its recovery system, from DFU")
+            .phone("model = 'iphone17'\nmode = 'dfu'")
+            .run(ERASE)
+            .data_may_go()
+            .after(image_went_across)
+            .after(recovery_system_came),
     ]
 }
 

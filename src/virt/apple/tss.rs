@@ -7,8 +7,9 @@
 use super::Shared;
 use crate::virt::ipsw::{loader, modem};
 use crate::virt::phone::random_bytes;
+use crate::virt::restore::im4r;
 use crate::wire::img3::{self, ApTicket};
-use crate::wire::img4::{Im4m, Im4mComponent, Im4mFields, Property, fourcc};
+use crate::wire::img4::{Im4m, Im4mComponent, Im4mFields, Property, fourcc, word};
 use crate::wire::manifest::{BuildIdentity, BuildManifest};
 use crate::wire::tss::reply;
 use aws_lc_rs::rand::SystemRandom;
@@ -76,6 +77,7 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Dictionary, Refusal> {
         let authority = &shared.authority;
         if yes("@ApImg4Ticket") {
             let ticket = Im4m::build(&fields, |signed| authority.sign(signed), &authority.certificate());
+            blocks_beside(&ticket, &mut tickets);
             tickets.insert("ApImg4Ticket".into(), Value::Data(ticket));
         } else {
             img3_tickets(authority, &request, &fields, &mut tickets);
@@ -97,6 +99,15 @@ fn judge(shared: &Shared, body: &[u8]) -> Result<Dictionary, Refusal> {
         shared.remember("tss.ticket", serde_json::json!({ "ticket": name }));
     }
     if tickets.len() == 1 { Err(MALFORMED) } else { Ok(tickets) }
+}
+
+/// `<component>-TBM`, for chips that want blocks of the server's in some images.
+fn blocks_beside(ticket: &[u8], tickets: &mut Dictionary) {
+    let Ok(ticket) = Im4m::parse(ticket) else { return };
+    for (name, blocks) in im4r::beside(&ticket) {
+        let blocks = blocks.into_iter().map(|(name, bytes)| (word(name), Value::Data(bytes)));
+        tickets.insert(format!("{name}-TBM"), Value::Dictionary(blocks.collect()));
+    }
 }
 
 /// Numbers come as integers and as hexadecimal text.

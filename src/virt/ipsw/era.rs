@@ -132,6 +132,11 @@ impl Era<'_> {
         self.model.bdid.map_or(0, |b| b.0)
     }
 
+    /// A recovery system on a volume of its own, beside the main one. That tablets have none is a guess.
+    pub fn has_recovery_system(&self) -> bool {
+        self.is_phone() && self.chip() >= 18
+    }
+
     pub fn has_face_id(&self) -> bool {
         self.model.biometrics == Biometrics::Face
     }

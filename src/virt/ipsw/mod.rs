@@ -6,6 +6,8 @@
 //! the modem, tables for Rose. So whoever opens, verifies, signs or restores one does what they would do
 //! with Apple's. The list of components follows the era of the system and the chip (see `parts` and `era`).
 //!
+//! Phones since the iPhone 16 have a recovery system in an identity of its own, with its own root image.
+//!
 //! Phones with IMG3 (A6 and older) get IMG3 files and no SEP; their digests leave the signature out.
 //!
 //! Building takes about a second, so files are kept: under a digest of their specification in the caller's
@@ -36,7 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Changes whenever the builder's output does: older files in a cache are not used then.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 const SIDECAR: &str = "built.json";
 const MANIFEST: &str = "BuildManifest.plist";
 
@@ -145,7 +147,8 @@ impl IpswSpec {
             plists.push(("SystemVersion.plist", xml(dict(said))?));
         }
         let root = (author.images.root.as_str(), &author.root);
-        let whole = pack::write(&working.path().join(name), &plists, &author.files, root)?;
+        let stored = [author.images.recovery.as_str()];
+        let whole = pack::write(&working.path().join(name), &plists, &author.files, &stored, root)?;
         std::fs::write(working.path().join(MANIFEST), &manifest)?;
         let sidecar = Sidecar { sha1: whole.sha1, sha256: whole.sha256, size: whole.size };
         std::fs::write(working.path().join(SIDECAR), serde_json::to_vec(&sidecar).map_err(io::Error::other)?)?;

@@ -61,23 +61,25 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// Writes the archive to `path`: the plists first, then the files in order, then the root image.
+/// Writes the archive to `path`: the plists first, then the files in order (those of `as_they_are` not
+/// packed), then the root image.
 pub(super) fn write(
     path: &Path,
     plists: &[(&str, Vec<u8>)],
     files: &BTreeMap<String, Vec<u8>>,
+    as_they_are: &[&str],
     root: (&str, &RootImage),
 ) -> io::Result<Whole> {
     let file = File::create(path)?;
     let mut zip = ZipWriter::new(BufWriter::with_capacity(PIECE, Sparse { file, at: 0, end: 0 }));
     let packed =
         SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).compression_level(Some(1));
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
     let plain = files.iter().map(|(name, bytes)| (name.as_str(), bytes));
     for (name, bytes) in plists.iter().map(|(name, bytes)| (*name, bytes)).chain(plain) {
-        zip.start_file(name, packed)?;
+        zip.start_file(name, if as_they_are.contains(&name) { stored } else { packed })?;
         zip.write_all(bytes)?;
     }
-    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
     zip.start_file(root.0, stored)?;
     root.1.write_to(&mut zip)?;
     let sparse = zip.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;

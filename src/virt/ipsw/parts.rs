@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Erase,
     Update,
     Research,
+    /// The recovery system that the others install beside theirs.
+    Recovery,
 }
 
 /// `RestoreRequestRules` in the forms that manifests have.
@@ -82,6 +84,7 @@ pub(super) struct Images {
     pub root: String,
     pub erase_disk: String,
     pub update_disk: String,
+    pub recovery: String,
     system: String,
     app: String,
 }
@@ -95,6 +98,7 @@ impl Images {
             root: format!("{}.dmg{suffix}", number(74)),
             erase_disk: format!("{}.dmg", number(81)),
             update_disk: format!("{}.dmg", number(83)),
+            recovery: format!("{}.dmg", number(85)),
             system: format!("{}.dmg{suffix}", number(79)),
             app: format!("{}.dmg", number(82)),
         }
@@ -104,6 +108,10 @@ impl Images {
 /// All components of an identity; what they need is added to `files`.
 pub(super) fn of(era: Era<'_>, kind: Kind, images: &Images, files: &mut BTreeMap<String, Vec<u8>>) -> Vec<Part> {
     let mut parts = Parts { era, kind, files, list: Vec::new() };
+    if kind == Kind::Recovery {
+        parts.recovery_system(images);
+        return parts.list;
+    }
     parts.boot();
     parts.pictures();
     parts.disks(images);
@@ -334,6 +342,46 @@ impl Parts<'_> {
             self.image(&path, "dcpf", "1", 100_000);
             self.add("RestoreDCP", &path, &[IBOOT]).sent = Some(*b"rdcp");
         }
+    }
+
+    /// Boot code, kernel and image of the recovery system. iBEC, device tree, logo and coprocessors are the main
+    /// system's; the rest is its own, under names that a main system has too.
+    fn recovery_system(&mut self, images: &Images) {
+        let (target, board, iboot) = (self.era.target(), self.era.model.board, self.era.iboot());
+        let shared = [
+            ("iBEC", "ibec", format!("Firmware/dfu/iBEC.{target}.RELEASE.im4p"), iboot.as_str(), 260_000),
+            (
+                "DeviceTree",
+                "dtre",
+                format!("Firmware/all_flash/DeviceTree.{board}.im4p"),
+                "EmbeddedDeviceTrees-1",
+                90_000,
+            ),
+            ("AppleLogo", "logo", "Firmware/all_flash/applelogo@2x~iphone.im4p".to_owned(), "EmbeddedImages-1", 12_000),
+        ];
+        let own = [
+            (
+                "KernelCache",
+                "krnl",
+                format!("kernelcache.recovery.{}", self.era.family()),
+                "KernelCacheBuilder-1",
+                1_500_000,
+            ),
+            ("StaticTrustCache", "trst", format!("Firmware/{}.trustcache", images.recovery), "1", 9_000),
+            ("SystemVolume", "isys", format!("Firmware/{}.root_hash", images.recovery), "1", 229),
+            ("Ap,SystemVolumeCanonicalMetadata", "msys", format!("Firmware/{}.mtree", images.recovery), "1", 20_000),
+        ];
+        for (name, fourcc, path, version, size) in shared.into_iter().chain(own) {
+            self.image(&path, fourcc, version, size);
+            self.add(name, &path, &[]);
+        }
+        self.firmware();
+        let seed = format!("{} {}", images.recovery, self.era.build);
+        self.raw(&images.recovery, || disk_image(&seed, false, 2_500_000));
+        let part = self.add("OS", &images.recovery, &[]);
+        part.digested = Digested::Plain;
+        part.personalize = Some(false);
+        part.rules = Rules::Current;
     }
 
     fn cryptexes(&mut self, images: &Images) {

@@ -16,6 +16,9 @@ use std::io;
 const SPELLED_OUT: [&str; 5] =
     ["IsFTAB", "IsLoadedByiBoot", "IsLoadedByiBootStage1", "IsiBootEANFirmware", "IsiBootNonEssentialFirmware"];
 
+/// What Apple calls it is not known here. Hosts compare it with `Info.RecoveryVariant` and look no closer.
+const RECOVERY: &str = "Customer Recovery Install (IPSW)";
+
 pub(super) fn dict<const N: usize>(entries: [(&str, Value); N]) -> Dictionary {
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
@@ -172,6 +175,7 @@ impl<'a> Author<'a> {
             Kind::Erase => ("Customer Erase Install (IPSW)", "Erase"),
             Kind::Update => ("Customer Upgrade Install (IPSW)", "Update"),
             Kind::Research => ("Research Customer Erase Install (IPSW)", "Erase"),
+            Kind::Recovery => (RECOVERY, "Erase"),
         };
         let model = era.model;
         let unique = Sha1::digest(format!("{} {} {variant} {}", model.board, era.build, self.root.size));
@@ -181,7 +185,7 @@ impl<'a> Author<'a> {
             ("ApSecurityDomain", "0x01".into()),
             ("UniqueBuildID", Value::Data(unique.to_vec())),
             ("Manifest", manifest.into()),
-            ("Info", self.info(&era, variant, behaviour).into()),
+            ("Info", self.info(&era, kind, variant, behaviour).into()),
         ]);
         let target = era.target();
         if era.train() >= 18 {
@@ -224,7 +228,7 @@ impl<'a> Author<'a> {
         Ok(identity)
     }
 
-    fn info(&self, era: &Era<'_>, variant: &str, behaviour: &str) -> Dictionary {
+    fn info(&self, era: &Era<'_>, kind: Kind, variant: &str, behaviour: &str) -> Dictionary {
         let mut info = dict([
             ("BuildNumber", era.build.to_string().into()),
             ("BuildTrain", format!("Bench{}", era.train()).into()),
@@ -260,6 +264,11 @@ impl<'a> Author<'a> {
         if era.chip() >= 18 {
             info.insert("RequiresNonceSlot".into(), true.into());
         }
+        if kind == Kind::Recovery {
+            info.insert("ProductMarketingVersion".into(), era.version.to_string().into());
+        } else if era.has_recovery_system() {
+            info.insert("RecoveryVariant".into(), RECOVERY.into());
+        }
         info
     }
 
@@ -275,8 +284,11 @@ impl<'a> Author<'a> {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "an IPSW for no model"));
         };
         let mut identities = Vec::new();
-        for kind in [Kind::Erase, Kind::Update, Kind::Research] {
+        for kind in [Kind::Erase, Kind::Update, Kind::Research, Kind::Recovery] {
             for era in self.eras.clone() {
+                if kind == Kind::Recovery && !era.has_recovery_system() {
+                    continue;
+                }
                 identities.push(Value::Dictionary(self.identity(era, kind)?));
             }
         }

@@ -37,6 +37,7 @@ fn failure(data_type: &str, why: &str) -> Failure {
             (100, "failed to install splat")
         }
         data::URL_ASSET | data::STREAMED_IMAGE_DECRYPTION_KEY => (14, "failed to restore image"),
+        recovery if recovery.starts_with("RecoveryOS") => (14, "failed to install the recoveryOS files"),
         _ => (-1, "failed to update device firmware"),
     };
     Failure::new(code, text).because("RamrodErrorDomain", 1020, format!("{data_type}: {why}"))
@@ -107,8 +108,12 @@ impl Run {
                     _ => Ok(()),
                 }
             }
+            Act::Recovery(piece) => self.ask_recovery(piece),
             Act::Extra => match self.faults.unknown_data_type.clone() {
-                Some(name) => self.ask(DataRequest::new(&name), false, false).map(|_| ()),
+                Some(name) => {
+                    self.ask(DataRequest::new(&name), false, false)?;
+                    self.ask(DataRequest::new(&name), true, false).map(|_| ())
+                }
                 None => Ok(()),
             },
         }
@@ -136,7 +141,7 @@ impl Run {
     }
 
     /// Sends a request and remembers it.
-    fn request(&self, request: &DataRequest, asynchronous: bool) -> Result<(), Stop> {
+    pub fn request(&self, request: &DataRequest, asynchronous: bool) -> Result<(), Stop> {
         let detail = json!({
             "type": request.data_type,
             "port": request.port,
@@ -164,7 +169,7 @@ impl Run {
         })
     }
 
-    fn ask(&self, request: DataRequest, port: bool, asynchronous: bool) -> Result<Dictionary, Stop> {
+    pub fn ask(&self, request: DataRequest, port: bool, asynchronous: bool) -> Result<Dictionary, Stop> {
         let data_type = request.data_type.clone();
         let mut channel = self.open(request, port, asynchronous)?;
         channel.next(&self.line).map_err(|stop| match stop {
@@ -173,7 +178,7 @@ impl Run {
         })
     }
 
-    fn judge(&self, data_type: &str, judged: Judged) -> Result<(), Stop> {
+    pub fn judge(&self, data_type: &str, judged: Judged) -> Result<(), Stop> {
         let why = judged.as_ref().err();
         self.phone.remember("restore.answer", json!({ "type": data_type, "ok": why.is_none(), "why": why }));
         judged.map_err(|why| {
@@ -280,9 +285,16 @@ impl Run {
     /// A component as FileData pieces and a FileDataDone.
     fn ask_pieces(&self, data_type: &str, name: &str) -> Result<(), Stop> {
         let request = DataRequest::new(data_type).argument("ImageName", name).argument("IsRecoveryOS", false);
-        let mut channel = self.open(request, false, false)?;
-        let mut bytes: Vec<u8> = Vec::new();
-        let judged = loop {
+        let mut bytes = Vec::new();
+        let judged = self.take_pieces(request, false, &mut bytes)?;
+        let judged = judged.and_then(|()| self.judge_pieces(data_type, name, &bytes));
+        self.judge(data_type, judged.map_err(|why| format!("{name}: {why}")))
+    }
+
+    /// FileData pieces up to FileDataDone; the outer error ends the link, the inner one is the host's fault.
+    fn take_pieces(&self, request: DataRequest, port: bool, bytes: &mut Vec<u8>) -> Result<Judged, Stop> {
+        let mut channel = self.open(request, port, false)?;
+        Ok(loop {
             let piece = channel.next(&self.line)?;
             match piece.get("FileData") {
                 Some(Value::Data(piece)) if piece.is_empty() => break Err("an empty FileData".to_owned()),
@@ -295,16 +307,23 @@ impl Run {
                     if bytes.len() > PIECES_CAP {
                         break Err("does not end".to_owned());
                     }
-                    if first && let Some(url) = asr::aea_key_url(&bytes) {
+                    if first && let Some(url) = asr::aea_key_url(bytes) {
                         self.key_of_pieces(&mut channel, &url)?;
                     }
                 }
                 _ if piece.get("FileDataDone").and_then(Value::as_boolean) == Some(true) => break Ok(()),
                 _ => break Err("neither FileData nor FileDataDone".to_owned()),
             }
-        };
-        let judged = judged.and_then(|()| self.judge_pieces(data_type, name, &bytes));
-        self.judge(data_type, judged.map_err(|why| format!("{name}: {why}")))
+        })
+    }
+
+    /// The same on a data port, for a file that is judged as a whole.
+    pub fn whole_in_pieces(&self, request: DataRequest) -> Result<Vec<u8>, Stop> {
+        let (mut bytes, kind) = (Vec::new(), request.data_type.clone());
+        match self.take_pieces(request, true, &mut bytes)? {
+            Ok(()) => Ok(bytes),
+            wrong => self.judge(&kind, wrong).map(|()| bytes),
+        }
     }
 
     fn judge_pieces(&self, data_type: &str, name: &str, bytes: &[u8]) -> Judged {

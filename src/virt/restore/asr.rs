@@ -151,6 +151,9 @@ fn payload(
     context: Option<&str>,
 ) -> Result<(), Stop> {
     source.link.set_read_timeout(Some(HOST_LIMIT)).map_err(gone)?;
+    if run.faults.asr_unjudged {
+        return unjudged(run, source, size);
+    }
     let (chunks, to_digest) = sync_channel::<Vec<u8>>(8);
     let digesting = std::thread::spawn(move || {
         let mut sha256 = sha2::Sha256::new();
@@ -211,6 +214,24 @@ fn payload(
     drop(chunks);
     let (sha256, sha384) = digesting.join().map_err(|_| broken("the digest thread ended"))?;
     run.phone.remember("asr.image", json!({ "size": size, "sha256": sha256, "sha384": sha384 }));
+    lock(&run.known).image_head = head;
+    Ok(())
+}
+
+/// The image and its digests, thrown away but for the head.
+fn unjudged(run: &Arc<Run>, source: &mut Source, size: u64) -> Result<(), Stop> {
+    let mut left = size + size.div_ceil(CHUNK as u64) * CHECKSUM as u64;
+    let mut buffer = vec![0; 1 << 20];
+    let mut head = Vec::new();
+    while left > 0 {
+        let length = left.min(buffer.len() as u64) as usize;
+        source.exact(&mut buffer[..length])?;
+        if head.is_empty() {
+            head.extend_from_slice(&buffer[..length.min(HEAD)]);
+        }
+        left -= length as u64;
+    }
+    run.phone.remember("asr.image", json!({ "size": size, "sha256": null, "sha384": null }));
     lock(&run.known).image_head = head;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Is an answer what this phone would accept? Pure: values in, a reason out.
 
+use super::im4r;
 use crate::virt::ipsw::modem;
 use crate::wire::img3::{ApTicket, Img3};
 use crate::wire::img4::{Algorithm, Im4m, Img4, Property, word};
@@ -18,6 +19,8 @@ pub(super) struct Known {
     /// The build identity, once the host has sent it.
     pub identity: Option<Dictionary>,
     pub image_head: Vec<u8>,
+    /// The recovery system: its ticket and its identity.
+    pub recovery: Option<Box<Known>>,
 }
 
 impl Known {
@@ -60,6 +63,7 @@ impl Known {
             return Err(format!("{} carries another ticket", word(fourcc)));
         }
         let listed = ticket.components.get(&fourcc).ok_or_else(|| format!("{} is not in the ticket", word(fourcc)))?;
+        im4r::judge(ticket, fourcc, image.im4r)?;
         if listed.digest.is_empty() {
             return Ok(());
         }

@@ -5,8 +5,9 @@
 //! host and back. Words go out in one write each, since hosts read them with one read.
 
 use super::super::phone::{Link, Phone, Stage};
+use super::Faults;
 use super::line::lock;
-use crate::wire::fdr::{self, Message, ProxyRequest};
+use crate::wire::fdr::{self, Message, ProxyRequest, Refusal};
 use serde_json::json;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::Shutdown;
@@ -24,7 +25,7 @@ struct Control {
     version: u64,
 }
 
-pub(super) struct Fdr {
+pub(crate) struct Fdr {
     phone: Arc<Phone>,
     control: Mutex<Option<Control>>,
     opened: Condvar,
@@ -64,7 +65,8 @@ impl Fdr {
         link.set_read_timeout(Some(LIMIT))?;
         let mut hello = [0; 10];
         link.read_exact(&mut hello)?;
-        let version = if hello == *fdr::BEGIN_CTRL {
+        let old = self.phone.spec.faults.restore.fdr_protocol_1;
+        let version = if hello == *fdr::BEGIN_CTRL && !old {
             let Message::BeginCtrl { version, .. } = read_plist(&mut link)? else { return Err(bad("no BeginCtrl")) };
             let answer = Message::BeginCtrl { version: version.min(2), conn_port: Some(self.conn_port) };
             link.write_all(&fdr::frame(&answer.build()))?;
@@ -74,7 +76,8 @@ impl Fdr {
             link.write_all(&self.conn_port.to_le_bytes())?;
             1
         } else {
-            return Err(bad("neither BeginCtrl nor HelloCtrl"));
+            let _ = link.shutdown(Shutdown::Both);
+            return Err(bad("not a greeting of this system"));
         };
         self.phone.remember("fdr.control", json!({ "version": version }));
         *lock(&self.control) = Some(Control { link, version });
@@ -96,7 +99,7 @@ impl Fdr {
         let Some(port) = faults.fdr_proxy_port else { return Ok(()) };
         let host = faults.fdr_proxy_host.clone().unwrap_or_else(|| "127.0.0.1".to_owned());
         let (mut link, _) = self.conn()?;
-        let fetched = fetch(&mut link, ProxyRequest { host: host.clone(), port });
+        let fetched = fetch(&mut link, ProxyRequest { host: host.clone(), port }, faults);
         let _ = link.shutdown(Shutdown::Both);
         self.phone.remember("fdr.proxy", json!({ "host": host, "port": port, "bytes": fetched? }));
         Ok(())
@@ -150,18 +153,26 @@ fn ping(link: &mut Link) -> Result<()> {
 }
 
 /// Bytes that a GET through the host brought back.
-fn fetch(link: &mut Link, request: ProxyRequest) -> Result<usize> {
+fn fetch(link: &mut Link, request: ProxyRequest, faults: &Faults) -> Result<usize> {
     let asked = request.build();
     let mut word = fdr::PROXY.to_le_bytes().to_vec();
     word.extend_from_slice(&asked);
     link.write_all(&word)?;
     let mut echo = vec![0; 2 + asked.len()];
     link.read_exact(&mut echo)?;
-    if echo[..2] != fdr::PROXY_ACK.to_le_bytes() || echo[2..] != asked[..] {
+    let [low, high, echo @ ..] = &echo[..] else { return Err(bad("no answer")) };
+    let word = u16::from_le_bytes([*low, *high]);
+    if let Some(number) = Refusal::number(word) {
+        return Err(bad(&format!("the host cannot connect: {number}")));
+    }
+    if word != fdr::PROXY_ACK || *echo != asked[..] {
         return Err(bad("the connect request was not echoed"));
     }
     let host = &request.host;
     link.write_all(format!("GET /fdr HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    if faults.fdr_half_close {
+        link.shutdown(Shutdown::Write)?;
+    }
     let mut answer = Vec::new();
     match link.take(ANSWER_CAP).read_to_end(&mut answer) {
         Err(err) if answer.is_empty() => return Err(err),
@@ -169,6 +180,9 @@ fn fetch(link: &mut Link, request: ProxyRequest) -> Result<usize> {
     }
     if !answer.starts_with(b"HTTP/") {
         return Err(bad("nothing came back through the host"));
+    }
+    if faults.fdr_tail > 0 {
+        link.write_all(&vec![b't'; faults.fdr_tail])?;
     }
     Ok(answer.len())
 }

@@ -19,9 +19,11 @@ mod asr;
 mod check;
 mod fdr;
 mod finish;
+pub(in crate::virt) mod im4r;
 mod line;
 mod listen;
 mod part_check;
+mod recovery_os;
 mod run;
 mod script;
 mod updaters;
@@ -55,6 +57,9 @@ pub struct Faults {
     pub asr_silent_at: Option<u64>,
     /// Begins ASR twice, as a T2 does; checksums are asked for only the second time.
     pub asr_second_initiate: bool,
+    /// Takes the image without looking at it: the phone's digests are slower than any link, and some
+    /// measurements are about the host.
+    pub asr_unjudged: bool,
     /// Apple's FDR refuses this phone (a part is not the original): 53.
     pub fdr_refused: bool,
     /// Nothing listens on the FDR port, as before iOS 7.
@@ -63,6 +68,12 @@ pub struct Faults {
     pub fdr_proxy_port: Option<u16>,
     /// Default 127.0.0.1.
     pub fdr_proxy_host: Option<String>,
+    /// FDR of iOS 7 to 9: a greeting of protocol 2 closes the link, protocol 1 is understood.
+    pub fdr_protocol_1: bool,
+    /// Ends its sending half right after the request to the server, and still wants the whole answer.
+    pub fdr_half_close: bool,
+    /// Sends so many bytes more once the server has ended its half (not together with `fdr_half_close`).
+    pub fdr_tail: usize,
     /// Finds the host too old, whatever it says.
     pub host_incompatible: bool,
     /// Asks for this data type, which no host knows, after the FDR trust data.
@@ -110,6 +121,10 @@ pub enum Updaters {
     Old,
 }
 
+#[cfg(test)]
+pub(crate) use fdr::Fdr;
+#[cfg(test)]
+pub(crate) use recovery_os::judge_recovery;
 #[cfg(test)]
 pub(crate) use updaters::judge_answer;
 

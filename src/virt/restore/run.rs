@@ -171,6 +171,7 @@ impl Run {
             Only::Erase => self.erases(),
             Only::Update => !self.erases(),
             Only::Modem => self.modem,
+            Only::Recovery => self.installs_recovery(),
             Only::Has(prefix) => lock(&self.known).has(prefix),
         })
     }

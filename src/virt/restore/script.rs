@@ -4,6 +4,7 @@
 //! the same script: lines and actions that only an erase (or only an update) has are marked in it. A
 //! script is chosen by the chip, as the ramdisk of a system is built for the chips it runs on.
 
+use super::recovery_os::Piece;
 use crate::ids::Cpid;
 use std::sync::LazyLock;
 
@@ -14,6 +15,8 @@ pub(super) enum Only {
     Update,
     /// The device has a modem.
     Modem,
+    /// A recovery system is installed too.
+    Recovery,
     /// The identity that the host sent has a component whose name begins so.
     Has(String),
 }
@@ -68,6 +71,8 @@ pub(super) enum Act {
     Attest,
     /// Refuses an update to an older system.
     Downgrade,
+    /// Something of the recovery system.
+    Recovery(Piece),
     /// The request of [`super::Faults::unknown_data_type`].
     Extra,
 }
@@ -167,6 +172,7 @@ fn act(mut text: &str) -> Option<(Vec<Only>, Act)> {
             "erase" => Only::Erase,
             "update" => Only::Update,
             "modem" => Only::Modem,
+            "recovery" => Only::Recovery,
             other => Only::Has(other.strip_prefix("has ")?.to_owned()),
         });
         text = rest.trim();
@@ -205,6 +211,7 @@ fn act(mut text: &str) -> Option<(Vec<Only>, Act)> {
         ["attest"] => Act::Attest,
         ["downgrade"] => Act::Downgrade,
         ["extra"] => Act::Extra,
+        ["recovery", piece @ ..] => Act::Recovery(Piece::parse(piece)?),
         _ => return None,
     };
     Some((only, act))

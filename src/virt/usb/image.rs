@@ -8,6 +8,7 @@
 
 use crate::facts::models::ImageFormat;
 use crate::virt::phone::{Phone, Stage};
+use crate::virt::restore::im4r;
 use crate::wire::img3::{self, ApTicket, Img3};
 use crate::wire::img4::der::Reader;
 use crate::wire::img4::{Algorithm, Im4m, Img4, word};
@@ -67,6 +68,7 @@ fn img4(phone: &Phone, image: &[u8]) -> Result<Accepted, String> {
     if algorithm.digest(&[img4.im4p.whole]) != part.digest {
         return Err(format!("{fourcc} is not what the ticket signs"));
     }
+    im4r::judge(&ticket, img4.im4p.fourcc, img4.im4r)?;
     Ok(Accepted { fourcc, version: img4.im4p.version.to_owned() })
 }
 

@@ -248,7 +248,7 @@ fn entries(value: Element<'_>) -> Result<Reader<'_>, WireError> {
     Ok(value.inside(WHAT))
 }
 
-fn properties(value: Element<'_>) -> Result<BTreeMap<[u8; 4], Property>, WireError> {
+pub(super) fn properties(value: Element<'_>) -> Result<BTreeMap<[u8; 4], Property>, WireError> {
     let mut found = BTreeMap::new();
     let mut entries = entries(value)?;
     while let Some(entry) = entries.next()? {

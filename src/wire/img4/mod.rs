@@ -151,6 +151,20 @@ pub fn im4r(properties: &[([u8; 4], Property)]) -> Vec<u8> {
     out
 }
 
+/// The properties of an IM4R.
+///
+/// # Errors
+/// When the bytes are none, or one name is in it twice.
+pub fn im4r_properties(bytes: &[u8]) -> Result<std::collections::BTreeMap<[u8; 4], Property>, WireError> {
+    let mut outer = Reader::new("IM4R", bytes);
+    let mut inner = outer.expect(SEQUENCE)?.inside("IM4R");
+    outer.end()?;
+    inner.magic(b"IM4R")?;
+    let set = inner.expect(der::SET)?;
+    inner.end()?;
+    im4m::properties(set)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +186,9 @@ mod tests {
         assert_eq!(parts.im4p.payload, [7; 300]);
         assert_eq!(parts.im4m, im4m);
         assert_eq!(parts.im4r, Some(&properties[..]));
+        let read = im4r_properties(&properties).unwrap();
+        assert_eq!((read[b"snid"].int(), read[b"ucon"].bytes()), (Some(2), Some(&[9; 5][..])));
+        assert!((0..properties.len()).all(|length| im4r_properties(&properties[..length]).is_err()));
         let as_shipped = stitch(&im4p, None, &im4m, None).unwrap();
         assert_eq!(Img4::parse(&as_shipped).unwrap().im4p.whole, im4p);
         assert!(stitch(b"nonsense", None, &im4m, None).is_err());
@@ -193,6 +210,7 @@ mod tests {
             let _ = Img4::parse(&bytes);
             let _ = Im4p::parse(&bytes);
             let _ = Im4m::parse(&bytes);
+            let _ = im4r_properties(&bytes);
             let _ = with_fourcc(&bytes, *b"abcd");
         }
 

@@ -16,6 +16,7 @@ use super::WireError;
 use crate::ids::{Bdid, BuildId, Cpid, ProductType, Version};
 use plist::{Dictionary, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const WHAT: &str = "BuildManifest";
 /// The largest seen is 1 MB.
@@ -86,7 +87,8 @@ impl BuildManifest {
         if list.len() > MAX_IDENTITIES {
             return Err(WireError::TooLong { what: WHAT, length: list.len() as u64, cap: MAX_IDENTITIES as u64 });
         }
-        let identities = list.into_iter().map(BuildIdentity::new).collect::<Result<_, _>>()?;
+        let mut identities: Vec<BuildIdentity> = list.into_iter().map(BuildIdentity::new).collect::<Result<_, _>>()?;
+        with_recovery(&mut identities);
         Ok(BuildManifest { build, version, supported_products, identities })
     }
 
@@ -135,6 +137,9 @@ pub struct BuildIdentity {
     pub variant: String,
     pub behaviour: Option<Behaviour>,
     pub components: BTreeMap<String, Component>,
+    /// The recovery system that is installed beside this one: the identity that `Info.RecoveryVariant` names
+    /// (iPhone 16 and later). None also where that one is missing: see [`BuildIdentity::lacks_recovery`].
+    pub recovery: Option<Arc<BuildIdentity>>,
     /// Everything as it stands in the file.
     pub raw: Dictionary,
 }
@@ -176,8 +181,19 @@ impl BuildIdentity {
                 _ => None,
             },
             components,
+            recovery: None,
             raw,
         })
+    }
+
+    /// The variant of the recovery system that is installed beside this one.
+    pub fn recovery_variant(&self) -> Option<&str> {
+        self.info().get("RecoveryVariant").and_then(Value::as_string)
+    }
+
+    /// Names a recovery system that the manifest does not have.
+    pub fn lacks_recovery(&self) -> bool {
+        self.recovery.is_none() && self.recovery_variant().is_some()
     }
 
     /// `Info` as it stands in the file; empty where there is none.
@@ -206,6 +222,27 @@ impl BuildIdentity {
             .iter()
             .filter(|(_, c)| c.flags.loaded_by_iboot && !c.flags.loaded_by_iboot_stage1)
             .map(|(name, component)| (name.as_str(), component))
+    }
+}
+
+/// Gives every identity that names a recovery system the one of its board; one copy serves all of a board.
+fn with_recovery(identities: &mut [BuildIdentity]) {
+    let mut shared: BTreeMap<usize, Arc<BuildIdentity>> = BTreeMap::new();
+    let found: Vec<Option<Arc<BuildIdentity>>> = identities
+        .iter()
+        .map(|identity| {
+            let variant = identity.recovery_variant()?;
+            let beside = |other: &BuildIdentity| {
+                (other.cpid, other.bdid) == (identity.cpid, identity.bdid)
+                    && other.device_class == identity.device_class
+                    && other.variant == variant
+            };
+            let (place, other) = identities.iter().enumerate().find(|(_, other)| beside(other))?;
+            Some(Arc::clone(shared.entry(place).or_insert_with(|| Arc::new(other.clone()))))
+        })
+        .collect();
+    for (identity, found) in identities.iter_mut().zip(found) {
+        identity.recovery = found;
     }
 }
 
@@ -271,6 +308,35 @@ pub(crate) mod tests {
             fewer.choose(Cpid(0x8110), Bdid(0x18), None, Behaviour::Erase),
             Err(NoIdentity::NoVariant { .. })
         ));
+    }
+
+    #[test]
+    fn a_recovery_system_is_found_by_its_variant() {
+        let named = |variant: &str, info: &str| {
+            format!(
+                "<dict><key>ApChipID</key><string>0x8140</string><key>ApBoardID</key><string>0x08</string><key>Info</key>\
+                 <dict><key>DeviceClass</key><string>d47ap</string><key>Variant</key><string>{variant}</string>{info}</dict></dict>"
+            )
+        };
+        let manifest = |names: &str| {
+            let recovery = format!("<key>RecoveryVariant</key><string>{names}</string>");
+            let list = [
+                named(Behaviour::Erase.variant(), &recovery),
+                named(Behaviour::Update.variant(), ""),
+                named("Recovery", ""),
+            ];
+            let xml = format!(
+                "<plist version=\"1.0\"><dict><key>ProductBuildVersion</key><string>22A3354</string>\
+                 <key>BuildIdentities</key><array>{}</array></dict></plist>",
+                list.concat()
+            );
+            BuildManifest::parse(xml.as_bytes()).unwrap().identities
+        };
+        let identities = manifest("Recovery");
+        assert_eq!(identities[0].recovery.as_ref().unwrap().variant, "Recovery");
+        assert!(identities[1].recovery.is_none() && !identities[1].lacks_recovery());
+        let identities = manifest("Another");
+        assert!(identities[0].recovery.is_none() && identities[0].lacks_recovery());
     }
 
     #[test]

@@ -9,11 +9,16 @@ pub mod data {
     pub const BASEBAND_DATA: &str = "BasebandData";
     pub const BASEBAND_UPDATER_OUTPUT_DATA: &str = "BasebandUpdaterOutputData";
     pub const BOOTABILITY_BUNDLE: &str = "BootabilityBundle";
+    pub const BOOTABILITY_BUNDLE_V2: &str = "BootabilityBundleV2";
     pub const BUILD_IDENTITY_DICT: &str = "BuildIdentityDict";
+    pub const BUILD_IDENTITY_DICT_V2: &str = "BuildIdentityDictV2";
+    pub const DEVICE_RESTORE_INFO_PREFLIGHT: &str = "DeviceRestoreInfoPreflight";
     pub const DEVICE_TREE: &str = "DeviceTree";
     pub const EAN_DATA: &str = "EANData";
     pub const FDR_TRUST_DATA: &str = "FDRTrustData";
     pub const FIRMWARE_UPDATER_DATA: &str = "FirmwareUpdaterData";
+    pub const FIRMWARE_UPDATER_DATA_V2: &str = "FirmwareUpdaterDataV2";
+    pub const FIRMWARE_UPDATER_DATA_V3: &str = "FirmwareUpdaterDataV3";
     pub const FIRMWARE_UPDATER_PREFLIGHT: &str = "FirmwareUpdaterPreflight";
     pub const FUD_DATA: &str = "FUDData";
     pub const HOST_SYSTEM_TIME: &str = "HostSystemTime";
@@ -23,7 +28,11 @@ pub mod data {
     pub const PERSONALIZED_DATA: &str = "PersonalizedData";
     pub const RECEIPT_MANIFEST: &str = "ReceiptManifest";
     pub const RECOVERY_OS_ASR_IMAGE: &str = "RecoveryOSASRImage";
+    pub const RECOVERY_OS_FILE_ASSET_IMAGE: &str = "RecoveryOSFileAssetImage";
+    pub const RECOVERY_OS_IBOOT_FW_FILES_IMAGES: &str = "RecoveryOSIBootFWFilesImages";
+    pub const RECOVERY_OS_IMAGE: &str = "RecoveryOSImage";
     pub const RECOVERY_OS_ROOT_TICKET_DATA: &str = "RecoveryOSRootTicketData";
+    pub const RECOVERY_OS_VERSION_DATA: &str = "RecoveryOSVersionData";
     pub const ROOT_TICKET: &str = "RootTicket";
     pub const SOURCE_BOOT_OBJECT_V3: &str = "SourceBootObjectV3";
     pub const SOURCE_BOOT_OBJECT_V4: &str = "SourceBootObjectV4";
@@ -58,7 +67,7 @@ fn rows(table: &'static str) -> impl Iterator<Item = (&'static str, &'static str
 }
 
 fn support(table: &'static str) -> Vec<(&'static str, bool)> {
-    rows(table).map(|(name, kind)| (name, kind == "optional")).collect()
+    rows(table).map(|(name, kind)| (name, kind.starts_with("optional"))).collect()
 }
 
 /// An operation of a ProgressMsg by today's number. Protocols before 14 count one lower above 35.
@@ -82,8 +91,18 @@ pub fn checkpoint_id(name: &str) -> Option<u16> {
 }
 
 /// (name, value in the table): true is optional or asynchronous, false is plain.
+///
+/// Beside types that are answered the file has: a `gate`, which a system demands of its host and never asks a
+/// phone's for (it would be refused); a `word` of the messages; a `key` that is only asked for inside another
+/// type. What else would be refused is not in it, so that no device counts on it.
 pub fn data_types() -> &'static [(&'static str, bool)] {
     &DATA_TYPES
+}
+
+/// The words of [`data_types`] that are no types with an answer.
+pub fn never_asked() -> impl Iterator<Item = &'static str> {
+    let asked = |kind: &str| matches!(kind, "required" | "optional");
+    rows(include_str!("data_types.tsv")).filter(move |(_, kind)| !asked(kind)).map(|(name, _)| name)
 }
 
 /// (name, value in the table): true is optional or asynchronous, false is plain.

@@ -24,6 +24,23 @@ const PADDING: &[(&str, u64)] = &[
 /// Boot arguments that the ramdisk was started with.
 pub const BOOT_ARGS: &str = "rd=md0 nand-enable-reformat=1 -progress";
 
+/// What a recovery system that is installed beside the main one adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoverySystem {
+    /// `Info.Variant` of its identity.
+    pub variant: String,
+    /// Bytes of everything that goes onto its volume.
+    pub bytes: u64,
+}
+
+impl RecoverySystem {
+    /// Of its volume at first and at most, in MiB: what goes onto it, and room.
+    pub fn megabytes(&self) -> (u64, u64) {
+        let whole = self.bytes.div_ceil(1 << 20);
+        (whole.saturating_mul(105) / 100 + 25, whole.saturating_mul(125) / 100 + 25)
+    }
+}
+
 /// The options of an iOS or iPadOS restore.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestoreOptions {
@@ -40,6 +57,8 @@ pub struct RestoreOptions {
     pub sep_capacity: Option<String>,
     /// The tables of words this host knows. Devices up to iOS 15 do not look at them.
     pub tables: bool,
+    /// From the iPhone 16 on.
+    pub recovery: Option<RecoverySystem>,
     /// Whatever else a special case needs; wins over the keys above.
     pub extra: Dictionary,
 }
@@ -54,6 +73,7 @@ impl RestoreOptions {
             padding: None,
             sep_capacity: None,
             tables: true,
+            recovery: None,
             extra: Dictionary::new(),
         }
     }
@@ -113,6 +133,14 @@ impl RestoreOptions {
                 (names::data::URL_ASSET, true),
             ];
             put("SupportedAsyncDataTypes", table(&asynchronous).into());
+        }
+        if let Some(recovery) = &self.recovery {
+            let (at_first, at_most) = recovery.megabytes();
+            put("InstallRecoveryOS", true.into());
+            put("RecoveryOSBundlePath", "/tmp/Per2.tmp".into());
+            put("AuthInstallRecoveryOSVariant", recovery.variant.as_str().into());
+            put("recoveryOSPartitionSize", at_first.into());
+            put("recoveryOSMaxPartitionSize", at_most.into());
         }
         for (key, value) in &self.extra {
             m.insert(key.clone(), value.clone());
