@@ -149,15 +149,14 @@ impl Answering {
     /// The answer, or the refusal that stands for it.
     async fn made(&self, request: &DataRequest) -> Answer {
         let kind = request.data_type.as_str();
-        let fault = match tokio::time::timeout(MAKING, self.supplies.answer(request)).await {
+        let fault = match in_time(kind, self.supplies.answer(request)).await {
             // Bytes without a port have no place to go.
-            Ok(Ok(answer)) if is_none(&answer, request) => {
+            Ok(answer) if is_none(&answer, request) => {
                 let _ = self.reports.send(Report::Unknown(kind.to_owned()));
                 return Answer::Unknown;
             }
-            Ok(Ok(answer)) => return answer,
-            Ok(Err(fault)) => of_one_chip(fault),
-            Err(_) => Fault::new(slow(kind), format!("it was not there within {} s", MAKING.as_secs())),
+            Ok(answer) => return answer,
+            Err(fault) => of_one_chip(fault),
         };
         tracing::warn!(%fault, kind, "refused");
         let _ = self.reports.send(Report::Ours(Ours::Refused(asked_for(fault, kind))));
@@ -182,11 +181,17 @@ fn of_one_chip(fault: Fault) -> Fault {
     }
 }
 
+/// What is made for a request of this type, or the fault of whoever took too long for it.
+pub(super) async fn in_time<T>(kind: &str, made: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let late = || Fault::new(slow(kind), format!("it was not there within {} s", MAKING.as_secs()));
+    tokio::time::timeout(MAKING, made).await.unwrap_or_else(|_| Err(late()))
+}
+
 /// Who it was that took so long.
 fn slow(kind: &str) -> Code {
     match kind {
         data::URL_ASSET | data::STREAMED_IMAGE_DECRYPTION_KEY => Code::DownloadStalled,
-        data::BASEBAND_DATA => Code::TssUnreachable,
+        data::BASEBAND_DATA | data::RECOVERY_OS_ROOT_TICKET_DATA => Code::TssUnreachable,
         _ if kind.starts_with(data::FIRMWARE_UPDATER_DATA) => Code::TssUnreachable,
         _ => Code::DiskError,
     }

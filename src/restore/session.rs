@@ -15,7 +15,7 @@ use crate::event::{Event, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::firmware::RootImage;
 use crate::mux::{LABEL, Mux};
-use crate::wire::restored::names;
+use crate::wire::restored::names::{self, data};
 use crate::wire::restored::{self as wire, Checkpoint, DataRequest, FromDevice, RestoreOptions, ToDevice};
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +92,8 @@ impl Session {
     {
         let mut stream = connect(ports.as_ref(), wire::PORT).await?;
         let protocol = link::greet(&mut stream, self.supplies.ecid).await?;
-        let options = RestoreOptions { recovery: self.supplies.prepare().await?, ..self.options };
+        let recovery = super::answering::in_time(data::RECOVERY_OS_ROOT_TICKET_DATA, self.supplies.prepare()).await?;
+        let options = RestoreOptions { recovery, ..self.options };
         let (sender, mut messages) = link::split(stream, self.silence);
         let start = ToDevice::StartRestore { options: options.build(), protocol };
         trail.start();
@@ -288,7 +289,7 @@ impl Router<'_> {
     }
 
     fn tell_unknown(&mut self, kind: String) {
-        self.tell.tell(Event::Warning { text: format!("the device asked for {kind}, which is not known here") });
+        self.tell.tell(Event::Warning { text: format!("the device asked for {kind}, which this host cannot answer") });
         self.unknown.push(kind);
     }
 

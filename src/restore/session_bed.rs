@@ -240,12 +240,11 @@ pub fn run<T>(server: Server, script: impl AsyncFnOnce(Device) -> T) -> Ended {
     runtime.block_on(async {
         LazyLock::force(&FIRMWARE);
         let doors = Arc::new(Doors::default());
-        let control = doors.link(wire::PORT, 1 << 20);
+        // Longer than any answer: a thread that waits for room would hold up the clock.
+        let control = doors.link(wire::PORT, 64 << 20);
         let recorder = Arc::new(Recorder::default());
         let apple = Arc::new(Apple(server));
         let supplies = Supplies {
-            recovery: Default::default(),
-            slots: Default::default(),
             ecid: ECID,
             identity: Arc::clone(&FIRMWARE.identity),
             components: Arc::new(Files),

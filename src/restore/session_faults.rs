@@ -259,7 +259,7 @@ fn after_every_request_the_worst() {
         for (wrong, code) in WRONGS {
             let ended = run(Server::Serves, async |mut device: Device| {
                 device.greet().await;
-                let link = device.doors.link(PORT, 4096);
+                let link = device.doors.link(PORT, 64 << 20);
                 device.say(&request).await;
                 wrong.happen(device, link).await
             });
