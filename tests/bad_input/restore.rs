@@ -5,7 +5,7 @@
 use super::bench::{Ran, Rig};
 use super::case::{Case, case};
 use super::firmware::{cut_in_half, flipped_in_the_middle, ipsw};
-use herstel::fault::{Code, DeviceState, Standing};
+use herstel::fault::{Code, DeviceState, SeenIn, Standing};
 use herstel::virt::phone::Stage;
 use serde_json::Value;
 
@@ -60,6 +60,11 @@ fn place(id: u16, name: &'static str) -> impl Fn(&Rig, &Ran) {
         let standing = standing(ran);
         assert_eq!((standing.checkpoint, standing.checkpoint_name.as_deref()), (Some(id), Some(name)), "{ran}");
     }
+}
+
+/// Where it was seen after the failure.
+fn seen(wanted: SeenIn) -> impl Fn(&Rig, &Ran) {
+    move |_, ran| assert_eq!(standing(ran).mode, Some(wanted), "{ran}")
 }
 
 /// Apple's servers are well again, and `resume` finishes it.
@@ -336,6 +341,7 @@ pub fn in_the_ramdisk() -> Vec<Case> {
             Code::RestoreFailed,
         )
         .after(place(0x68B, "seal_system_volume"))
+        .after(seen(SeenIn::Recovery))
         .after(left(DeviceState::HalfErased))
         .after(resumes),
         ramdisk(
@@ -345,6 +351,7 @@ pub fn in_the_ramdisk() -> Vec<Case> {
         )
         .after(left(DeviceState::HalfErased))
         .after(|_, ran| assert!(matches!(standing(ran).operation, Some(13 | 14)), "{ran}"))
+        .after(seen(SeenIn::Recovery))
         .after(resumes),
         ramdisk("ramdisk: the image is cut once", "asr_cut_at = 3000000\nonce = true", Code::RestoreFailed)
             .after(left(DeviceState::HalfErased))
@@ -352,6 +359,7 @@ pub fn in_the_ramdisk() -> Vec<Case> {
         ramdisk("ramdisk: restored falls silent once", "silent_at_checkpoint = 1551\nonce = true", Code::LinkSilent)
             .after(left(DeviceState::Unknown))
             .after(place(0x60E, "update_NAND_firmware"))
+            .after(seen(SeenIn::Restore))
             .after(resumes)
             .waits_shortened(60),
         mid_session(

@@ -70,7 +70,7 @@ fn the_stashbag_of_an_update_takes_the_ticket_that_is_there() {
 
 /// Restores and resumes; both end in iBEC, whose setenv fails. What Apple was asked for the boot is counted.
 fn cut_in_ibec_and_resumed(model: &str) {
-    let faults = format!("trust = \"trusted\"\nfaults.usb.nonce_kept = true\nfaults.usb.stall_command = \"setenv\"");
+    let faults = "trust = \"trusted\"\nfaults.usb.nonce_kept = true\nfaults.usb.stall_command = \"setenv\"";
     let rig = one(model, &faults);
     let before = erase(&rig, &[], 1);
     assert_eq!(before.code_of_fault(), Some(Code::UsbStall), "{before}");

@@ -288,9 +288,6 @@ fn default_domain(phone: &Phone) -> Dictionary {
         ("Uses24HourClock", true),
     ]);
     fill.data(&[("PkHash", &[0x56; 32]), ("SoftwareBehavior", &[1, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])]);
-    if model.image == ImageFormat::Img4 {
-        nonces(&mut fill, &state);
-    }
     if state.activated {
         fill.flag(&[("ActivationStateAcknowledged", true)]);
     }
@@ -313,21 +310,6 @@ fn default_domain(phone: &Phone) -> Dictionary {
     all.insert("TimeZoneOffsetFromUTC".into(), Value::Real(3600.0));
     all.insert("NonVolatileRAM".into(), nvram(&state).into());
     all
-}
-
-/// Newer phones tell the true SEP nonce only among the parameters.
-fn nonces(fill: &mut Fill<'_>, state: &State) {
-    let hidden = state.version.major() >= 18;
-    let parameters = Dictionary::from_iter([
-        ("ApNonce".to_owned(), Value::Data(state.ap_nonce.clone())),
-        ("SepNonce".to_owned(), Value::Data(state.sep_nonce.clone())),
-        ("ApNonceSlotID".to_owned(), Value::from(0_u64)),
-        ("SepNonceSlotID".to_owned(), Value::from(2_u64)),
-    ]);
-    fill.data(&[("ApNonce", &state.ap_nonce), ("SEPNonce", if hidden { &[0xFF; 20] } else { &state.sep_nonce })]);
-    if hidden {
-        fill.0.insert("ApParameters".into(), parameters.into());
-    }
 }
 
 fn telephony(fill: &mut Fill<'_>, phone: &Phone, is_phone: bool) {
