@@ -71,7 +71,7 @@ fn the_stashbag_of_an_update_takes_the_ticket_that_is_there() {
 /// Restores and resumes; both end in iBEC, whose setenv fails. What Apple was asked for the boot is counted.
 fn cut_in_ibec_and_resumed(model: &str) {
     let faults = "trust = \"trusted\"\nfaults.usb.nonce_kept = true\nfaults.usb.stall_command = \"setenv\"";
-    let rig = one(model, &faults);
+    let rig = one(model, faults);
     let before = erase(&rig, &[], 1);
     assert_eq!(before.code_of_fault(), Some(Code::UsbStall), "{before}");
     assert_eq!((signed(&rig, "ap"), rig.phone().stage()), (1, Stage::Ibec), "{before}");
