@@ -65,6 +65,16 @@ pub(super) struct Table {
     digests: Box<[OnceLock<ChunkSha1>]>,
     file: Option<PathBuf>,
     written: AtomicBool,
+    warming: AtomicBool,
+}
+
+/// The right to fill a table ahead of time, for one at a time.
+pub(super) struct Turn<'a>(&'a AtomicBool);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Tables in use.
@@ -85,9 +95,15 @@ impl Table {
             Some(digests) => digests.into_iter().map(OnceLock::from).collect(),
             None => std::iter::repeat_with(OnceLock::new).take(chunks).collect(),
         };
-        let table = Arc::new(Table { origin, digests, file, written });
+        let table = Arc::new(Table { origin, digests, file, written, warming: AtomicBool::new(false) });
         tables.push(Arc::downgrade(&table));
         table
+    }
+
+    /// None while somebody else has it.
+    pub fn turn(&self) -> Option<Turn<'_>> {
+        let taken = self.warming.swap(true, Ordering::Relaxed);
+        (!taken).then(|| Turn(&self.warming))
     }
 
     pub fn len(&self) -> usize {

@@ -73,8 +73,10 @@ impl RootImage {
         Ok(filled > 0)
     }
 
-    /// Makes all digests that are still missing and keeps them; `go_on` is asked between reads.
+    /// Makes all digests that are still missing and keeps them; `go_on` is asked between reads. Where somebody does
+    /// that already for the same image, nothing is done.
     pub fn warm(&self, go_on: &dyn Fn() -> bool) -> Result<(), Fault> {
+        let Some(_turn) = self.table.turn() else { return Ok(()) };
         let mut piece = Piece::default();
         let mut offset = 0;
         while self.warmed() < self.chunks() && self.fill(&mut piece, offset, true)? {

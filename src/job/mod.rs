@@ -15,6 +15,7 @@ mod sheet;
 mod steps;
 mod vigil;
 mod walk;
+mod warming;
 
 pub use kit::Kit;
 pub use next::{Next, Seen, next};

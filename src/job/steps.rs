@@ -4,6 +4,7 @@ use super::kit::{FromIpsw, Kit};
 use super::plan::{FirmwarePlan, Plan};
 use super::record::Fact;
 use super::vigil::Vigil;
+use super::warming::Warming;
 use crate::backup::{
     self, BackupOptions, Cancel, Depth, Generation, Patience, PutBackOptions, RestoreOptions, Unlock, Vault,
 };
@@ -156,6 +157,7 @@ pub async fn restore(
     let plan = plan.restore();
     let vigil = Vigil::begin(kit).await;
     ahead::ask(&engine, &plan).await?;
+    let _warming = Warming::begin(Arc::clone(&engine.image));
     match engine.restore(&plan, consent, note).await {
         Ok(restored) => Ok(restored),
         Err(fault) => {
