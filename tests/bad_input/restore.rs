@@ -170,10 +170,6 @@ pub fn before_the_ramdisk() -> Vec<Case> {
         boot("ticket: not signed, from normal mode", "", Code::TssNotSigned, "ticket")
             .apple("tss_status = [94, 'no']")
             .after(untouched),
-        boot("ticket: nobody answers, from normal mode", "", Code::TssUnreachable, "ticket")
-            .apple("tss_down = true")
-            .waits_shortened(10)
-            .after(untouched),
         boot("ticket: for another nonce, from normal mode", "", Code::TssInvalid, "ticket")
             .apple("tss_wrong_nonce = true")
             .after(untouched),
