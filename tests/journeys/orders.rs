@@ -17,6 +17,7 @@ const IMAGE: u64 = 2 << 20;
 
 /// A device, the mode it starts from, the script it walks (empty: that of the system it is offered), and what it
 /// must turn out to be.
+#[derive(Clone, Copy)]
 struct Row {
     model: &'static str,
     mode: &'static str,
@@ -47,7 +48,7 @@ const ROWS: &[Row] = &[
 fn bench<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Rig {
     let mut toml = "pace = 25.0\n".to_owned();
     for Row { model, mode, knob, .. } in rows {
-        toml += &format!("[[phone]]\nmodel = \"{model}\"\nmode = \"{mode}\"\nphotos = 3\n");
+        toml += &format!("[[phone]]\nmodel = \"{model}\"\nmode = \"{mode}\"\ntrust = \"trusted\"\nphotos = 3\n");
         if !knob.is_empty() {
             toml += &format!("[phone.faults.restore]\nscript = \"{knob}\"\n");
         }
@@ -88,7 +89,9 @@ fn restore(rig: &Rig, phone: &Phone, row: &Row, erase: bool) {
     for bad in ["boot.refused", "restore.failed", "asr.failed", "fdr.failed"] {
         assert_eq!(phone.remembered(bad), 0, "{why}: {bad}\n{ran}");
     }
-    one("asr.image");
+    // Since the iPhone 16 there is a second system.
+    let systems = 1 + usize::from(row.model.starts_with("iPhone17") || row.model.starts_with("iPhone18"));
+    assert_eq!(phone.remembered("asr.image"), systems, "{why}");
     let refused: Vec<&Value> =
         memory.iter().filter(|m| m.what == "restore.answer" && m.detail["ok"] != true).map(|m| &m.detail).collect();
     assert!(refused.is_empty(), "{why}: {refused:?}");
@@ -137,6 +140,15 @@ fn every_generation_is_erased_in_its_order() {
 #[test]
 fn every_generation_is_updated_in_its_order() {
     all(ROWS, false, 3);
+}
+
+/// With the two tests above, each device from each mode.
+#[test]
+fn every_generation_starts_from_its_own_system_and_from_the_other_boot_mode() {
+    let other = |mode| if mode == "dfu" { "recovery" } else { "dfu" };
+    let from = |mode: fn(&'static str) -> &'static str| ROWS.iter().map(move |r| Row { mode: mode(r.mode), ..*r });
+    let rows: Vec<Row> = from(|_| "normal").chain(from(other)).collect();
+    all(&rows, true, 3);
 }
 
 #[test]
