@@ -117,7 +117,9 @@ fn is_new(rig: &Rig, erased: usize, why: &str) {
     assert!(soon(|| phone.stage() == Stage::Normal), "{why}: the phone is in {:?}", phone.stage());
     assert_eq!(system(phone), offered(phone), "{why}");
     let memory = phone.memory();
-    let taken = memory.iter().rev().find(|m| m.what == "asr.image").unwrap_or_else(|| panic!("{why}: no image"));
+    // Since the iPhone 16 a recovery system comes after the main one.
+    let last = memory.iter().rposition(|m| m.what == "restore.start").unwrap_or_else(|| panic!("{why}: no restore"));
+    let taken = memory[last..].iter().find(|m| m.what == "asr.image").unwrap_or_else(|| panic!("{why}: no image"));
     assert_eq!(json!([taken.detail["size"], taken.detail["sha256"]]), image(rig, phone), "{why}: the image");
     assert_eq!(phone.remembered("files.erased"), erased, "{why}: erased");
 }

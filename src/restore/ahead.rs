@@ -22,6 +22,9 @@ use plist::{Dictionary, Value};
 /// Lengths of nonces that there are.
 const LENGTHS: [usize; 2] = [20, 32];
 
+/// What tells them.
+pub(super) const NONCES: [&str; 3] = ["ApParameters", "ApNonce", "SEPNonce"];
+
 /// What lockdown told.
 struct Told {
     nonces: Nonces,
@@ -90,7 +93,7 @@ pub async fn ask(engine: &Engine, plan: &RestorePlan) -> Result<(), Fault> {
 async fn read(engine: &Engine, normal: &Normal, form: Form) -> Result<Told, LockdownError> {
     let mut lockdown = Lockdown::open(&engine.eyes.mux, normal.mux.id).await?;
     let mut values = Dictionary::new();
-    for key in ["ApParameters", "ApNonce", "SEPNonce", "FirmwarePreflightInfo", "ProductionSOC"] {
+    for key in NONCES.into_iter().chain(["FirmwarePreflightInfo", "ProductionSOC"]) {
         if let Some(value) = lockdown.get(None, key).await? {
             values.insert(key.to_owned(), value);
         }
@@ -98,18 +101,25 @@ async fn read(engine: &Engine, normal: &Normal, form: Form) -> Result<Told, Lock
     Ok(told(&values, form))
 }
 
-fn told(values: &Dictionary, form: Form) -> Told {
+/// The nonces among lockdown's values of [`NONCES`]. Newer devices tell the SEP's true one only in `ApParameters`.
+pub(super) fn nonces(values: &Dictionary) -> Nonces {
     let parameters = values.get("ApParameters").and_then(Value::as_dictionary);
     let nonce = |of: Option<&Dictionary>, key: &str| {
         let bytes = of?.get(key)?.as_data()?;
         // One of nothing but ones is a mask, not a nonce.
         (LENGTHS.contains(&bytes.len()) && bytes.iter().any(|b| *b != 0xFF)).then(|| bytes.to_vec())
     };
-    let ap = nonce(parameters, "ApNonce").or_else(|| nonce(Some(values), "ApNonce"));
-    let sep = nonce(parameters, "SepNonce").or_else(|| nonce(Some(values), "SEPNonce"));
+    Nonces {
+        ap: nonce(parameters, "ApNonce").or_else(|| nonce(Some(values), "ApNonce")),
+        sep: nonce(parameters, "SepNonce").or_else(|| nonce(Some(values), "SEPNonce")),
+    }
+}
+
+fn told(values: &Dictionary, form: Form) -> Told {
+    let nonces = nonces(values);
     let modem = values.get("FirmwarePreflightInfo").and_then(Value::as_dictionary).cloned();
     Told {
-        nonces: Nonces { ap, sep: if form == Form::Img4 { sep } else { None } },
+        nonces: Nonces { sep: nonces.sep.filter(|_| form == Form::Img4), ..nonces },
         // The nonce is of the modem as it runs now; the ramdisk's updater first asks without one.
         modem: modem.filter(|info| info.contains_key("ChipSerialNo")).map(|mut info| {
             info.remove("Nonce");

@@ -12,18 +12,19 @@
 //! here, with the device still in its system and nothing changed. What becomes of a stashbag that was made and never
 //! committed is not known; the next one is made anew.
 
-use super::ticket::{self, Sign, Ticket};
+use super::ahead;
+use super::ticket::{self, Modes, Sign, Ticket};
 use crate::device::{Normal, Trust};
 use crate::event::{Event, Request, Step, Tell};
 use crate::fault::{Code, Fault, Remedy};
 use crate::ids::Ecid;
 use crate::mux::{Lockdown, LockdownError, Mux, Preboard, Session};
 use crate::wire::iboot::Nonces;
-use crate::wire::img4::{Im4m, local_ticket};
+use crate::wire::img4::local_ticket;
 use crate::wire::manifest::BuildIdentity;
 use crate::wire::preboard::{Answer, Command};
-use crate::wire::tss::{ApRequest, Form};
-use plist::{Dictionary, Value};
+use crate::wire::tss::Form;
+use plist::Dictionary;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -167,45 +168,30 @@ impl Keeper<'_> {
         Err(Fault::new(Code::LinkGarbage, "preboard talks of other things"))
     }
 
-    /// The nonces of normal mode. Newer devices tell the SEP's true one only in `ApParameters`.
+    /// The nonces of normal mode.
     ///
     /// # Errors
     /// `nonce-unread`.
     pub async fn nonces(&self) -> Result<Nonces, Fault> {
         let mut session = self.session().await?;
-        let mut read = async |key: &str| session.lockdown.get(None, key).await.map_err(Fault::from);
-        let parameters = read("ApParameters").await?.and_then(Value::into_dictionary).unwrap_or_default();
-        let bytes = |value: Option<Value>| value.and_then(Value::into_data).filter(|bytes| is_nonce(bytes));
-        let ap = bytes(parameters.get("ApNonce").cloned()).or(bytes(read("ApNonce").await?));
-        let sep = bytes(parameters.get("SepNonce").cloned()).or(bytes(read("SEPNonce").await?));
-        if ap.is_none() {
+        let mut values = Dictionary::new();
+        for key in ahead::NONCES {
+            if let Some(value) = session.lockdown.get(None, key).await.map_err(Fault::from)? {
+                values.insert(key.to_owned(), value);
+            }
+        }
+        let nonces = ahead::nonces(&values);
+        if nonces.ap.is_none() {
             return Err(Fault::new(Code::NonceUnread, "the device tells no ApNonce in normal mode"));
         }
-        Ok(Nonces { ap, sep })
+        Ok(nonces)
     }
 
     async fn ticket(&self, identity: &BuildIdentity, nonces: Nonces, sign: &dyn Sign) -> Result<Ticket, Fault> {
-        let ask = ApRequest {
-            form: Form::Img4,
-            ecid: self.ecid.0,
-            ap_nonce: nonces.ap.clone(),
-            sep_nonce: nonces.sep.clone(),
-            // Lockdown does not tell the fuses; every phone that was ever sold has both.
-            production: true,
-            security_mode: true,
-            in_rom_dfu: Some(false),
-            uuid: uuid::Uuid::new_v4().to_string().to_uppercase(),
-        };
-        let response: Dictionary = sign.sign(ask.build(identity)).await?;
-        let invalid = |why: String| Fault::new(Code::TssInvalid, why);
-        let der = response.get("ApImg4Ticket").and_then(Value::as_data);
-        let der = der.ok_or_else(|| invalid("the answer has no ApImg4Ticket".into()))?.to_vec();
-        let ticket = Im4m::parse(&der).map_err(|err| invalid(format!("ApImg4Ticket: {err}")))?;
-        if !ticket.is_for(self.ecid.0, nonces.ap.as_deref()) {
-            return Err(invalid("the ticket is for another device or nonce".into()));
-        }
-        let ap_nonce = nonces.ap.unwrap_or_default();
-        Ok(Ticket { form: Form::Img4, der, response, ap_nonce, sep_nonce: nonces.sep })
+        // Lockdown does not tell the fuses; every phone that was ever sold has both.
+        let modes = Modes { production: true, secure: true, in_rom: false };
+        let request = ticket::Request { form: Form::Img4, modes, ecid: self.ecid, nonces: &nonces };
+        ticket::obtain(&request, identity, sign).await
     }
 
     /// Binds the stashbag to the ticket that Apple signed.
@@ -262,11 +248,6 @@ impl Prompt<'_> {
     }
 }
 
-/// Newer devices fill what they do not tell with FF.
-fn is_nonce(bytes: &[u8]) -> bool {
-    matches!(bytes.len(), 20 | 32) && bytes.iter().any(|b| *b != 0xFF)
-}
-
 fn not_entered(detail: String) -> Fault {
     Fault::new(Code::PasscodeNotEntered, detail)
 }
@@ -279,14 +260,6 @@ fn refused(command: &str, words: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_nonce_of_all_ones_is_none() {
-        assert!(is_nonce(&[1; 20]) && is_nonce(&[1; 32]));
-        for not in [&[0xFF; 20][..], &[1; 8], &[], &[0xFF; 32]] {
-            assert!(!is_nonce(not));
-        }
-    }
 
     #[test]
     fn patience_shrinks_to_two_seconds_at_most() {

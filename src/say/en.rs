@@ -39,7 +39,7 @@ pub fn text(text: &Text) -> String {
         T::PlanLoses => "Lost".into(),
         T::PlanSteps => "Steps".into(),
         T::PlanDoes => "Does".into(),
-        T::DoesErase => "ERASES the device and installs".into(),
+        T::DoesErase => "ERASES the device, then installs the system".into(),
         T::DoesUpdate => "UPDATES the system and keeps the data".into(),
         T::UpdateWarning { name, ecid } => {
             format!("This updates {name} ({ecid}) and keeps its data. Without a backup an update is still a risk.")

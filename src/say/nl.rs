@@ -39,7 +39,7 @@ pub fn text(text: &Text) -> String {
         T::PlanLoses => "Kwijt".into(),
         T::PlanSteps => "Stappen".into(),
         T::PlanDoes => "Doet".into(),
-        T::DoesErase => "WIST het toestel en installeert".into(),
+        T::DoesErase => "WIST het toestel en zet het systeem er opnieuw op".into(),
         T::DoesUpdate => "WERKT het systeem BIJ en houdt de gegevens".into(),
         T::UpdateWarning { name, ecid } => {
             format!("Dit werkt {name} ({ecid}) bij en houdt de gegevens. Zonder reservekopie blijft dat een risico.")

@@ -6,7 +6,7 @@ use crate::cli::show::{print_line, size};
 use crate::device::Device;
 use crate::event::{Event, Finding, Outcome, Step, Verdict};
 use crate::fault::Fault;
-use crate::job::{Cost, Keeps, Kit, Plan, Rehearsal, preflight};
+use crate::job::{Cost, Kit, Plan, Rehearsal, preflight};
 use crate::say::{self, Text};
 use serde_json::json;
 
@@ -37,7 +37,7 @@ pub async fn rehearse(context: &Context, kit: &Kit, plan: &Plan, device: &Device
     let t = |text: Text| say::text(context.lang, &text);
     say_line(&t(Text::PlanSteps));
     for cost in &rehearsal.steps {
-        say_line(&format!("  {}", line(context, plan, cost)));
+        say_line(&format!("  {}", line(context, cost)));
     }
     say_line(&t(Text::DryRunTotal { minutes: minutes(rehearsal.seconds()) }));
     say_line(&t(Text::DryRunNeeds));
@@ -66,7 +66,7 @@ fn minutes(seconds: u64) -> u64 {
 }
 
 /// `Fetching firmware   9.1 GB, here already`
-fn line(context: &Context, plan: &Plan, cost: &Cost) -> String {
+fn line(context: &Context, cost: &Cost) -> String {
     let mut parts = Vec::new();
     if let (Some(bytes), false) = (cost.bytes, cost.cached) {
         parts.push(size(bytes));
@@ -80,10 +80,6 @@ fn line(context: &Context, plan: &Plan, cost: &Cost) -> String {
         }
         Some(_) => {}
         None => parts.push(say::text(context.lang, &Text::DryRunUnknown)),
-    }
-    if cost.step == Step::Restore {
-        let text = if plan.keeps() == Keeps::Data { Text::DoesUpdate } else { Text::DoesErase };
-        parts.push(say::text(context.lang, &text));
     }
     let name = say::step(context.lang, cost.step);
     if parts.is_empty() { name.to_owned() } else { format!("{name:36}  {}", parts.join(", ")) }
