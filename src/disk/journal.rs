@@ -41,14 +41,17 @@ impl Journal {
 
     /// Opens a journal to go on with it: all its entries in order, with the torn tail cut off.
     pub fn open<T: DeserializeOwned>(path: &Path) -> Result<(Journal, Vec<T>), Fault> {
-        let mut file = private_options().read(true).append(true).open(path).map_err(|e| Fault::disk(&e))?;
+        let file = private_options().read(true).append(true).open(path).map_err(|e| Fault::disk(&e))?;
         lock(&file)?;
-        let bytes = whole(&mut file)?;
+        let mut journal = Journal { file, end: 0, broken: false };
+        let bytes = whole(&mut journal.file)?;
         let (entries, end) = parse(path, &bytes)?;
         if end < bytes.len() {
+            let file = &journal.file;
             file.set_len(end as u64).and_then(|()| file.sync_all()).map_err(|e| Fault::disk(&e))?;
         }
-        Ok((Journal { file, end: end as u64, broken: false }, entries))
+        journal.end = end as u64;
+        Ok((journal, entries))
     }
 
     /// Adds one entry; with `sync` it is on the medium when this returns. A failed append leaves the
@@ -80,6 +83,13 @@ pub fn read_journal<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Fault> {
     let mut file = fs_err::File::open(path).map_err(|e| Fault::disk(&e))?;
     let bytes = whole(&mut file)?;
     Ok(parse(path, &bytes)?.0)
+}
+
+impl Drop for Journal {
+    /// Given back by word, as in `lock`: a child that is being started holds a copy of the descriptor for a moment.
+    fn drop(&mut self) {
+        let _ = self.file.file().unlock();
+    }
 }
 
 fn lock(file: &fs_err::File) -> Result<(), Fault> {
