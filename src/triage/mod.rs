@@ -3,7 +3,10 @@
 //! For now the part that `recover` needs: from what can be read of a device to whether a backup can be made
 //! first ([`prospect`]). The questions to a person follow later; evidence that is read over USB goes before answers.
 
+pub mod answers;
 mod chance;
+pub mod plans;
+pub mod tree;
 
 pub use chance::{Evidence, Prospect, backup_chance, prospect};
 

@@ -1,0 +1,242 @@
+//! The tree: from questions to one plan, as rows of `tree.tsv`.
+//!
+//! The rows are data, so that a person who knows the subject can read them against the advice they come from. What code
+//! adds is that they make sense: a test walks every way and holds that each ends in one plan, that nothing is asked
+//! twice, and that no way reaches an erase before it was said whose device this is.
+
+use super::answers::{Answers, Question};
+use crate::ids::Version;
+use std::sync::OnceLock;
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    pub node: &'static str,
+    pub question: Question,
+    pub answer: &'static str,
+    /// On systems from this version.
+    pub since: Option<Version>,
+    /// On systems below this version.
+    pub before: Option<Version>,
+    pub to: To,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    Node(&'static str),
+    Plan(Plan),
+}
+
+/// What the way ends in. What each keeps, loses and needs is in `plans`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Plan {
+    /// Stop: what to do with a device that is not the person's.
+    NotYours,
+    AskOrganisation,
+    PreviousCode,
+    /// Repair that keeps the data, before anything that does not.
+    UpdateFirst,
+    BackUpAndRestore,
+    RestoreAndPutBack,
+    RestoreWithoutBackup,
+    EraseOnDevice,
+    EraseByFindMy,
+    RecoverAccount,
+    SignIn,
+    AskPreviousOwner,
+    ProofOfPurchase,
+}
+
+impl Plan {
+    pub const ALL: [Plan; 13] = [
+        Plan::NotYours,
+        Plan::AskOrganisation,
+        Plan::PreviousCode,
+        Plan::UpdateFirst,
+        Plan::BackUpAndRestore,
+        Plan::RestoreAndPutBack,
+        Plan::RestoreWithoutBackup,
+        Plan::EraseOnDevice,
+        Plan::EraseByFindMy,
+        Plan::RecoverAccount,
+        Plan::SignIn,
+        Plan::AskPreviousOwner,
+        Plan::ProofOfPurchase,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Plan::NotYours => "not-yours",
+            Plan::AskOrganisation => "ask-organisation",
+            Plan::PreviousCode => "previous-code",
+            Plan::UpdateFirst => "update-first",
+            Plan::BackUpAndRestore => "back-up-and-restore",
+            Plan::RestoreAndPutBack => "restore-and-put-back",
+            Plan::RestoreWithoutBackup => "restore-without-backup",
+            Plan::EraseOnDevice => "erase-on-device",
+            Plan::EraseByFindMy => "erase-by-find-my",
+            Plan::RecoverAccount => "recover-account",
+            Plan::SignIn => "sign-in",
+            Plan::AskPreviousOwner => "ask-previous-owner",
+            Plan::ProofOfPurchase => "proof-of-purchase",
+        }
+    }
+}
+
+/// Where the tree stands with what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    Ask(Question),
+    Plan(Plan),
+}
+
+/// All rows in order.
+pub fn ways() -> &'static [Way] {
+    static WAYS: OnceLock<Vec<Way>> = OnceLock::new();
+    WAYS.get_or_init(|| rows().filter_map(way).collect())
+}
+
+fn rows() -> impl Iterator<Item = &'static str> {
+    include_str!("tree.tsv").lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn way(row: &'static str) -> Option<Way> {
+    let mut fields = row.split('\t');
+    let mut next = || fields.next();
+    let version = |text: &str| match text {
+        "-" => Some(None),
+        text => text.parse().ok().map(Some),
+    };
+    let (node, question, answer) = (next()?, Question::named(next()?)?, next()?);
+    let answer = question.choices().iter().find(|choice| **choice == answer)?;
+    let (since, before, to) = (version(next()?)?, version(next()?)?, next()?);
+    let to = match to.strip_prefix('!') {
+        Some(plan) => To::Plan(Plan::ALL.into_iter().find(|known| known.as_str() == plan)?),
+        None => To::Node(to),
+    };
+    Some(Way { node, question, answer, since, before, to })
+}
+
+/// Walks as far as the answers lead.
+pub fn stand(answers: &Answers) -> Stand {
+    let mut node = "start";
+    loop {
+        let here = || ways().iter().filter(|way| way.node == node);
+        // A tree with a node that leads nowhere does not pass its tests; the careful end stands for it.
+        let Some(question) = here().next().map(|way| way.question) else { return Stand::Plan(Plan::NotYours) };
+        let Some(known) = answers.get(question) else { return Stand::Ask(question) };
+        match here().find(|way| way.answer == known && fits(way, answers.version())).map(|way| way.to) {
+            Some(To::Node(next)) => node = next,
+            Some(To::Plan(plan)) => return Stand::Plan(plan),
+            None => return Stand::Plan(Plan::NotYours),
+        }
+    }
+}
+
+fn fits(way: &Way, version: Option<&Version>) -> bool {
+    let Some(version) = version else { return way.before.is_none() };
+    way.since.as_ref().is_none_or(|since| version >= since) && way.before.as_ref().is_none_or(|end| version < end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answers::Source;
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Every way through the tree for one system: what was answered on it, and where it ends.
+    fn walks(version: Option<&str>) -> Vec<(Vec<(Question, &'static str)>, Plan)> {
+        let mut open: Vec<Vec<(Question, &'static str)>> = vec![vec![]];
+        let mut done = vec![];
+        while let Some(said) = open.pop() {
+            let mut answers = Answers::new(version.and_then(|v| v.parse().ok()));
+            for (question, choice) in &said {
+                answers.say(*question, choice, Source::Person).unwrap();
+            }
+            match stand(&answers) {
+                Stand::Plan(plan) => done.push((said, plan)),
+                Stand::Ask(question) => {
+                    assert!(said.iter().all(|(asked, _)| *asked != question), "{question:?} twice after {said:?}");
+                    for choice in question.choices() {
+                        let mut more = said.clone();
+                        more.push((question, *choice));
+                        open.push(more);
+                    }
+                }
+            }
+        }
+        done
+    }
+
+    const SYSTEMS: [Option<&str>; 9] = [
+        None,
+        Some("6.1.3"),
+        Some("7.1.2"),
+        Some("12.5.7"),
+        Some("15.1"),
+        Some("15.7.1"),
+        Some("16.0"),
+        Some("17.0"),
+        Some("27.0.1"),
+    ];
+
+    #[test]
+    fn each_row_is_understood_and_each_node_reached() {
+        assert_eq!(rows().count(), ways().len(), "a row that is no way");
+        for way in ways() {
+            if let To::Node(node) = way.to {
+                assert!(ways().iter().any(|other| other.node == node), "{node} has no rows");
+            }
+            let reached = way.node == "start" || ways().iter().any(|other| other.to == To::Node(way.node));
+            assert!(reached, "{} is reached from nowhere", way.node);
+            let questions = ways().iter().filter(|other| other.node == way.node).map(|other| other.question);
+            assert_eq!(questions.collect::<BTreeSet<_>>().len(), 1, "{} asks two things", way.node);
+        }
+        for (node, question) in ways().iter().map(|way| (way.node, way.question)).collect::<BTreeSet<_>>() {
+            for choice in question.choices() {
+                let open = |way: &Way| way.node == node && way.answer == *choice && way.since.is_none();
+                assert!(ways().iter().any(|way| open(way) && way.before.is_none()), "{node} has no way for {choice}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_way_ends_in_one_plan_and_every_plan_has_a_way() {
+        let mut plans = BTreeSet::new();
+        for version in SYSTEMS {
+            let walks = walks(version);
+            assert!(walks.len() > 20, "{version:?}: {}", walks.len());
+            plans.extend(walks.iter().map(|(_, plan)| *plan));
+        }
+        assert_eq!(plans.into_iter().collect::<Vec<_>>(), {
+            let mut all = Plan::ALL.to_vec();
+            all.sort();
+            all
+        });
+    }
+
+    #[test]
+    fn nothing_is_erased_without_an_owner() {
+        for version in SYSTEMS {
+            for (said, plan) in walks(version) {
+                assert_eq!(said[0].0, Question::Ownership);
+                if plan.erases() {
+                    assert!(matches!(said[0].1, "owner" | "on-behalf" | "organisation"), "{plan:?} after {said:?}");
+                    assert!(!said.contains(&(Question::Managed, "yes")), "{plan:?} after {said:?}");
+                }
+                if matches!(said[0].1, "found" | "reported-missing") {
+                    assert_eq!((plan, said.len()), (Plan::NotYours, 1));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_erase_that_ends_at_a_lock_is_not_advised() {
+        for (said, plan) in SYSTEMS.into_iter().skip(2).flat_map(walks) {
+            let knows = said.contains(&(Question::Password, "yes"));
+            let off = said.contains(&(Question::FindMy, "off"));
+            assert!(!plan.erases() || knows || off, "{plan:?} after {said:?}");
+        }
+    }
+}
