@@ -15,6 +15,9 @@ mod preflight;
 mod remedies;
 pub mod restore;
 mod text;
+pub mod triage;
+mod triage_en;
+mod triage_nl;
 
 pub use coach::{Coach, coach, keys};
 pub use found::{Found, FoundKind, found};

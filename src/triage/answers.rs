@@ -28,8 +28,81 @@ pub enum Question {
     WhoseAccount,
 }
 
-const YES_NO: &[&str] = &["yes", "no"];
-const YES_NO_UNKNOWN: &[&str] = &["yes", "no", "unknown"];
+/// What a question may be answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Choice {
+    Owner,
+    OnBehalf,
+    Organisation,
+    Found,
+    ReportedMissing,
+    ForgottenCode,
+    DoesNotStart,
+    AsksForAccount,
+    AccountLost,
+    Yes,
+    No,
+    Unknown,
+    Here,
+    Elsewhere,
+    On,
+    Off,
+    Own,
+    PreviousOwner,
+    NobodyReachable,
+}
+
+impl Choice {
+    pub const ALL: [Choice; 19] = [
+        Choice::Owner,
+        Choice::OnBehalf,
+        Choice::Organisation,
+        Choice::Found,
+        Choice::ReportedMissing,
+        Choice::ForgottenCode,
+        Choice::DoesNotStart,
+        Choice::AsksForAccount,
+        Choice::AccountLost,
+        Choice::Yes,
+        Choice::No,
+        Choice::Unknown,
+        Choice::Here,
+        Choice::Elsewhere,
+        Choice::On,
+        Choice::Off,
+        Choice::Own,
+        Choice::PreviousOwner,
+        Choice::NobodyReachable,
+    ];
+
+    /// The word of JSON and of a file of answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Choice::Owner => "owner",
+            Choice::OnBehalf => "on-behalf",
+            Choice::Organisation => "organisation",
+            Choice::Found => "found",
+            Choice::ReportedMissing => "reported-missing",
+            Choice::ForgottenCode => "forgotten-code",
+            Choice::DoesNotStart => "does-not-start",
+            Choice::AsksForAccount => "asks-for-account",
+            Choice::AccountLost => "account-lost",
+            Choice::Yes => "yes",
+            Choice::No => "no",
+            Choice::Unknown => "unknown",
+            Choice::Here => "here",
+            Choice::Elsewhere => "elsewhere",
+            Choice::On => "on",
+            Choice::Off => "off",
+            Choice::Own => "own",
+            Choice::PreviousOwner => "previous-owner",
+            Choice::NobodyReachable => "nobody-reachable",
+        }
+    }
+}
+
+const YES_NO: &[Choice] = &[Choice::Yes, Choice::No];
+const YES_NO_UNKNOWN: &[Choice] = &[Choice::Yes, Choice::No, Choice::Unknown];
 
 impl Question {
     pub const ALL: [Question; 11] = [
@@ -68,16 +141,35 @@ impl Question {
     }
 
     /// What may be answered; words of JSON and of a file of answers.
-    pub fn choices(self) -> &'static [&'static str] {
+    pub fn choices(self) -> &'static [Choice] {
         match self {
-            Question::Ownership => &["owner", "on-behalf", "organisation", "found", "reported-missing"],
-            Question::Problem => &["forgotten-code", "does-not-start", "asks-for-account", "account-lost"],
+            Question::Ownership => {
+                &[Choice::Owner, Choice::OnBehalf, Choice::Organisation, Choice::Found, Choice::ReportedMissing]
+            }
+            Question::Problem => {
+                &[Choice::ForgottenCode, Choice::DoesNotStart, Choice::AsksForAccount, Choice::AccountLost]
+            }
             Question::Managed | Question::Backup => YES_NO_UNKNOWN,
             Question::PreviousCode | Question::Unlocked | Question::Password | Question::Online => YES_NO,
-            Question::Trusted => &["here", "elsewhere", "no"],
-            Question::FindMy => &["on", "off", "unknown"],
-            Question::WhoseAccount => &["own", "previous-owner", "organisation", "nobody-reachable"],
+            Question::Trusted => &[Choice::Here, Choice::Elsewhere, Choice::No],
+            Question::FindMy => &[Choice::On, Choice::Off, Choice::Unknown],
+            Question::WhoseAccount => {
+                &[Choice::Own, Choice::PreviousOwner, Choice::Organisation, Choice::NobodyReachable]
+            }
         }
+    }
+}
+
+impl Question {
+    /// # Errors
+    /// A word that is no answer to this question.
+    pub fn answer(self, word: &str) -> Result<Choice, BadAnswer> {
+        let choices = self.choices();
+        choices.iter().copied().find(|choice| choice.as_str() == word).ok_or_else(|| BadAnswer::NoSuchAnswer {
+            question: self.as_str(),
+            answer: word.chars().take(40).collect(),
+            choices,
+        })
     }
 }
 
@@ -86,12 +178,15 @@ impl Question {
 pub enum Source {
     Person,
     /// Read from the device: from where, and whether it proves or only suggests.
-    Device { from: &'static str, proves: bool },
+    Device {
+        from: &'static str,
+        proves: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    pub choice: &'static str,
+    pub choice: Choice,
     pub source: Source,
 }
 
@@ -99,8 +194,8 @@ pub struct Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     pub question: Question,
-    pub said: &'static str,
-    pub read: &'static str,
+    pub said: Choice,
+    pub read: Choice,
     pub from: &'static str,
 }
 
@@ -109,8 +204,12 @@ pub struct Conflict {
 pub enum BadAnswer {
     #[error("no question is called {0:?}")]
     NoSuchQuestion(String),
-    #[error("{question:?} is not answered with {answer:?}, but with one of: {}", .choices.join(", "))]
-    NoSuchAnswer { question: &'static str, answer: String, choices: &'static [&'static str] },
+    #[error("{question:?} is not answered with {answer:?}, but with one of: {}", listed(.choices))]
+    NoSuchAnswer { question: &'static str, answer: String, choices: &'static [Choice] },
+}
+
+fn listed(choices: &[Choice]) -> String {
+    choices.iter().map(|choice| choice.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// All that is known.
@@ -130,7 +229,7 @@ impl Answers {
         self.version.as_ref()
     }
 
-    pub fn get(&self, question: Question) -> Option<&'static str> {
+    pub fn get(&self, question: Question) -> Option<Choice> {
         self.known.get(&question).map(|answer| answer.choice)
     }
 
@@ -146,14 +245,9 @@ impl Answers {
     /// Takes an answer. What the device proves stays, whoever says otherwise and whenever.
     ///
     /// # Errors
-    /// A word that is no answer to this question.
-    pub fn say(&mut self, question: Question, choice: &str, source: Source) -> Result<(), BadAnswer> {
-        let choices = question.choices();
-        let choice = choices.iter().copied().find(|known| *known == choice).ok_or_else(|| BadAnswer::NoSuchAnswer {
-            question: question.as_str(),
-            answer: choice.chars().take(40).collect(),
-            choices,
-        })?;
+    /// What is no answer to this question.
+    pub fn say(&mut self, question: Question, choice: Choice, source: Source) -> Result<(), BadAnswer> {
+        question.answer(choice.as_str())?;
         let new = Answer { choice, source };
         let Some(old) = self.known.get(&question) else {
             self.known.insert(question, new);
@@ -165,7 +259,7 @@ impl Answers {
             (Source::Device { proves: true, .. }, _) | (Source::Person, Source::Device { .. }) => (true, None),
             _ => (false, None),
         };
-        if let Some((said, read, from)) = word.filter(|(said, read, _)| said != read && *said != "unknown") {
+        if let Some((said, read, from)) = word.filter(|(said, read, _)| said != read && *said != Choice::Unknown) {
             self.conflicts.push(Conflict { question, said, read, from });
         }
         if !stays {
@@ -186,15 +280,16 @@ mod tests {
     fn the_device_is_believed_and_the_person_is_told() {
         for device_first in [true, false] {
             let mut answers = Answers::default();
-            let mut said = [("off", Source::Person), ("on", READ)];
+            let mut said = [(Choice::Off, Source::Person), (Choice::On, READ)];
             if device_first {
                 said.reverse();
             }
             for (choice, source) in said {
                 answers.say(Question::FindMy, choice, source).unwrap();
             }
-            assert_eq!(answers.get(Question::FindMy), Some("on"));
-            let told = Conflict { question: Question::FindMy, said: "off", read: "on", from: "com.apple.fmip" };
+            assert_eq!(answers.get(Question::FindMy), Some(Choice::On));
+            let told =
+                Conflict { question: Question::FindMy, said: Choice::Off, read: Choice::On, from: "com.apple.fmip" };
             assert_eq!(answers.conflicts(), [told]);
         }
     }
@@ -202,18 +297,18 @@ mod tests {
     #[test]
     fn a_hint_is_only_a_hint_and_not_knowing_is_no_contradiction() {
         let mut answers = Answers::default();
-        answers.say(Question::Problem, "does-not-start", HINT).unwrap();
-        answers.say(Question::Problem, "forgotten-code", Source::Person).unwrap();
-        answers.say(Question::Problem, "does-not-start", HINT).unwrap();
-        assert_eq!(answers.get(Question::Problem), Some("forgotten-code"));
-        answers.say(Question::FindMy, "unknown", Source::Person).unwrap();
-        answers.say(Question::FindMy, "on", READ).unwrap();
-        assert_eq!((answers.get(Question::FindMy), answers.conflicts()), (Some("on"), &[][..]));
+        answers.say(Question::Problem, Choice::DoesNotStart, HINT).unwrap();
+        answers.say(Question::Problem, Choice::ForgottenCode, Source::Person).unwrap();
+        answers.say(Question::Problem, Choice::DoesNotStart, HINT).unwrap();
+        assert_eq!(answers.get(Question::Problem), Some(Choice::ForgottenCode));
+        answers.say(Question::FindMy, Choice::Unknown, Source::Person).unwrap();
+        answers.say(Question::FindMy, Choice::On, READ).unwrap();
+        assert_eq!((answers.get(Question::FindMy), answers.conflicts()), (Some(Choice::On), &[][..]));
     }
 
     #[test]
     fn what_is_no_answer_is_named_with_those_that_are() {
-        let error = Answers::default().say(Question::Password, "maybe", Source::Person).unwrap_err();
+        let error = Question::Password.answer("maybe").unwrap_err();
         assert_eq!(error.to_string(), r#""password" is not answered with "maybe", but with one of: yes, no"#);
     }
 

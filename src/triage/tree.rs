@@ -4,7 +4,7 @@
 //! adds is that they make sense: a test walks every way and holds that each ends in one plan, that nothing is asked
 //! twice, and that no way reaches an erase before it was said whose device this is.
 
-use super::answers::{Answers, Question};
+use super::answers::{Answers, Choice, Question};
 use crate::ids::Version;
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 pub struct Way {
     pub node: &'static str,
     pub question: Question,
-    pub answer: &'static str,
+    pub answer: Choice,
     /// On systems from this version.
     pub since: Option<Version>,
     /// On systems below this version.
@@ -108,7 +108,7 @@ fn way(row: &'static str) -> Option<Way> {
         text => text.parse().ok().map(Some),
     };
     let (node, question, answer) = (next()?, Question::named(next()?)?, next()?);
-    let answer = question.choices().iter().find(|choice| **choice == answer)?;
+    let answer = question.answer(answer).ok()?;
     let (since, before, to) = (version(next()?)?, version(next()?)?, next()?);
     let to = match to.strip_prefix('!') {
         Some(plan) => To::Plan(Plan::ALL.into_iter().find(|known| known.as_str() == plan)?),
@@ -145,13 +145,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Every way through the tree for one system: what was answered on it, and where it ends.
-    fn walks(version: Option<&str>) -> Vec<(Vec<(Question, &'static str)>, Plan)> {
-        let mut open: Vec<Vec<(Question, &'static str)>> = vec![vec![]];
+    fn walks(version: Option<&str>) -> Vec<(Vec<(Question, Choice)>, Plan)> {
+        let mut open: Vec<Vec<(Question, Choice)>> = vec![vec![]];
         let mut done = vec![];
         while let Some(said) = open.pop() {
             let mut answers = Answers::new(version.and_then(|v| v.parse().ok()));
             for (question, choice) in &said {
-                answers.say(*question, choice, Source::Person).unwrap();
+                answers.say(*question, *choice, Source::Person).unwrap();
             }
             match stand(&answers) {
                 Stand::Plan(plan) => done.push((said, plan)),
@@ -195,7 +195,7 @@ mod tests {
         for (node, question) in ways().iter().map(|way| (way.node, way.question)).collect::<BTreeSet<_>>() {
             for choice in question.choices() {
                 let open = |way: &Way| way.node == node && way.answer == *choice && way.since.is_none();
-                assert!(ways().iter().any(|way| open(way) && way.before.is_none()), "{node} has no way for {choice}");
+                assert!(ways().iter().any(|way| open(way) && way.before.is_none()), "{node} has no way for {choice:?}");
             }
         }
     }
@@ -221,10 +221,13 @@ mod tests {
             for (said, plan) in walks(version) {
                 assert_eq!(said[0].0, Question::Ownership);
                 if plan.erases() {
-                    assert!(matches!(said[0].1, "owner" | "on-behalf" | "organisation"), "{plan:?} after {said:?}");
-                    assert!(!said.contains(&(Question::Managed, "yes")), "{plan:?} after {said:?}");
+                    assert!(
+                        matches!(said[0].1, Choice::Owner | Choice::OnBehalf | Choice::Organisation),
+                        "{plan:?} after {said:?}"
+                    );
+                    assert!(!said.contains(&(Question::Managed, Choice::Yes)), "{plan:?} after {said:?}");
                 }
-                if matches!(said[0].1, "found" | "reported-missing") {
+                if matches!(said[0].1, Choice::Found | Choice::ReportedMissing) {
                     assert_eq!((plan, said.len()), (Plan::NotYours, 1));
                 }
             }
@@ -234,8 +237,8 @@ mod tests {
     #[test]
     fn an_erase_that_ends_at_a_lock_is_not_advised() {
         for (said, plan) in SYSTEMS.into_iter().skip(2).flat_map(walks) {
-            let knows = said.contains(&(Question::Password, "yes"));
-            let off = said.contains(&(Question::FindMy, "off"));
+            let knows = said.contains(&(Question::Password, Choice::Yes));
+            let off = said.contains(&(Question::FindMy, Choice::Off));
             assert!(!plan.erases() || knows || off, "{plan:?} after {said:?}");
         }
     }

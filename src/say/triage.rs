@@ -1,0 +1,83 @@
+//! The texts of triage: a question with its reason, and a plan with all that a person wants to know before it.
+
+use super::{Lang, triage_en, triage_nl};
+use crate::triage::answers::{Choice, Question};
+use crate::triage::tree::Plan;
+
+/// A question, and why it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub question: &'static str,
+    pub why: &'static str,
+}
+
+/// A plan as people read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    pub title: &'static str,
+    pub kept: &'static str,
+    pub lost: &'static str,
+    /// What to have at hand.
+    pub needs: &'static [&'static str],
+    pub steps: &'static [&'static str],
+}
+
+pub fn asked(lang: Lang, question: Question) -> Asked {
+    match lang {
+        Lang::En => triage_en::asked(question),
+        Lang::Nl => triage_nl::asked(question),
+    }
+}
+
+pub fn choice(lang: Lang, choice: Choice) -> &'static str {
+    match lang {
+        Lang::En => triage_en::choice(choice),
+        Lang::Nl => triage_nl::choice(choice),
+    }
+}
+
+pub fn told(lang: Lang, plan: Plan) -> Told {
+    match lang {
+        Lang::En => triage_en::told(plan),
+        Lang::Nl => triage_nl::told(plan),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_said_in_both_languages() {
+        for question in Question::ALL {
+            let (en, nl) = (asked(Lang::En, question), asked(Lang::Nl, question));
+            assert!(en.question != nl.question && en.why != nl.why, "{question:?}");
+            for asked in [en, nl] {
+                assert!(asked.question.contains('?') && asked.why.ends_with('.'), "{question:?}");
+            }
+        }
+        for each in Choice::ALL {
+            assert_ne!(choice(Lang::En, each), choice(Lang::Nl, each));
+        }
+        for plan in Plan::ALL {
+            let (en, nl) = (told(Lang::En, plan), told(Lang::Nl, plan));
+            assert!(en.title != nl.title && en.kept != nl.kept && en.lost != nl.lost, "{plan:?}");
+            assert_eq!((en.steps.len(), en.needs.len()), (nl.steps.len(), nl.needs.len()), "{plan:?}");
+            assert!(en.steps.iter().zip(nl.steps).all(|(en, nl)| en != nl), "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_promises_a_way_round_a_lock() {
+        for plan in Plan::ALL {
+            for lang in [Lang::En, Lang::Nl] {
+                let told = told(lang, plan);
+                let all = [told.title, told.kept, told.lost].into_iter().chain(told.steps.iter().copied());
+                for text in all {
+                    let text = text.to_lowercase();
+                    assert!(!["jailbreak", "hack", "crack"].iter().any(|word| text.contains(word)), "{plan:?}: {text}");
+                }
+            }
+        }
+    }
+}
