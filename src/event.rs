@@ -5,9 +5,11 @@
 
 mod chance;
 mod preflight;
+mod triage;
 
 pub use chance::{Caveat, Ground, Possible};
 pub use preflight::{Check, Finding, Need, Verdict};
+pub use triage::{Choice, Clue, Question, WayOut};
 
 use crate::fault::Fault;
 use crate::ids::{Ecid, Mode};

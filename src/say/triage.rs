@@ -1,8 +1,7 @@
 //! The texts of triage: a question with its reason, and a plan with all that a person wants to know before it.
 
 use super::{Lang, triage_en, triage_nl};
-use crate::triage::answers::{Choice, Question};
-use crate::triage::tree::Plan;
+use crate::event::{Choice, Question, WayOut};
 
 /// A question, and why it is asked.
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +35,10 @@ pub fn choice(lang: Lang, choice: Choice) -> &'static str {
     }
 }
 
-pub fn told(lang: Lang, plan: Plan) -> Told {
+pub fn told(lang: Lang, way: WayOut) -> Told {
     match lang {
-        Lang::En => triage_en::told(plan),
-        Lang::Nl => triage_nl::told(plan),
+        Lang::En => triage_en::told(way),
+        Lang::Nl => triage_nl::told(way),
     }
 }
 
@@ -49,17 +48,17 @@ mod tests {
 
     #[test]
     fn everything_is_said_in_both_languages() {
-        for question in Question::ALL {
+        for question in Question::ALL.iter().copied() {
             let (en, nl) = (asked(Lang::En, question), asked(Lang::Nl, question));
             assert!(en.question != nl.question && en.why != nl.why, "{question:?}");
             for asked in [en, nl] {
                 assert!(asked.question.contains('?') && asked.why.ends_with('.'), "{question:?}");
             }
         }
-        for each in Choice::ALL {
+        for each in Choice::ALL.iter().copied() {
             assert_ne!(choice(Lang::En, each), choice(Lang::Nl, each));
         }
-        for plan in Plan::ALL {
+        for plan in WayOut::ALL.iter().copied() {
             let (en, nl) = (told(Lang::En, plan), told(Lang::Nl, plan));
             assert!(en.title != nl.title && en.kept != nl.kept && en.lost != nl.lost, "{plan:?}");
             assert_eq!((en.steps.len(), en.needs.len()), (nl.steps.len(), nl.needs.len()), "{plan:?}");
@@ -69,7 +68,7 @@ mod tests {
 
     #[test]
     fn nothing_promises_a_way_round_a_lock() {
-        for plan in Plan::ALL {
+        for plan in WayOut::ALL.iter().copied() {
             for lang in [Lang::En, Lang::Nl] {
                 let told = told(lang, plan);
                 let all = [told.title, told.kept, told.lost].into_iter().chain(told.steps.iter().copied());

@@ -1,8 +1,7 @@
 //! The questions of triage and its plans, in English.
 
 use super::triage::{Asked, Told};
-use crate::triage::answers::{Choice, Question};
-use crate::triage::tree::Plan;
+use crate::event::{Choice, Question, WayOut};
 
 pub(super) fn asked(question: Question) -> Asked {
     let (question, why) = match question {
@@ -62,6 +61,8 @@ pub(super) fn choice(choice: Choice) -> &'static str {
         Choice::ReportedMissing => "It is reported lost or stolen, or its screen says so",
         Choice::ForgottenCode => "Nobody knows the passcode, or it says Unavailable",
         Choice::DoesNotStart => "It does not start, or shows a cable and a computer",
+        Choice::UpdateFailed => "It does not start, and `herstel restore --update` failed",
+        Choice::StartAfresh => "It works; it is to be erased and set up again",
         Choice::AsksForAccount => "After an erase it asks for an Apple Account",
         Choice::AccountLost => "It works, but the Apple Account is lost",
         Choice::Yes => "Yes",
@@ -77,10 +78,10 @@ pub(super) fn choice(choice: Choice) -> &'static str {
     }
 }
 
-pub(super) fn told(plan: Plan) -> Told {
+pub(super) fn told(way: WayOut) -> Told {
     let told = |title, kept, lost, needs, steps| Told { title, kept, lost, needs, steps };
-    match plan {
-        Plan::NotYours => told(
+    match way {
+        WayOut::NotYours => told(
             "Stop: this device is not yours to open",
             "Everything, and its owner's chance to get it back",
             "Nothing",
@@ -92,7 +93,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Erasing it gains nothing: with Find My on it asks for its owner's account for ever.",
             ],
         ),
-        Plan::AskOrganisation => told(
+        WayOut::AskOrganisation => told(
             "Ask whoever manages it: they can take the passcode off",
             "Everything",
             "Nothing",
@@ -103,7 +104,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Bought second-hand and still managed? Then the seller must have it released.",
             ],
         ),
-        Plan::PreviousCode => told(
+        WayOut::PreviousCode => told(
             "Open it with the previous passcode",
             "Everything",
             "Nothing",
@@ -114,7 +115,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Done at once: the old one works for 72 hours after the change, and not a minute longer.",
             ],
         ),
-        Plan::UpdateFirst => told(
+        WayOut::UpdateFirst => told(
             "Install the system again, keeping the data",
             "Everything, if it succeeds",
             "Nothing by this step",
@@ -125,7 +126,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "It fails at the same percentage on two computers? Then it is likely the hardware.",
             ],
         ),
-        Plan::BackUpAndRestore => told(
+        WayOut::BackUpAndRestore => told(
             "Back it up on the trusted computer now, then erase it and put the backup back",
             "What the backup holds: nearly everything; passwords only in an encrypted one",
             "The passcode, cards in Wallet, and what apps keep out of backups",
@@ -136,7 +137,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "After the erase it may ask for the Apple Account.",
             ],
         ),
-        Plan::RestoreAndPutBack => told(
+        WayOut::RestoreAndPutBack => told(
             "Erase it here, then put the backup back",
             "What the backup holds",
             "All that came after the backup",
@@ -147,7 +148,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "A backup on this computer: `herstel backups restore`.",
             ],
         ),
-        Plan::RestoreWithoutBackup => told(
+        WayOut::RestoreWithoutBackup => told(
             "Erase it here; what lies in the account comes back",
             "Photos, contacts, notes and messages that were in iCloud or other services",
             "Everything that is only on the device, for ever",
@@ -158,7 +159,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Set it up and sign in: what was in iCloud comes back by itself.",
             ],
         ),
-        Plan::EraseOnDevice => told(
+        WayOut::EraseOnDevice => told(
             "Let it erase itself, then put the backup back",
             "What the backup holds, and what lies in the account",
             "All that came after the backup",
@@ -169,7 +170,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "It erases itself; then set it up and choose the backup. No computer is needed.",
             ],
         ),
-        Plan::EraseByFindMy => told(
+        WayOut::EraseByFindMy => told(
             "Erase it from iCloud.com/find, then put the backup back",
             "What the backup holds, and what lies in the account",
             "All that came after the backup",
@@ -180,7 +181,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Is it not online? Then `herstel restore --erase` here.",
             ],
         ),
-        Plan::RecoverAccount => told(
+        WayOut::RecoverAccount => told(
             "First get the Apple Account back; erase nothing before",
             "Everything on the device",
             "Nothing; an erase now would end at a lock that only the account opens",
@@ -194,7 +195,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Then run `herstel triage` again: with the password there is a way.",
             ],
         ),
-        Plan::SignIn => told(
+        WayOut::SignIn => told(
             "Sign in with the owner's account",
             "Nothing is changed",
             "Nothing",
@@ -205,7 +206,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Or remove it at iCloud.com/find from the account, and start its setup again.",
             ],
         ),
-        Plan::AskPreviousOwner => told(
+        WayOut::AskPreviousOwner => told(
             "Ask the previous owner: it takes two minutes, from afar",
             "Nothing is changed",
             "Nothing",
@@ -216,7 +217,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Nobody else needs their password. Do not ask for it.",
             ],
         ),
-        Plan::ProofOfPurchase => told(
+        WayOut::ProofOfPurchase => told(
             "Ask Apple, with the proof of purchase",
             "Nothing is changed",
             "Nothing",

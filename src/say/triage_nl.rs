@@ -1,8 +1,7 @@
 //! De vragen van triage en de plannen, in het Nederlands.
 
 use super::triage::{Asked, Told};
-use crate::triage::answers::{Choice, Question};
-use crate::triage::tree::Plan;
+use crate::event::{Choice, Question, WayOut};
 
 pub(super) fn asked(question: Question) -> Asked {
     let (question, why) = match question {
@@ -66,6 +65,8 @@ pub(super) fn choice(choice: Choice) -> &'static str {
         Choice::ReportedMissing => "Het is als vermist of gestolen opgegeven, of dat staat op het scherm",
         Choice::ForgottenCode => "Niemand weet de toegangscode, of het is niet beschikbaar",
         Choice::DoesNotStart => "Het start niet, of toont een kabel en een computer",
+        Choice::UpdateFailed => "Het start niet, en `herstel restore --update` is mislukt",
+        Choice::StartAfresh => "Het werkt; het moet gewist en opnieuw ingesteld worden",
         Choice::AsksForAccount => "Na het wissen vraagt het om een Apple Account",
         Choice::AccountLost => "Het werkt, maar het Apple Account is kwijt",
         Choice::Yes => "Ja",
@@ -81,10 +82,10 @@ pub(super) fn choice(choice: Choice) -> &'static str {
     }
 }
 
-pub(super) fn told(plan: Plan) -> Told {
+pub(super) fn told(way: WayOut) -> Told {
     let told = |title, kept, lost, needs, steps| Told { title, kept, lost, needs, steps };
-    match plan {
-        Plan::NotYours => told(
+    match way {
+        WayOut::NotYours => told(
             "Stop: dit toestel is niet aan jou om te openen",
             "Alles, en de kans van de eigenaar om het terug te krijgen",
             "Niets",
@@ -97,7 +98,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Wissen levert niets op: met Zoek mijn aan blijft het om het account van de eigenaar vragen.",
             ],
         ),
-        Plan::AskOrganisation => told(
+        WayOut::AskOrganisation => told(
             "Vraag de beheerder: die kan de toegangscode eraf halen",
             "Alles",
             "Niets",
@@ -112,7 +113,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Tweedehands gekocht en nog onder beheer? Dan moet de verkoper het laten vrijgeven.",
             ],
         ),
-        Plan::PreviousCode => told(
+        WayOut::PreviousCode => told(
             "Open het met de vorige toegangscode",
             "Alles",
             "Niets",
@@ -123,7 +124,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Doe het meteen: de oude werkt tot 72 uur na de verandering, en geen minuut langer.",
             ],
         ),
-        Plan::UpdateFirst => told(
+        WayOut::UpdateFirst => told(
             "Zet het systeem er opnieuw op, met behoud van de gegevens",
             "Alles, als het lukt",
             "Niets door deze stap",
@@ -134,7 +135,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Stopt het op twee computers bij hetzelfde percentage? Dan ligt het waarschijnlijk aan de hardware.",
             ],
         ),
-        Plan::BackUpAndRestore => told(
+        WayOut::BackUpAndRestore => told(
             "Maak nu een reservekopie op de vertrouwde computer, wis dan, en zet de kopie terug",
             "Wat in de reservekopie staat: bijna alles; wachtwoorden alleen als die versleuteld is",
             "De toegangscode, passen in Wallet, en wat apps buiten reservekopieën houden",
@@ -149,7 +150,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Na het wissen kan het om het Apple Account vragen.",
             ],
         ),
-        Plan::RestoreAndPutBack => told(
+        WayOut::RestoreAndPutBack => told(
             "Wis het hier en zet daarna de reservekopie terug",
             "Wat in de reservekopie staat",
             "Alles van na de reservekopie",
@@ -164,7 +165,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Een reservekopie op deze computer: `herstel backups restore`.",
             ],
         ),
-        Plan::RestoreWithoutBackup => told(
+        WayOut::RestoreWithoutBackup => told(
             "Wis het hier; wat in het account staat komt terug",
             "Foto's, contacten, notities en berichten die in iCloud of bij andere diensten stonden",
             "Alles wat alleen op het toestel staat, voorgoed",
@@ -175,7 +176,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Stel het in en log in: wat in iCloud stond, komt vanzelf terug.",
             ],
         ),
-        Plan::EraseOnDevice => told(
+        WayOut::EraseOnDevice => told(
             "Laat het zichzelf wissen en zet daarna de reservekopie terug",
             "Wat in de reservekopie en in het account staat",
             "Alles van na de reservekopie",
@@ -187,7 +188,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Het wist zichzelf; stel het daarna in en kies de reservekopie. Een computer is niet nodig.",
             ],
         ),
-        Plan::EraseByFindMy => told(
+        WayOut::EraseByFindMy => told(
             "Wis het via iCloud.com/find en zet daarna de reservekopie terug",
             "Wat in de reservekopie en in het account staat",
             "Alles van na de reservekopie",
@@ -198,7 +199,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Is het niet online? Dan hier `herstel restore --erase`.",
             ],
         ),
-        Plan::RecoverAccount => told(
+        WayOut::RecoverAccount => told(
             "Krijg eerst het Apple Account terug; wis tot die tijd niets",
             "Alles op het toestel",
             "Niets; nu wissen eindigt bij een slot dat alleen het account opent",
@@ -212,7 +213,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Doe daarna opnieuw `herstel triage`: met het wachtwoord is er een weg.",
             ],
         ),
-        Plan::SignIn => told(
+        WayOut::SignIn => told(
             "Log in met het account van de eigenaar",
             "Er verandert niets",
             "Niets",
@@ -223,7 +224,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Of haal het op iCloud.com/find uit het account en begin opnieuw met instellen.",
             ],
         ),
-        Plan::AskPreviousOwner => told(
+        WayOut::AskPreviousOwner => told(
             "Vraag het de vorige eigenaar: het kost twee minuten, op afstand",
             "Er verandert niets",
             "Niets",
@@ -234,7 +235,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Niemand anders heeft dat wachtwoord nodig. Vraag er niet om.",
             ],
         ),
-        Plan::ProofOfPurchase => told(
+        WayOut::ProofOfPurchase => told(
             "Vraag het Apple, met het aankoopbewijs",
             "Er verandert niets",
             "Niets",

@@ -1,6 +1,6 @@
 //! What a plan costs and which verb does it. The words are `say`'s.
 
-use super::tree::Plan;
+use crate::event::WayOut;
 
 /// What becomes of what is on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,19 +32,19 @@ pub struct Cost {
     pub verb: Option<Verb>,
 }
 
-impl Plan {
+impl WayOut {
     pub fn cost(self) -> Cost {
         let cost = |data, minutes, verb| Cost { data, minutes, verb };
         match self {
-            Plan::NotYours | Plan::AskOrganisation | Plan::AskPreviousOwner => cost(Data::Stays, None, None),
-            Plan::RecoverAccount | Plan::ProofOfPurchase => cost(Data::Stays, None, None),
-            Plan::PreviousCode => cost(Data::Stays, Some((5, 15)), None),
-            Plan::SignIn => cost(Data::Stays, Some((10, 30)), None),
-            Plan::UpdateFirst => cost(Data::Stays, Some((20, 60)), Some(Verb::RestoreUpdate)),
-            Plan::BackUpAndRestore => cost(Data::SavedFirst, Some((60, 240)), Some(Verb::Recover)),
-            Plan::RestoreAndPutBack => cost(Data::AsBackedUp, Some((30, 180)), Some(Verb::RestoreErase)),
-            Plan::RestoreWithoutBackup => cost(Data::Lost, Some((20, 60)), Some(Verb::RestoreErase)),
-            Plan::EraseOnDevice | Plan::EraseByFindMy => cost(Data::AsBackedUp, Some((20, 120)), None),
+            WayOut::NotYours | WayOut::AskOrganisation | WayOut::AskPreviousOwner => cost(Data::Stays, None, None),
+            WayOut::RecoverAccount | WayOut::ProofOfPurchase => cost(Data::Stays, None, None),
+            WayOut::PreviousCode => cost(Data::Stays, Some((5, 15)), None),
+            WayOut::SignIn => cost(Data::Stays, Some((10, 30)), None),
+            WayOut::UpdateFirst => cost(Data::Stays, Some((20, 60)), Some(Verb::RestoreUpdate)),
+            WayOut::BackUpAndRestore => cost(Data::SavedFirst, Some((60, 240)), Some(Verb::Recover)),
+            WayOut::RestoreAndPutBack => cost(Data::AsBackedUp, Some((30, 180)), Some(Verb::RestoreErase)),
+            WayOut::RestoreWithoutBackup => cost(Data::Lost, Some((20, 60)), Some(Verb::RestoreErase)),
+            WayOut::EraseOnDevice | WayOut::EraseByFindMy => cost(Data::AsBackedUp, Some((20, 120)), None),
         }
     }
 
