@@ -58,6 +58,8 @@ pub enum Verb {
     Unpair,
     /// Which keys to press, and watch that it worked
     Guide(GuideArgs),
+    /// Which way out, and what is lost: questions, what the device tells, one plan
+    Triage(TriageArgs),
     /// Back up a trusted device, verified, beside the previous backup
     Backup(BackupArgs),
     /// The backups that were made
@@ -150,6 +152,19 @@ pub struct GuideArgs {
     pub tries: u32,
     #[command(flatten)]
     pub screen: ScreenArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct TriageArgs {
+    /// Answers in lines such as `find-my = "on"`; - is standard input. What they leave open is asked on a terminal
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
+    /// Write the plan as a page to print (HTML)
+    #[arg(long, value_name = "FILE")]
+    pub paper: Option<PathBuf>,
+    /// Where backups are kept
+    #[arg(long, value_name = "DIR")]
+    pub vault: Option<PathBuf>,
 }
 
 /// How the coach shows itself.
@@ -445,7 +460,11 @@ pub struct RecoverArgs {
     /// Coach a person's hands where no command is taken, even without a terminal
     #[arg(long)]
     pub by_hand: bool,
-    /// The full ECID or UDID of the device to erase, instead of the question
+    /// Answers for the questions that come first, as `triage` takes them; what they leave open is asked on a terminal
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
+    /// The full ECID or UDID of the device to erase, instead of the question; without --answers it also says that you
+    /// may decide about the device, and no question is asked
     #[arg(long, value_name = "DEVICE")]
     pub yes_erase: Option<String>,
     /// Where backups are kept

@@ -8,6 +8,7 @@ mod html;
 mod page;
 pub mod paper;
 mod text;
+pub mod way_out;
 
 pub use paper::{Items, Paper, Section};
 

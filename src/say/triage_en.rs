@@ -1,7 +1,7 @@
 //! The questions of triage and its plans, in English.
 
-use super::triage::{Asked, Told};
-use crate::event::{Choice, Question, WayOut};
+use super::triage::{Asked, Label, Told};
+use crate::event::{Choice, Clue, Question, WayOut};
 
 pub(super) fn asked(question: Question) -> Asked {
     let (question, why) = match question {
@@ -50,6 +50,22 @@ pub(super) fn asked(question: Question) -> Asked {
         ),
     };
     Asked { question, why }
+}
+
+pub(super) fn subject(question: Question) -> &'static str {
+    match question {
+        Question::Ownership => "Whose device",
+        Question::Problem => "The trouble",
+        Question::Managed => "Managed",
+        Question::PreviousCode => "Old passcode known",
+        Question::Trusted => "Trusts a computer",
+        Question::Unlocked => "Unlocked since start",
+        Question::Backup => "Backup",
+        Question::FindMy => "Find My",
+        Question::Password => "Account password known",
+        Question::Online => "Online, offers to erase",
+        Question::WhoseAccount => "Whose account",
+    }
 }
 
 pub(super) fn choice(choice: Choice) -> &'static str {
@@ -127,7 +143,7 @@ pub(super) fn told(way: WayOut) -> Told {
             ],
         ),
         WayOut::BackUpAndRestore => told(
-            "Back it up on the trusted computer now, then erase it and put the backup back",
+            "Back it up now, on the computer that it trusts; then erase it and put the backup back",
             "What the backup holds: nearly everything; passwords only in an encrypted one",
             "The passcode, cards in Wallet, and what apps keep out of backups",
             &["The trusted computer", "Room on its disk", "The Apple Account's password, if Find My is on"],
@@ -191,7 +207,6 @@ pub(super) fn told(way: WayOut) -> Told {
                 "Another device that is signed in: Settings, name, Sign-In & Security, Change Password.",
                 "A recovery key or a recovery contact shortens it. Else account recovery: Apple mails when, and nobody \
                  can speed it up; do not use the account meanwhile.",
-                "Apple never asks for a password, a code or a recovery key. Whoever does is not Apple.",
                 "Then run `herstel triage` again: with the password there is a way.",
             ],
         ),
@@ -228,5 +243,58 @@ pub(super) fn told(way: WayOut) -> Told {
                 "No receipt? Take it back to the seller. Nobody sells an honest way round this lock.",
             ],
         ),
+    }
+}
+
+pub(super) fn clue(clue: Clue) -> &'static str {
+    match clue {
+        Clue::TrustsThisComputer => "it trusts this computer and opened a session",
+        Clue::LockedSinceStart => "it says that it was not unlocked since it started",
+        Clue::NotStarted => "its system is not running",
+        Clue::Supervised => "it says that it is supervised",
+        Clue::FindMyAssociated => "it says whether Find My is on",
+        Clue::ActivationLockVariable => "its boot code says whether it is locked to an account",
+        Clue::BackupHere => "there is a backup of it on this computer",
+        Clue::CloudBackupEnabled => "iCloud Backup is switched on",
+        Clue::StopsInRecovery => "it stopped in recovery though it was told to start",
+        Clue::NotActivated => "it is not activated",
+        Clue::Version => "it says which system it runs",
+    }
+}
+
+pub(super) fn label(label: Label<'_>) -> String {
+    match label {
+        Label::Kept => "What is kept".to_owned(),
+        Label::Lost => "What is lost".to_owned(),
+        Label::Takes => "How long".to_owned(),
+        Label::AtHand => "Have at hand".to_owned(),
+        Label::Steps => "What to do".to_owned(),
+        Label::Command => "The command".to_owned(),
+        Label::Known => "What this follows from".to_owned(),
+        Label::Said => "you".to_owned(),
+        Label::Proven => "the device".to_owned(),
+        Label::Question => "Question".to_owned(),
+        Label::Answer => "Answer".to_owned(),
+        Label::Source => "From".to_owned(),
+        Label::Device => "Device".to_owned(),
+        Label::System => "System".to_owned(),
+        Label::Why => "Why".to_owned(),
+        Label::Suggests { answer, clue } => format!("Perhaps \"{answer}\": {clue}."),
+        Label::Account { masked } => format!("The lock belongs to {masked}."),
+        Label::Disagrees { question, said, read, clue } => {
+            format!("{question}: you say \"{said}\", the device \"{read}\" ({clue}). The device is believed.")
+        }
+        Label::Prompt { hinted: Some(number) } => format!("Number (Enter: {number}, b: back, q: stop): "),
+        Label::Prompt { hinted: None } => "Number (b: back, q: stop): ".to_owned(),
+        Label::NoSuchNumber { most } => format!("Type a number from 1 to {most}, b or q."),
+        Label::NoDevice => "No device is connected: everything is asked.".to_owned(),
+        Label::Minutes { from, to } => format!("{from} to {to} minutes"),
+        Label::OthersDecide => "Others decide how long it takes".to_owned(),
+        Label::Unanswered => "Still to be answered".to_owned(),
+        Label::Refused { place } => format!("Nothing is done for this device. Written down in {place}."),
+        Label::Intro => "A few questions first. Nothing is done to the device meanwhile.".to_owned(),
+        Label::GoesOn => "This is what follows now.".to_owned(),
+        Label::AsksConsent => "Before anything is erased you are asked once more.".to_owned(),
+        Label::Footer => "Apple never asks for a password, a code or a recovery key. Whoever does is not Apple.".to_owned(),
     }
 }

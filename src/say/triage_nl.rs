@@ -1,7 +1,7 @@
 //! De vragen van triage en de plannen, in het Nederlands.
 
-use super::triage::{Asked, Told};
-use crate::event::{Choice, Question, WayOut};
+use super::triage::{Asked, Label, Told};
+use crate::event::{Choice, Clue, Question, WayOut};
 
 pub(super) fn asked(question: Question) -> Asked {
     let (question, why) = match question {
@@ -54,6 +54,22 @@ pub(super) fn asked(question: Question) -> Asked {
         ),
     };
     Asked { question, why }
+}
+
+pub(super) fn subject(question: Question) -> &'static str {
+    match question {
+        Question::Ownership => "Van wie",
+        Question::Problem => "Het probleem",
+        Question::Managed => "Onder beheer",
+        Question::PreviousCode => "Oude code bekend",
+        Question::Trusted => "Vertrouwt een computer",
+        Question::Unlocked => "Ontgrendeld sinds start",
+        Question::Backup => "Reservekopie",
+        Question::FindMy => "Zoek mijn",
+        Question::Password => "Wachtwoord bekend",
+        Question::Online => "Online, biedt wissen aan",
+        Question::WhoseAccount => "Wiens account",
+    }
 }
 
 pub(super) fn choice(choice: Choice) -> &'static str {
@@ -136,7 +152,7 @@ pub(super) fn told(way: WayOut) -> Told {
             ],
         ),
         WayOut::BackUpAndRestore => told(
-            "Maak nu een reservekopie op de vertrouwde computer, wis dan, en zet de kopie terug",
+            "Maak nu een reservekopie, op de computer die het vertrouwt; wis het dan en zet de kopie terug",
             "Wat in de reservekopie staat: bijna alles; wachtwoorden alleen als die versleuteld is",
             "De toegangscode, passen in Wallet, en wat apps buiten reservekopieën houden",
             &[
@@ -209,7 +225,6 @@ pub(super) fn told(way: WayOut) -> Told {
                 "Op een ander toestel dat is ingelogd: Instellingen, naam, Inloggen en beveiliging, Wijzig wachtwoord.",
                 "Een herstelsleutel of herstelcontact maakt het korter. Anders accountherstel: Apple mailt wanneer, en \
                  niemand kan het versnellen; gebruik het account ondertussen niet.",
-                "Apple vraagt nooit om een wachtwoord, een code of een herstelsleutel. Wie dat doet, is Apple niet.",
                 "Doe daarna opnieuw `herstel triage`: met het wachtwoord is er een weg.",
             ],
         ),
@@ -246,5 +261,60 @@ pub(super) fn told(way: WayOut) -> Told {
                 "Geen bon? Ga terug naar de verkoper. Een eerlijke weg om dit slot heen is nergens te koop.",
             ],
         ),
+    }
+}
+
+pub(super) fn clue(clue: Clue) -> &'static str {
+    match clue {
+        Clue::TrustsThisComputer => "het vertrouwt deze computer en opende een sessie",
+        Clue::LockedSinceStart => "het zegt dat het sinds het aangaan niet ontgrendeld is",
+        Clue::NotStarted => "het systeem ervan draait niet",
+        Clue::Supervised => "het zegt dat het onder beheer staat",
+        Clue::FindMyAssociated => "het zegt zelf of Zoek mijn aanstaat",
+        Clue::ActivationLockVariable => "de opstartcode zegt of het aan een account vastzit",
+        Clue::BackupHere => "op deze computer staat er een reservekopie van",
+        Clue::CloudBackupEnabled => "iCloud-reservekopie staat aan",
+        Clue::StopsInRecovery => "het bleef in de herstelmodus staan terwijl het moest starten",
+        Clue::NotActivated => "het is niet geactiveerd",
+        Clue::Version => "het zegt welk systeem erop staat",
+    }
+}
+
+pub(super) fn label(label: Label<'_>) -> String {
+    match label {
+        Label::Kept => "Wat blijft".to_owned(),
+        Label::Lost => "Wat verloren gaat".to_owned(),
+        Label::Takes => "Hoe lang het duurt".to_owned(),
+        Label::AtHand => "Wat je nodig hebt".to_owned(),
+        Label::Steps => "Wat je doet".to_owned(),
+        Label::Command => "De opdracht".to_owned(),
+        Label::Known => "Waar dit uit volgt".to_owned(),
+        Label::Said => "jij".to_owned(),
+        Label::Proven => "het toestel".to_owned(),
+        Label::Question => "Vraag".to_owned(),
+        Label::Answer => "Antwoord".to_owned(),
+        Label::Source => "Van".to_owned(),
+        Label::Device => "Toestel".to_owned(),
+        Label::System => "Systeem".to_owned(),
+        Label::Why => "Waarom".to_owned(),
+        Label::Suggests { answer, clue } => format!("Misschien \"{answer}\": {clue}."),
+        Label::Account { masked } => format!("Het slot hoort bij {masked}."),
+        Label::Disagrees { question, said, read, clue } => {
+            format!("{question}: jij zegt \"{said}\", het toestel \"{read}\" ({clue}). We geloven het toestel.")
+        }
+        Label::Prompt { hinted: Some(number) } => format!("Nummer (Enter: {number}, b: terug, q: stoppen): "),
+        Label::Prompt { hinted: None } => "Nummer (b: terug, q: stoppen): ".to_owned(),
+        Label::NoSuchNumber { most } => format!("Typ een nummer van 1 tot {most}, b of q."),
+        Label::NoDevice => "Er is geen toestel aangesloten: alles wordt gevraagd.".to_owned(),
+        Label::Minutes { from, to } => format!("{from} tot {to} minuten"),
+        Label::OthersDecide => "Anderen bepalen hoe lang het duurt".to_owned(),
+        Label::Unanswered => "Nog te beantwoorden".to_owned(),
+        Label::Refused { place } => format!("Voor dit toestel wordt niets gedaan. Opgeschreven in {place}."),
+        Label::Intro => "Eerst een paar vragen. Ondertussen gebeurt er niets met het toestel.".to_owned(),
+        Label::GoesOn => "Dit is wat er nu volgt.".to_owned(),
+        Label::AsksConsent => "Voor er iets gewist wordt, wordt het je nog een keer gevraagd.".to_owned(),
+        Label::Footer => {
+            "Apple vraagt nooit om een wachtwoord, een code of een herstelsleutel. Wie dat doet, is Apple niet.".to_owned()
+        }
     }
 }

@@ -12,10 +12,10 @@ pub mod plans;
 pub mod tree;
 
 pub use answers::{Answers, BadAnswer, Conflict, Reading, Source, answer};
-pub use chance::{Evidence, Prospect, backup_chance, prospect};
+pub use chance::{Evidence, Prospect, backup_chance, is_open_without_passcode, prospect};
 pub use evidence::{Clues, clues};
 pub use plans::{Cost, Data, Verb};
-pub use tree::{Stand, stand};
+pub use tree::{Stand, stand, walk};
 
 use crate::fault::Code;
 

@@ -1,9 +1,12 @@
 //! What a plan costs and which verb does it. The words are `say`'s.
 
 use crate::event::WayOut;
+use crate::ids::Ecid;
+use serde::Serialize;
 
 /// What becomes of what is on the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Data {
     /// Nothing is touched.
     Stays,
@@ -51,5 +54,44 @@ impl WayOut {
     /// Does it end with an empty device? Such a plan needs consent.
     pub fn erases(self) -> bool {
         self.cost().data != Data::Stays
+    }
+}
+
+impl Verb {
+    /// The way `recover` and `restore` go about it: erase, or keep the data.
+    pub fn erases(self) -> bool {
+        self != Verb::RestoreUpdate
+    }
+}
+
+/// What to type for a plan, in order; none where hands or other people do it.
+pub fn commands(way: WayOut, ecid: Option<Ecid>) -> Vec<String> {
+    let on = ecid.map(|ecid| format!(" -d {ecid}")).unwrap_or_default();
+    let Some(verb) = way.cost().verb else { return Vec::new() };
+    let mut commands = vec![match verb {
+        Verb::Recover => format!("herstel recover{on}"),
+        Verb::RestoreErase => format!("herstel restore --erase{on}"),
+        Verb::RestoreUpdate => format!("herstel restore --update{on}"),
+    }];
+    if way == WayOut::RestoreAndPutBack {
+        commands.push(format!("herstel backups restore{on}"));
+    }
+    commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_that_erases_by_a_verb_names_the_device() {
+        for way in WayOut::ALL.iter().copied() {
+            let commands = commands(way, Some(Ecid(0x1A)));
+            assert!(commands.iter().all(|c| c.contains(" -d 0x1A")), "{commands:?}");
+            assert_eq!(commands.is_empty(), way.cost().verb.is_none());
+            let verb = way.cost().verb;
+            assert!(verb.is_none_or(|verb| verb.erases() == way.erases()), "{way:?}");
+        }
+        assert_eq!(commands(WayOut::RestoreAndPutBack, None), ["herstel restore --erase", "herstel backups restore"]);
     }
 }

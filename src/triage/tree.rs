@@ -64,16 +64,24 @@ fn way(row: &'static str) -> Option<Way> {
 
 /// Walks as far as the answers lead.
 pub fn stand(answers: &Answers) -> Stand {
+    walk(answers).1
+}
+
+/// The same, and which answers led there.
+pub fn walk(answers: &Answers) -> (Vec<Question>, Stand) {
+    // A tree with a node that leads nowhere does not pass its tests; the careful end stands for it.
+    const LOST: Stand = Stand::WayOut(WayOut::NotYours);
     let mut node = "start";
+    let mut trail = Vec::new();
     loop {
         let here = || ways().iter().filter(|way| way.node == node);
-        // A tree with a node that leads nowhere does not pass its tests; the careful end stands for it.
-        let Some(question) = here().next().map(|way| way.question) else { return Stand::WayOut(WayOut::NotYours) };
-        let Some(known) = answers.get(question) else { return Stand::Ask(question) };
+        let Some(question) = here().next().map(|way| way.question) else { return (trail, LOST) };
+        let Some(known) = answers.get(question) else { return (trail, Stand::Ask(question)) };
+        trail.push(question);
         match here().find(|way| way.answer == known && fits(way, answers.version())).map(|way| way.to) {
             Some(To::Node(next)) => node = next,
-            Some(To::WayOut(plan)) => return Stand::WayOut(plan),
-            None => return Stand::WayOut(WayOut::NotYours),
+            Some(To::WayOut(way)) => return (trail, Stand::WayOut(way)),
+            None => return (trail, LOST),
         }
     }
 }
@@ -97,9 +105,12 @@ mod tests {
             for (question, choice) in &said {
                 answers.say(*question, *choice).unwrap();
             }
-            match stand(&answers) {
-                Stand::WayOut(plan) => done.push((said, plan)),
-                Stand::Ask(question) => {
+            match walk(&answers) {
+                (trail, Stand::WayOut(plan)) => {
+                    assert_eq!(trail, said.iter().map(|(question, _)| *question).collect::<Vec<_>>());
+                    done.push((said, plan));
+                }
+                (_, Stand::Ask(question)) => {
                     assert!(said.iter().all(|(asked, _)| *asked != question), "{question:?} twice after {said:?}");
                     for choice in question.choices() {
                         let mut more = said.clone();

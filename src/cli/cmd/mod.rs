@@ -15,12 +15,13 @@ mod firmware_signed;
 mod generate;
 mod guide;
 mod info;
-mod list;
+pub(super) mod list;
 mod pair;
 mod preflight;
 mod recover;
 mod report;
 mod restore;
+mod triage;
 
 use super::Done;
 use super::args::{BackupsVerb, Cli, FirmwareVerb, Verb};
@@ -46,6 +47,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 Verb::Pair { wait, reset } => pair::pair(&context, wait, reset).await,
                 Verb::Unpair => pair::unpair(&context).await,
                 Verb::Guide(args) => guide::run(&context, args).await,
+                Verb::Triage(args) => triage::run(&context, args).await,
                 Verb::Backup(args) => backup::make_backup(&context, args).await,
                 Verb::Backups { verb, vault } => backup::backups(&context, verb, vault).await,
                 Verb::Firmware { verb } => firmware::run(&context, verb).await,
@@ -75,7 +77,7 @@ fn step_of(verb: &Verb) -> Step {
             verb: FirmwareVerb::List { .. } | FirmwareVerb::Fetch { .. } | FirmwareVerb::Signed { .. },
         } => Step::Catalogue,
         Verb::Firmware { .. } => Step::VerifyFirmware,
-        Verb::Restore(_) | Verb::Recover(_) => Step::Plan,
+        Verb::Triage(_) | Verb::Restore(_) | Verb::Recover(_) => Step::Plan,
         Verb::Report { .. } => Step::Report,
         _ => Step::Find,
     }

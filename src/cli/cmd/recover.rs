@@ -2,6 +2,7 @@
 
 use super::list::say_line;
 use super::preflight::{check, rehearse};
+use super::triage::lead;
 use crate::backup::{Password, Vault, encryption};
 use crate::cli::args::{PasswordArgs, RecoverArgs};
 use crate::cli::coached::Hands;
@@ -181,11 +182,13 @@ pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
     kit.tell.tell(Event::StepBegan { step: Step::Find, what: String::new() });
     let device = context.device(&kit.eyes).await?;
     kit.tell.tell(Event::StepDone { step: Step::Find, what: format!("{} ({})", device.who().title(), device.mode()) });
-    let wish =
-        Wish { way: Way::Erase, backup: !args.no_backup, vault: args.vault, ipsw: args.ipsw, ticket: args.ticket };
+    let lead = lead(context, &kit, &device, &args).await?;
+    let wish = Wish { way: lead.way, backup: lead.backup, vault: args.vault, ipsw: args.ipsw, ticket: args.ticket };
     let plan = plan_for(context, &kit, &device, wish).await?;
     show_plan(context, &plan);
-    show_chance(context, &device);
+    if plan.way == Way::Erase {
+        show_chance(context, &device);
+    }
     if args.plan {
         return Ok(Outcome::Ok);
     }
