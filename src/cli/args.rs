@@ -1,5 +1,6 @@
 //! What can be typed. Help, man pages and completions all come from here.
 
+use crate::say::scenario::Scenario;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -99,17 +100,7 @@ pub enum Verb {
     /// Is this computer ready?
     Doctor,
     /// The main job on a virtual iPhone
-    Demo {
-        /// iphone13, iphone5s, iphone8, ipad-pro-m4, or any other model
-        #[arg(long = "model", default_value = "iphone13", value_name = "MODEL")]
-        model: String,
-        /// Megabytes of the system image
-        #[arg(long, default_value_t = 64, value_name = "MB")]
-        image: u64,
-        /// Keep the bench's folder (backups, firmware, journal) here
-        #[arg(long, value_name = "DIR")]
-        keep: Option<PathBuf>,
-    },
+    Demo(DemoArgs),
     /// The virtual bench: phones that any program can talk to
     Bench {
         #[command(subcommand)]
@@ -126,6 +117,52 @@ pub enum Verb {
         /// Folder to write into
         folder: PathBuf,
     },
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// iphone13, iphone5s, iphone8, ipad-pro-m4, or any other model
+    #[arg(long = "model", default_value = "iphone13", value_name = "MODEL")]
+    pub model: String,
+    /// Megabytes of the system image
+    #[arg(long, default_value_t = 64, value_name = "MB")]
+    pub image: u64,
+    /// Keep the bench's folder (backups, firmware, journal) here
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// A forgotten passcode instead: from the questions to a phone that works
+    #[arg(long, value_enum, value_name = "SITUATION")]
+    pub scenario: Option<Situation>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Situation {
+    /// A backup, Find My is on, the account's password is known
+    #[value(alias = "a")]
+    BackupAndPassword,
+    /// A computer that it trusts, Find My is off
+    #[value(alias = "b")]
+    TrustedComputer,
+    /// No backup, the account's password is known
+    #[value(alias = "c")]
+    NoBackup,
+    /// The account is lost too
+    #[value(alias = "d")]
+    AccountLost,
+    /// One after the other
+    All,
+}
+
+impl Situation {
+    pub fn all(self) -> &'static [Scenario] {
+        match self {
+            Situation::BackupAndPassword => &[Scenario::BackupAndPassword],
+            Situation::TrustedComputer => &[Scenario::TrustedComputer],
+            Situation::NoBackup => &[Scenario::NoBackup],
+            Situation::AccountLost => &[Scenario::AccountLost],
+            Situation::All => Scenario::ALL,
+        }
+    }
 }
 
 #[derive(Args, Debug)]

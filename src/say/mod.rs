@@ -14,6 +14,7 @@ mod nl;
 mod preflight;
 mod remedies;
 pub mod restore;
+pub mod scenario;
 mod text;
 pub mod triage;
 mod triage_en;

@@ -8,6 +8,7 @@ mod backups_show;
 mod backups_verify;
 mod bench;
 mod demo;
+mod demo_stage;
 mod doctor;
 mod firmware;
 mod firmware_cache;
@@ -21,6 +22,7 @@ mod preflight;
 mod recover;
 mod report;
 mod restore;
+mod scenarios;
 mod triage;
 
 use super::Done;
@@ -37,7 +39,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
     match cli.verb {
         Verb::Generate { what, folder } => generate::run(what, &folder),
         Verb::Bench { verb, dir } => bench::run(verb, dir, lang, common.json).await,
-        Verb::Demo { model, image, keep } => demo::run(&common, lang, &model, image, keep).await,
+        Verb::Demo(demo) => demo::run(&common, lang, demo).await,
         verb => {
             let context = Context::new(common, lang)?;
             let step = step_of(&verb);
@@ -58,7 +60,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 }
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
                 Verb::Doctor => doctor::run(&context).await,
-                Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo { .. } => Ok(crate::event::Outcome::Ok),
+                Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo(_) => Ok(crate::event::Outcome::Ok),
             };
             done.map_err(|fault| fault.during(step))
         }
