@@ -23,6 +23,8 @@ mod orders;
 mod preboard;
 #[path = "journeys/putback.rs"]
 mod putback;
+#[path = "journeys/scenarios.rs"]
+mod scenarios;
 #[path = "journeys/tickets.rs"]
 mod tickets;
 

@@ -7,7 +7,8 @@
 
 use herstel::device::{Access, Device, Iboot, Identity, Normal, State, Trust};
 use herstel::event::{
-    Caveat, Check, Event, Finding, Ground, Hurdle, Need, Outcome, Possible, Request, Step, Unit, Verdict,
+    Caveat, Check, Choice, Clue, Event, Finding, Ground, Hurdle, Need, Outcome, Possible, Question, Request, Step,
+    Unit, Verdict, WayOut,
 };
 use herstel::fault::{Class, Code, DeviceState, Fault, Remedy, Retry, SeenIn};
 use herstel::ids::{Mode, PortPath, ProductType};
@@ -137,6 +138,15 @@ fn words_of_every_kind() {
     assert_eq!(trust.len(), Trust::Stale as usize + 1);
     assert_eq!(json!(trust.map(Trust::as_str)), words["trust"]);
     assert_eq!(json!([Access::Ok, Access::NoPermission]), words["access"]);
+}
+
+#[test]
+fn words_of_triage() {
+    let words = example("words.json");
+    assert_eq!(json!(Question::ALL), words["question"]);
+    assert_eq!(json!(Choice::ALL), words["choice"]);
+    assert_eq!(json!(WayOut::ALL), words["way_out"]);
+    assert_eq!(json!(Clue::ALL), words["clue"]);
 }
 
 #[test]

@@ -160,8 +160,8 @@ pub(super) fn told(way: WayOut) -> Told {
             &["The backup", "The Apple Account's password, if Find My is on", "A cable and a network"],
             &[
                 "`herstel restore --erase`: without its passcode it is led into recovery with its keys; the way is shown.",
-                "Set it up. An iCloud backup is offered by its own assistant.",
-                "A backup on this computer: `herstel backups restore`.",
+                "A backup on this computer: leave it at its first screens and run `herstel backups restore`.",
+                "A backup in iCloud: set it up; its own assistant offers that backup.",
             ],
         ),
         WayOut::RestoreWithoutBackup => told(

@@ -177,8 +177,8 @@ pub(super) fn told(way: WayOut) -> Told {
             ],
             &[
                 "`herstel restore --erase`: zonder toegangscode gaat het met de knoppen naar de herstelmodus; je ziet hoe.",
-                "Stel het in. Een reservekopie uit iCloud biedt de configuratie zelf aan.",
-                "Een reservekopie op deze computer: `herstel backups restore`.",
+                "Een reservekopie op deze computer: laat het bij de eerste schermen staan en doe `herstel backups restore`.",
+                "Een reservekopie in iCloud: stel het in; de configuratie biedt die zelf aan.",
             ],
         ),
         WayOut::RestoreWithoutBackup => told(
