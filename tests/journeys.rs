@@ -17,6 +17,8 @@ mod encrypt;
 mod fetch;
 #[path = "journeys/img3.rs"]
 mod img3;
+#[path = "journeys/older.rs"]
+mod older;
 #[path = "journeys/orders.rs"]
 mod orders;
 #[path = "journeys/preboard.rs"]

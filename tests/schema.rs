@@ -231,8 +231,12 @@ fn what_helps() {
 fn plans() {
     let examples = example("plan.json");
     let plans: Vec<Plan> = there_and_back(&examples);
-    assert_eq!(plans.len(), 3, "a backup that is made, one that is impossible, one that is not wanted");
-    assert_eq!(field(&examples, "backup"), set(["make", "skip", "impossible"]));
+    assert_eq!(
+        plans.len(),
+        4,
+        "a backup that is made, one from before, one that is impossible, one that is not wanted"
+    );
+    assert_eq!(field(&examples, "backup"), set(["make", "existing", "skip", "impossible"]));
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn one(more: &str) -> Rig {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods)]
 fn every_plan_as_people_read_it() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/triage");
     let bless = std::env::var_os("HERSTEL_BLESS").is_some();
@@ -253,7 +254,10 @@ fn a_device_that_is_not_theirs_is_refused_and_written_down() {
     assert_eq!(lines.len(), 2);
     for line in lines {
         assert_eq!((&line["ecid"], &line["virtual"]), (&json!(ecid), &json!(true)));
-        assert_eq!(line["answers"][0], json!({ "question": "ownership", "answer": "reported-missing", "from": "person" }));
+        assert_eq!(
+            line["answers"][0],
+            json!({ "question": "ownership", "answer": "reported-missing", "from": "person" })
+        );
     }
     assert!(rig.phone().remembered("files.erased") == 0 && !rig.jobs().exists());
 }

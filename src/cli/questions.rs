@@ -13,6 +13,7 @@ use crate::ids::Version;
 use crate::report::way_out::Case;
 use crate::say::triage::{Label, asked, choice, clue, label, subject};
 use crate::say::{self, Lang};
+use crate::triage::plans::commands;
 use crate::triage::{Answers, BadAnswer, Clues, Conflict, Stand, answer, clues, stand};
 use serde_json::{Map, Value, json};
 use std::io::{IsTerminal, Read};
@@ -78,8 +79,8 @@ async fn look(context: &Context, eyes: &Eyes, device: &Device, vault: &Path) -> 
         }
     };
     let udid = device.who().udid.as_ref();
-    let backups = udid.and_then(|udid| Vault::new(vault).generations(udid).ok()).map_or(0, |all| all.len());
-    clues(device, &sheet, backups)
+    let newest = udid.and_then(|udid| Vault::new(vault).generation(udid, None).ok());
+    clues(device, &sheet, newest.map(|generation| generation.name))
 }
 
 fn invalid(error: BadAnswer) -> Fault {
@@ -225,7 +226,7 @@ impl Triaged {
             Stand::Ask(question) => (json!({ "question": question, "choices": question.choices() }), Value::Null),
             Stand::WayOut(way) => {
                 let cost = way.cost();
-                let commands = crate::triage::plans::commands(way, self.case.ecid);
+                let commands = commands(way, self.case.ecid, &self.answers);
                 let plan = json!({
                     "name": way, "data": cost.data, "erases": way.erases(), "minutes": cost.minutes,
                     "commands": commands,

@@ -150,7 +150,8 @@ fn take_lock(sheet: &mut Intake, values: &Dictionary) {
     let variables = values.get("NonVolatileRAM").and_then(Value::as_dictionary);
     for name in ["fm-activation-locked", "fm-account-masked"] {
         let value = variables.and_then(|all| all.get(name)).and_then(Value::as_data);
-        if let Some(text) = value.filter(|bytes| bytes.len() <= VARIABLE_CAP).and_then(|b| std::str::from_utf8(b).ok()) {
+        if let Some(text) = value.filter(|bytes| bytes.len() <= VARIABLE_CAP).and_then(|b| std::str::from_utf8(b).ok())
+        {
             sheet.facts.insert(name.to_owned(), json!(text.trim_end_matches('\0')));
         }
     }

@@ -159,7 +159,11 @@ mod tests {
 
     #[test]
     fn every_word_names_one_thing() {
-        fn all<T: Copy + PartialEq + std::fmt::Debug>(all: &[T], word: fn(T) -> &'static str, of: fn(&str) -> Option<T>) {
+        fn all<T: Copy + PartialEq + std::fmt::Debug>(
+            all: &[T],
+            word: fn(T) -> &'static str,
+            of: fn(&str) -> Option<T>,
+        ) {
             assert_eq!(all.iter().map(|each| word(*each)).collect::<BTreeSet<_>>().len(), all.len());
             assert!(all.iter().all(|each| of(word(*each)) == Some(*each)));
         }

@@ -33,7 +33,7 @@ pub fn sheet(lang: Lang, case: &Case, way: WayOut, answers: &Answers) -> Paper {
         paper = paper.section(head(Label::AtHand), [Items::bullets(told.needs.iter().copied())]);
     }
     paper = paper.section(head(Label::Steps), [Items::numbered(told.steps.iter().copied())]);
-    let commands = commands(way, case.ecid);
+    let commands = commands(way, case.ecid, answers);
     if !commands.is_empty() {
         paper = paper.section(head(Label::Command), commands.into_iter().map(Items::paragraph));
     }

@@ -28,9 +28,13 @@ pub enum Line<'a> {
     DaysLater,
     Hands,
     /// So many files are there again, byte for byte.
-    Back { files: u64 },
+    Back {
+        files: u64,
+    },
     /// It was erased once, runs this and opens.
-    Works { version: &'a str },
+    Works {
+        version: &'a str,
+    },
     NothingErased,
 }
 
@@ -69,7 +73,8 @@ fn en(line: &Line<'_>) -> String {
             "An older iPhone that was unlocked since it started: this computer can still back it up.".into()
         }
         Line::Situation(Scenario::NoBackup) => {
-            "An iPhone that no computer knows. What is only on it will be lost; what is in the account comes back.".into()
+            "An iPhone that no computer knows. What is only on it will be lost; what is in the account comes back."
+                .into()
         }
         Line::Situation(Scenario::AccountLost) => {
             "The same without the password: an erase now would end at a lock that nobody here opens.".into()

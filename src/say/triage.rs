@@ -77,20 +77,39 @@ pub enum Label<'a> {
     System,
     Why,
     /// The device suggests this answer.
-    Suggests { answer: &'a str, clue: &'a str },
+    Suggests {
+        answer: &'a str,
+        clue: &'a str,
+    },
     /// The account that the lock belongs to.
-    Account { masked: &'a str },
+    Account {
+        masked: &'a str,
+    },
     /// A person and the device disagree.
-    Disagrees { question: &'a str, said: &'a str, read: &'a str, clue: &'a str },
+    Disagrees {
+        question: &'a str,
+        said: &'a str,
+        read: &'a str,
+        clue: &'a str,
+    },
     /// The prompt under the choices; `hinted` is what Enter takes.
-    Prompt { hinted: Option<usize> },
-    NoSuchNumber { most: usize },
+    Prompt {
+        hinted: Option<usize>,
+    },
+    NoSuchNumber {
+        most: usize,
+    },
     NoDevice,
-    Minutes { from: u32, to: u32 },
+    Minutes {
+        from: u32,
+        to: u32,
+    },
     OthersDecide,
     Unanswered,
     /// A refusal was written down.
-    Refused { place: &'a str },
+    Refused {
+        place: &'a str,
+    },
     /// Before the questions.
     Intro,
     /// `recover` goes on with this plan.

@@ -160,7 +160,8 @@ pub(super) fn told(way: WayOut) -> Told {
             &["The backup", "The Apple Account's password, if Find My is on", "A cable and a network"],
             &[
                 "`herstel restore --erase`: without its passcode it is led into recovery with its keys; the way is shown.",
-                "A backup on this computer: leave it at its first screens and run `herstel backups restore`.",
+                "A backup on this computer: `herstel recover` puts it back after the erase. Leave the device at its first \
+                 screens meanwhile.",
                 "A backup in iCloud: set it up; its own assistant offers that backup.",
             ],
         ),
@@ -295,6 +296,8 @@ pub(super) fn label(label: Label<'_>) -> String {
         Label::Intro => "A few questions first. Nothing is done to the device meanwhile.".to_owned(),
         Label::GoesOn => "This is what follows now.".to_owned(),
         Label::AsksConsent => "Before anything is erased you are asked once more.".to_owned(),
-        Label::Footer => "Apple never asks for a password, a code or a recovery key. Whoever does is not Apple.".to_owned(),
+        Label::Footer => {
+            "Apple never asks for a password, a code or a recovery key. Whoever does is not Apple.".to_owned()
+        }
     }
 }

@@ -177,7 +177,8 @@ pub(super) fn told(way: WayOut) -> Told {
             ],
             &[
                 "`herstel restore --erase`: zonder toegangscode gaat het met de knoppen naar de herstelmodus; je ziet hoe.",
-                "Een reservekopie op deze computer: laat het bij de eerste schermen staan en doe `herstel backups restore`.",
+                "Een reservekopie op deze computer zet `herstel recover` na het wissen terug. Laat het toestel tot dan bij \
+                 de eerste schermen staan.",
                 "Een reservekopie in iCloud: stel het in; de configuratie biedt die zelf aan.",
             ],
         ),
@@ -314,7 +315,8 @@ pub(super) fn label(label: Label<'_>) -> String {
         Label::GoesOn => "Dit is wat er nu volgt.".to_owned(),
         Label::AsksConsent => "Voor er iets gewist wordt, wordt het je nog een keer gevraagd.".to_owned(),
         Label::Footer => {
-            "Apple vraagt nooit om een wachtwoord, een code of een herstelsleutel. Wie dat doet, is Apple niet.".to_owned()
+            "Apple vraagt nooit om een wachtwoord, een code of een herstelsleutel. Wie dat doet, is Apple niet."
+                .to_owned()
         }
     }
 }

@@ -117,6 +117,10 @@ impl Answers {
         self.known.get(&question).map(|answer| answer.choice)
     }
 
+    pub fn source(&self, question: Question) -> Option<Source> {
+        self.known.get(&question).map(|answer| answer.source)
+    }
+
     /// In the order of the questions.
     pub fn all(&self) -> impl Iterator<Item = (Question, &Answer)> {
         self.known.iter().map(|(question, answer)| (*question, answer))
@@ -151,7 +155,8 @@ impl Answers {
             self.conflicts.push(conflict.clone());
             return Ok(Some(conflict));
         }
-        let said = |q: Question, c: Choice| (q == question && c == choice) || (q != question && self.said(q) == Some(c));
+        let said =
+            |q: Question, c: Choice| (q == question && c == choice) || (q != question && self.said(q) == Some(c));
         for (one, this, other, that) in CONTRADICTIONS.iter().copied() {
             if said(one, this) && said(other, that) {
                 return Err(BadAnswer::Contradiction(one.as_str(), this.as_str(), other.as_str(), that.as_str()));

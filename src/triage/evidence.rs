@@ -22,10 +22,12 @@ pub struct Clues {
     pub readings: Vec<Reading>,
     /// The account that the lock belongs to, masked by the device (`j•••••@icloud.com`).
     pub account: Option<String>,
+    /// Of the backups on this computer.
+    pub newest_backup: Option<String>,
 }
 
-/// From the device, its intake sheet, and how many backups of it are on this computer.
-pub fn clues(device: &Device, sheet: &Map<String, Value>, backups_here: usize) -> Clues {
+/// From the device, its intake sheet, and the newest backup of it on this computer.
+pub fn clues(device: &Device, sheet: &Map<String, Value>, newest_backup: Option<String>) -> Clues {
     let mut readings = Vec::new();
     let mut put = |question, answer, from, proves| readings.push(Reading { question, answer, from, proves });
     let yes = |key: &str| match sheet.get(key) {
@@ -66,7 +68,7 @@ pub fn clues(device: &Device, sheet: &Map<String, Value>, backups_here: usize) -
         (None, Some(false)) => put(Question::FindMy, Choice::Off, Clue::ActivationLockVariable, false),
         (None, None) => {}
     }
-    if backups_here > 0 {
+    if newest_backup.is_some() {
         put(Question::Backup, Choice::Yes, Clue::BackupHere, true);
     } else if yes("CloudBackupEnabled") == Some(true) {
         put(Question::Backup, Choice::Yes, Clue::CloudBackupEnabled, false);
@@ -76,6 +78,7 @@ pub fn clues(device: &Device, sheet: &Map<String, Value>, backups_here: usize) -
         version: device.normal().and_then(|normal| normal.version.clone()),
         readings,
         account: account.map(|text| text.chars().filter(|c| !c.is_control()).take(ACCOUNT_CAP).collect()),
+        newest_backup,
     }
 }
 
@@ -87,7 +90,7 @@ mod tests {
 
     fn read(device: &Device, sheet: Value, backups: usize) -> Vec<(Question, Choice, Clue, bool)> {
         let Value::Object(sheet) = sheet else { panic!("a sheet") };
-        let found = clues(device, &sheet, backups).readings;
+        let found = clues(device, &sheet, (backups > 0).then(|| "g".to_owned())).readings;
         found.iter().map(|r| (r.question, r.answer, r.from, r.proves)).collect()
     }
 
@@ -181,7 +184,7 @@ mod tests {
     #[test]
     fn an_account_for_a_terminal_is_short_and_obeys_nobody() {
         let sheet = json!({ "fm-account-masked": format!("\x1b[2J{}", "v".repeat(500)) });
-        let found = clues(&recovery(), sheet.as_object().unwrap(), 0);
+        let found = clues(&recovery(), sheet.as_object().unwrap(), None);
         let account = found.account.unwrap();
         assert!(account.chars().count() == ACCOUNT_CAP && account.starts_with("[2Jv"), "{account}");
     }

@@ -58,8 +58,8 @@ mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::testing::normal;
+    use super::*;
     use crate::device::Trust;
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a plan costs and which verb does it. The words are `say`'s.
 
-use crate::event::WayOut;
+use super::answers::{Answers, Source};
+use crate::event::{Clue, Question, WayOut};
 use crate::ids::Ecid;
 use serde::Serialize;
 
@@ -65,33 +66,41 @@ impl Verb {
 }
 
 /// What to type for a plan, in order; none where hands or other people do it.
-pub fn commands(way: WayOut, ecid: Option<Ecid>) -> Vec<String> {
+pub fn commands(way: WayOut, ecid: Option<Ecid>, answers: &Answers) -> Vec<String> {
     let on = ecid.map(|ecid| format!(" -d {ecid}")).unwrap_or_default();
-    let Some(verb) = way.cost().verb else { return Vec::new() };
-    let mut commands = vec![match verb {
-        Verb::Recover => format!("herstel recover{on}"),
-        Verb::RestoreErase => format!("herstel restore --erase{on}"),
-        Verb::RestoreUpdate => format!("herstel restore --update{on}"),
-    }];
-    if way == WayOut::RestoreAndPutBack {
-        commands.push(format!("herstel backups restore{on}"));
-    }
-    commands
+    // A backup that lies here `recover` puts back; one in iCloud the device gets by itself.
+    let here = answers.source(Question::Backup) == Some(Source::Device(Clue::BackupHere));
+    let verb = match way.cost().verb {
+        Some(Verb::RestoreErase) if way == WayOut::RestoreAndPutBack && here => Some(Verb::Recover),
+        verb => verb,
+    };
+    verb.into_iter()
+        .map(|verb| match verb {
+            Verb::Recover => format!("herstel recover{on}"),
+            Verb::RestoreErase => format!("herstel restore --erase{on}"),
+            Verb::RestoreUpdate => format!("herstel restore --update{on}"),
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::answers::Reading;
     use super::*;
+    use crate::event::Choice;
 
     #[test]
     fn a_plan_that_erases_by_a_verb_names_the_device() {
         for way in WayOut::ALL.iter().copied() {
-            let commands = commands(way, Some(Ecid(0x1A)));
+            let commands = commands(way, Some(Ecid(0x1A)), &Answers::default());
             assert!(commands.iter().all(|c| c.contains(" -d 0x1A")), "{commands:?}");
             assert_eq!(commands.is_empty(), way.cost().verb.is_none());
             let verb = way.cost().verb;
             assert!(verb.is_none_or(|verb| verb.erases() == way.erases()), "{way:?}");
         }
-        assert_eq!(commands(WayOut::RestoreAndPutBack, None), ["herstel restore --erase", "herstel backups restore"]);
+        let way = WayOut::RestoreAndPutBack;
+        assert_eq!(commands(way, None, &Answers::default()), ["herstel restore --erase"]);
+        let here = Reading { question: Question::Backup, answer: Choice::Yes, from: Clue::BackupHere, proves: true };
+        assert_eq!(commands(way, None, &Answers::new(None, None, &[here])), ["herstel recover"]);
     }
 }

@@ -93,7 +93,7 @@ fn fits(way: &Way, version: Option<&Version>) -> bool {
 
 #[cfg(test)]
 mod tests {
-        use super::*;
+    use super::*;
     use std::collections::BTreeSet;
 
     /// Every way through the tree for one system: what was answered on it, and where it ends.

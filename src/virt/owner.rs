@@ -57,7 +57,6 @@ impl Phone {
         let asked = !state.activated && state.stage == Stage::Normal;
         if asked {
             state.activated = true;
-            state.setup_done = true;
         }
         drop(state);
         if asked {

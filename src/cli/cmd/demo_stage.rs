@@ -62,8 +62,7 @@ impl Stage<'_> {
     pub async fn coached(&self, arguments: &[&str], phone: &Arc<Phone>) -> Result<i32, Fault> {
         let internal = |e: std::io::Error| Fault::new(Code::Internal, e.to_string());
         let mut command = self.command(arguments)?;
-        let mut child =
-            command.arg("--json").stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(internal)?;
+        let mut child = command.arg("--json").stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(internal)?;
         let (asks, heard) = std::sync::mpsc::channel::<Request>();
         let mut person = Person::new(phone);
         let person = std::thread::spawn(move || heard.iter().try_for_each(|request| person.hear(&request)));

@@ -90,11 +90,13 @@ impl Act<'_> {
         self.say(&Line::OwnerErases);
         let moves = self.phone.watch();
         self.phone.erase_on_screen();
-        let back = tokio::task::spawn_blocking(move || loop {
-            match moves.recv_timeout(BACK) {
-                Ok(change) if change.to == Boot::Normal => return true,
-                Ok(_) => {}
-                Err(_) => return false,
+        let back = tokio::task::spawn_blocking(move || {
+            loop {
+                match moves.recv_timeout(BACK) {
+                    Ok(change) if change.to == Boot::Normal => return true,
+                    Ok(_) => {}
+                    Err(_) => return false,
+                }
             }
         });
         if !back.await.unwrap_or(false) {

@@ -56,12 +56,14 @@ pub async fn run(context: &Context, args: TriageArgs) -> Done {
 pub struct Lead {
     pub way: Way,
     pub backup: bool,
+    /// The newest generation here, where it is to be put back.
+    pub existing: Option<String>,
 }
 
 /// `recover` begins with the questions, unless a script names the device to erase and gives no answers: who does that
 /// has decided. A way out that is no restore ends it here.
 pub async fn lead(context: &Context, kit: &Kit, device: &Device, args: &RecoverArgs) -> Result<Lead, Fault> {
-    let decided = Lead { way: Way::Erase, backup: !args.no_backup };
+    let decided = Lead { way: Way::Erase, backup: !args.no_backup, existing: None };
     let looks_only = args.plan || args.dry_run || args.yes_erase.is_some();
     if args.answers.is_none() && (looks_only || !std::io::stdin().is_terminal()) {
         return Ok(decided);
@@ -92,8 +94,12 @@ pub async fn lead(context: &Context, kit: &Kit, device: &Device, args: &RecoverA
     say_line("");
     // Where the passcode is lost a backup that asks for it would only stop the job.
     let can = verb == Verb::Recover || is_open_without_passcode(&prospect(&Evidence::of(device)));
+    let existing = match way {
+        WayOut::RestoreAndPutBack => triaged.clues.newest_backup.clone(),
+        _ => None,
+    };
     let way = if verb.erases() { Way::Erase } else { Way::Update };
-    Ok(Lead { way, backup: !args.no_backup && can })
+    Ok(Lead { way, backup: !args.no_backup && (can || existing.is_some()), existing })
 }
 
 /// The plan on the terminal, and on paper where that is wanted.
@@ -101,7 +107,11 @@ pub fn show(context: &Context, triaged: &Triaged, way: WayOut, paper: Option<&Pa
     let sheet = sheet(context.lang, &triaged.case, way, &triaged.answers);
     let text = sheet.text(context.lang, COLUMNS);
     say_line("");
-    if context.common.json { say_line(text.trim_end()) } else { print_out(text.trim_end()) }
+    if context.common.json {
+        say_line(text.trim_end())
+    } else {
+        print_out(text.trim_end())
+    }
     if let Some(file) = paper {
         write_atomic(file, sheet.html(context.lang).as_bytes())?;
         say_line(&say::text(context.lang, &Text::ReportSaved { place: file.display().to_string() }));
