@@ -1,5 +1,7 @@
 //! What can be typed. Help, man pages and completions all come from here.
 
+use crate::say::cards::Topic;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -94,6 +96,8 @@ pub enum Verb {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Advice to print: accounts, codes, locks, before a repair
+    Card(CardArgs),
     /// Is this computer ready?
     Doctor,
     /// The main job on a virtual iPhone
@@ -124,6 +128,16 @@ pub enum Verb {
         /// Folder to write into
         folder: PathBuf,
     },
+}
+
+#[derive(Args, Debug)]
+pub struct CardArgs {
+    /// Which card; without it they are listed
+    #[arg(value_parser = PossibleValuesParser::new(Topic::ALL.map(Topic::as_str)))]
+    pub topic: Option<String>,
+    /// Write it as a printable page (HTML) and stop
+    #[arg(long, value_name = "FILE", requires = "topic")]
+    pub paper: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -4,6 +4,7 @@
 //! here are only its three shapes. A [`Paper`] is any other sheet: a card, a plan. Identifiers of a report
 //! are whole: it is the customer's own sheet. JSON is English, text and HTML follow the language.
 
+pub mod card;
 mod html;
 mod page;
 pub mod paper;

@@ -37,14 +37,11 @@ pub(super) fn escaped(text: &str) -> String {
 
 /// A whole page. `title` is text, `body` is markup.
 pub(super) fn page(lang: Lang, title: &str, body: &str) -> String {
-    let code = match lang {
-        Lang::En => "en",
-        Lang::Nl => "nl",
-    };
     format!(
         "<!doctype html>\n<html lang=\"{code}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
+        code = lang.code(),
         title = escaped(title),
     )
 }

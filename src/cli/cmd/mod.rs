@@ -7,6 +7,7 @@ mod backups_prune;
 mod backups_show;
 mod backups_verify;
 mod bench;
+mod card;
 mod demo;
 mod doctor;
 mod firmware;
@@ -55,6 +56,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                     recover::resume(&context, job.as_deref(), by_hand, &password).await
                 }
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
+                Verb::Card(args) => card::run(&context, args).await,
                 Verb::Doctor => doctor::run(&context).await,
                 Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo { .. } => Ok(crate::event::Outcome::Ok),
             };
@@ -76,7 +78,7 @@ fn step_of(verb: &Verb) -> Step {
         } => Step::Catalogue,
         Verb::Firmware { .. } => Step::VerifyFirmware,
         Verb::Restore(_) | Verb::Recover(_) => Step::Plan,
-        Verb::Report { .. } => Step::Report,
+        Verb::Report { .. } | Verb::Card(_) => Step::Report,
         _ => Step::Find,
     }
 }
