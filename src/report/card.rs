@@ -1,21 +1,96 @@
 //! A card as a sheet of paper: its words from `say`, and for wrong passcodes the tables from `facts`.
 //!
 //! The eras of waits stand side by side, so that nobody sees one without the others that contradict it. A device that
-//! was looked at only puts its own column first.
+//! was looked at only puts its own column first. What it tells of itself is written on the lines of the letter and of the
+//! intake sheet, so that nobody copies a serial number by hand.
 
-use super::paper::{Items, Paper, Section};
+use super::paper::{Blank, Items, Paper, Section};
+use super::size;
+use crate::device::{Device, Intake, Likeness};
 use crate::facts::lockout::{self, Era, Name, Screen, Wait};
 use crate::ids::Version;
 use crate::say::Lang;
-use crate::say::cards::{Body, Topic, card as words, warning};
+use crate::say::cards::{Body, Fill, Topic, card as words, warning};
 use crate::say::lockout::{Lockout, Systems, lockout as said};
+use serde_json::Value;
 
-/// The device that a card is printed for: what it is called, and its system where that is known.
-#[derive(Clone, Debug)]
+/// The device that a card is printed for: what it is called, and what is known of it.
+#[derive(Clone, Debug, Default)]
 pub struct For {
     pub title: String,
-    pub version: Option<Version>,
     pub is_virtual: bool,
+    pub version: Option<Version>,
+    pub build: Option<String>,
+    pub model: Option<String>,
+    pub serial: Option<String>,
+    pub imei: Option<String>,
+    /// Bytes.
+    pub capacity: Option<u64>,
+    /// Charge in percent.
+    pub battery: Option<u64>,
+}
+
+impl For {
+    /// What is seen without asking the device anything.
+    pub fn of(device: &Device) -> For {
+        let row = device.row();
+        let model = match device.who().likeness() {
+            Likeness::Known(model) => Some(model.name.to_owned()),
+            _ => row.product_type.as_ref().map(ToString::to_string),
+        };
+        For {
+            title: device.who().title(),
+            is_virtual: device.is_virtual,
+            version: row.version,
+            build: row.build.as_ref().map(ToString::to_string),
+            model,
+            serial: row.serial,
+            ..For::default()
+        }
+    }
+
+    /// The same with what its intake sheet tells.
+    pub fn with(mut self, sheet: &Intake) -> For {
+        let number = |key: &str| sheet.facts.get(key).and_then(Value::as_u64);
+        let imei = sheet.facts.get("InternationalMobileEquipmentIdentity").and_then(Value::as_str);
+        self.imei = imei.map(str::to_owned);
+        self.capacity = number("TotalDiskCapacity");
+        self.battery = number("BatteryCurrentCapacity");
+        self
+    }
+
+    fn fill(&self, fill: Fill) -> Option<String> {
+        match fill {
+            Fill::Pen => None,
+            Fill::Model => self.model.clone(),
+            Fill::Serial => self.serial.clone(),
+            Fill::Imei => self.imei.clone(),
+            Fill::System => match (&self.version, &self.build) {
+                (Some(version), Some(build)) => Some(format!("{version} ({build})")),
+                (version, _) => version.as_ref().map(ToString::to_string),
+            },
+            Fill::Capacity => self.capacity.map(size),
+            Fill::Battery => self.battery.map(|percent| percent.to_string()),
+        }
+    }
+}
+
+/// Does this card say anything else when a device is at hand?
+pub fn reads(topic: Topic) -> Reads {
+    match topic {
+        Topic::Lockout => Reads::Version,
+        Topic::ActivationLock | Topic::BeforeRepair => Reads::Sheet,
+        _ => Reads::Nothing,
+    }
+}
+
+/// What a card takes from a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    Nothing,
+    Version,
+    /// Its intake sheet.
+    Sheet,
 }
 
 pub fn card(lang: Lang, topic: Topic, device: Option<&For>) -> Paper {
@@ -31,7 +106,13 @@ pub fn card(lang: Lang, topic: Topic, device: Option<&For>) -> Paper {
             Body::Table(head, rows) => {
                 vec![Items::Table { head: lines(head), rows: rows.iter().map(|row| lines(row)).collect() }]
             }
-            Body::Blanks(rows) => vec![Items::Blanks { rows: rows.iter().map(|row| lines(row)).collect() }],
+            Body::Blanks(rows) => {
+                let blank = |(label, fill): &(&str, Fill)| Blank {
+                    label: (*label).to_owned(),
+                    value: device.and_then(|device| device.fill(*fill)),
+                };
+                vec![Items::Blanks { rows: rows.iter().map(|row| row.iter().map(blank).collect()).collect() }]
+            }
             Body::Waits => waits(lang, device),
         };
         if heading.is_empty() && !paper.sections.is_empty() {
@@ -44,8 +125,7 @@ pub fn card(lang: Lang, topic: Topic, device: Option<&For>) -> Paper {
             paper.sections.push(screens(lang, device));
         }
     }
-    // Only the table of waits says anything of a device.
-    paper.is_virtual = topic == Topic::Lockout && device.is_some_and(|device| device.is_virtual);
+    paper.is_virtual = reads(topic) != Reads::Nothing && device.is_some_and(|device| device.is_virtual);
     paper
 }
 
@@ -79,8 +159,8 @@ fn waits(lang: Lang, device: Option<&For>) -> Vec<Items> {
         rows.push(std::iter::once(numbers).chain(cells).collect());
         first = nth + 1;
     }
-    let erased = eras.iter().map(|era| era.erase_at.to_string());
-    rows.push(std::iter::once(tell(Lockout::Erases)).chain(erased).collect());
+    let erased = eras.iter().map(|era| tell(Lockout::ErasesAt(era.erase_at)));
+    rows.push(std::iter::once(tell(Lockout::EraseData)).chain(erased).collect());
     let mut items = vec![Items::Table { head, rows }];
     if let Some(device) = device {
         items.insert(

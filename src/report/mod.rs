@@ -10,7 +10,7 @@ mod page;
 pub mod paper;
 mod text;
 
-pub use paper::{Items, Paper, Section};
+pub use paper::{Blank, Items, Paper, Section};
 
 use crate::event::{Outcome, Step};
 use crate::fault::Fault;

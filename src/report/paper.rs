@@ -6,7 +6,7 @@
 
 use super::page::{escaped, page};
 use crate::say::{Lang, Text, text};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 /// Narrower than this nothing can be laid out.
@@ -14,7 +14,7 @@ const NARROWEST: usize = 24;
 const INDENT: &str = "  ";
 const GAP: usize = 2;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paper {
     pub title: String,
     /// What it is about, in a sentence or two; may be empty.
@@ -27,14 +27,14 @@ pub struct Paper {
     pub is_virtual: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
     /// May be empty.
     pub heading: String,
     pub items: Vec<Items>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Items {
     Paragraph {
@@ -57,8 +57,21 @@ pub enum Items {
     },
     /// Lines to write on, each with one or more labels.
     Blanks {
-        rows: Vec<Vec<String>>,
+        rows: Vec<Vec<Blank>>,
     },
+}
+
+/// A label with room behind it for a pen, unless what belongs there is known already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blank {
+    pub label: String,
+    pub value: Option<String>,
+}
+
+impl Blank {
+    pub fn new(label: impl Into<String>) -> Blank {
+        Blank { label: label.into(), value: None }
+    }
 }
 
 fn owned<T: Into<String>>(lines: impl IntoIterator<Item = T>) -> Vec<String> {
@@ -160,7 +173,7 @@ impl Items {
                 lines.iter().enumerate().flat_map(one).collect()
             }
             Items::Table { head, rows } => table(head, rows, columns),
-            Items::Blanks { rows } => rows.iter().flat_map(|labels| blank(labels, columns)).collect(),
+            Items::Blanks { rows } => rows.iter().flat_map(|row| blanks(row, columns)).collect(),
         }
     }
 
@@ -192,9 +205,12 @@ impl Items {
                 body.push_str("</table>\n");
             }
             Items::Blanks { rows } => {
-                for labels in rows {
-                    let labels: String = labels.iter().map(|l| format!("<span>{}</span><i></i>", escaped(l))).collect();
-                    let _ = writeln!(body, "<p class=\"blank\">{labels}</p>");
+                let one = |blank: &Blank| {
+                    let value = escaped(blank.value.as_deref().unwrap_or_default());
+                    format!("<span>{}</span><i>{value}</i>", escaped(&blank.label))
+                };
+                for row in rows {
+                    let _ = writeln!(body, "<p class=\"blank\">{}</p>", row.iter().map(one).collect::<String>());
                 }
             }
         }
@@ -257,29 +273,39 @@ fn hung(mark: &str, text: &str, columns: usize) -> Vec<String> {
 }
 
 /// `Label ______  Label ______` as wide as the sheet; labels that leave no room to write get a line each.
-fn blank(labels: &[String], columns: usize) -> Vec<String> {
+fn blanks(row: &[Blank], columns: usize) -> Vec<String> {
     const SHORTEST: usize = 12;
-    let labels: Vec<String> = labels.iter().map(|label| lines(label, usize::MAX).concat()).collect();
-    let room = columns.saturating_sub(INDENT.len() + GAP * labels.len().saturating_sub(1));
-    let words: usize = labels.iter().map(|label| width(label) + 1).sum();
-    let each = room.saturating_sub(words) / labels.len().max(1);
-    if each >= SHORTEST {
-        let pens: Vec<String> = labels.iter().map(|label| format!("{label} {}", "_".repeat(each))).collect();
+    let whole = |text: &str| lines(text, usize::MAX).concat();
+    let row: Vec<(String, String)> =
+        row.iter().map(|blank| (whole(&blank.label), whole(blank.value.as_deref().unwrap_or_default()))).collect();
+    let room = columns.saturating_sub(INDENT.len() + GAP * row.len().saturating_sub(1));
+    let words: usize = row.iter().map(|(label, _)| width(label) + 1).sum();
+    let each = room.saturating_sub(words) / row.len().max(1);
+    let pen = |value: &str, room: usize| match (width(value), room) {
+        (0, room) => "_".repeat(room),
+        (wide, room) if wide + 1 < room => format!("{value} {}", "_".repeat(room - wide - 1)),
+        _ => value.to_owned(),
+    };
+    if each >= SHORTEST && row.iter().all(|(_, value)| width(value) <= each) {
+        let pens: Vec<String> = row.iter().map(|(label, value)| format!("{label} {}", pen(value, each))).collect();
         return vec![format!("{INDENT}{}", pens.join(&" ".repeat(GAP)))];
     }
-    let alone = |label: &String| {
+    let alone = |(label, value): &(String, String)| {
+        if !value.is_empty() {
+            return hung(INDENT, &format!("{label} {value}"), columns);
+        }
         let mut out = hung(INDENT, label, columns);
         let left = columns.saturating_sub(out.last().map_or(0, |last| width(last)) + 1);
         match out.last_mut() {
             Some(last) if left >= SHORTEST => {
                 last.push(' ');
-                last.push_str(&"_".repeat(left));
+                last.push_str(&pen("", left));
             }
-            _ => out.push(format!("{INDENT}{}", "_".repeat(columns - INDENT.len()))),
+            _ => out.push(format!("{INDENT}{}", pen("", columns - INDENT.len()))),
         }
         out
     };
-    labels.iter().flat_map(alone).collect()
+    row.iter().flat_map(alone).collect()
 }
 
 /// Columns as wide as their widest cell; the widest give way until a row fits, and their cells are wrapped.

@@ -71,10 +71,23 @@ pub enum Body {
     Boxes(Lines),
     Text(&'static str),
     Table(Lines, &'static [Lines]),
-    /// Lines to write on: labels that share one.
-    Blanks(&'static [Lines]),
+    /// Lines to write on: labels that share one, and what a device could fill in.
+    Blanks(&'static [&'static [(&'static str, Fill)]]),
     /// The waits after wrong passcodes, and what the screen says.
     Waits,
+}
+
+/// What belongs behind a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// A person writes it.
+    Pen,
+    Model,
+    Serial,
+    Imei,
+    System,
+    Capacity,
+    Battery,
 }
 
 pub fn card(lang: Lang, topic: Topic) -> Card {
@@ -88,9 +101,7 @@ pub fn card(lang: Lang, topic: Topic) -> Card {
 pub fn warning(lang: Lang) -> &'static str {
     match lang {
         Lang::En => {
-            "Nobody at Apple asks for a password, a code or a recovery key: not on the phone, not by mail, not in a \
-             chat. Whoever asks for one is not Apple. Type them only on your own device, or on a page of Apple that \
-             you opened yourself."
+            "Apple never asks for a password, a code or a recovery key: not on the phone, not by mail, not in a chat. Whoever does is not Apple. Type them only on your own device, or on a page of Apple that you opened yourself."
         }
         Lang::Nl => {
             "Apple vraagt nooit om een wachtwoord, een code of een herstelsleutel: niet aan de telefoon, niet per \
@@ -115,7 +126,11 @@ mod tests {
                 Body::Boxes(lines) => ("boxes", lines.to_vec()),
                 Body::Text(text) => ("text", vec![*text]),
                 Body::Table(head, rows) => ("table", [*head].iter().chain(*rows).copied().flatten().copied().collect()),
-                Body::Blanks(rows) => ("blanks", rows.iter().copied().flatten().copied().collect()),
+                Body::Blanks(rows) => {
+                    let labels: Vec<_> = rows.iter().copied().flatten().collect();
+                    shape.push(format!("{:?}", labels.iter().map(|(_, fill)| fill).collect::<Vec<_>>()));
+                    ("blanks", labels.iter().map(|(label, _)| *label).collect())
+                }
                 Body::Waits => ("waits", Vec::new()),
             };
             shape.push(format!("{kind} {}", lines.len()));
@@ -169,7 +184,7 @@ mod tests {
             "garande",
             "gegarandeerd",
             "jailbreak",
-            "crack",
+            "crack the",
             "kraak",
             "always works",
             "omzeil",

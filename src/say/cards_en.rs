@@ -1,6 +1,6 @@
 //! The cards in English.
 
-use super::cards::{Body::*, Card, Topic};
+use super::cards::{Body::*, Card, Fill::*, Topic};
 
 pub(super) fn card(topic: Topic) -> Card {
     match topic {
@@ -50,7 +50,7 @@ pub(super) fn card(topic: Topic) -> Card {
         },
         Topic::TwoFactor => Card {
             title: "Two-factor: the code does not come, or is not taken",
-            lead: "Find the row of what you see, and try what stands there from left to right.",
+            lead: "Find the row of what you see, and try what stands there in that order.",
             parts: &[
                 (
                     "What you see",
@@ -257,17 +257,17 @@ pub(super) fn card(topic: Topic) -> Card {
             ],
         },
         Topic::ActivationLock => Card {
-            title: "Activation Lock: the ways that there are, and a letter for Apple",
+            title: "Activation Lock: the ways there are, and a letter for Apple",
             lead: "After an erase the screen asks for an Apple Account, often with a hint such as j*****@icloud.com. \
                    Only its owner takes this lock off, or Apple with proof of purchase. Herstel does not, and never \
-                   will: no start round the set-up, no changed numbers, no other servers.",
+                   will: no start around the setup, no changed numbers, no other servers.",
             parts: &[
                 (
                     "From cheap to dear",
                     Steps(&[
                         "It is your account: type it. No password any more: `herstel card account`. The passcode that \
                          the device had may be taken too, where the screen offers it.",
-                        "A previous owner's: they remove it from afar, at iCloud.com/find, from their list of devices. \
+                        "A previous owner's: they can remove it from afar, at iCloud.com/find, from their list of devices. \
                          No password has to be given away.",
                         "A company's or school's: `herstel card managed`.",
                         "Nobody can be reached: al-support.apple.com, with this sheet. Days to weeks. The device gets \
@@ -287,16 +287,16 @@ pub(super) fn card(topic: Topic) -> Card {
                 (
                     "To Apple: please take Activation Lock off my device",
                     Blanks(&[
-                        &["Device"],
-                        &["Serial", "IMEI"],
-                        &["Shop", "Town"],
-                        &["Date", "Price"],
-                        &["Receipt number"],
-                        &["Name"],
-                        &["Address"],
-                        &["Telephone", "Mail"],
-                        &["Case number of Apple"],
-                        &["Date today", "Signature"],
+                        &[("Device", Model)],
+                        &[("Serial", Serial), ("IMEI", Imei)],
+                        &[("Shop", Pen), ("Town", Pen)],
+                        &[("Date", Pen), ("Price", Pen)],
+                        &[("Receipt number", Pen)],
+                        &[("Name", Pen)],
+                        &[("Address", Pen)],
+                        &[("Telephone", Pen), ("Mail", Pen)],
+                        &[("Case number of Apple", Pen)],
+                        &[("Date today", Pen), ("Signature", Pen)],
                     ]),
                 ),
             ],
@@ -308,7 +308,7 @@ pub(super) fn card(topic: Topic) -> Card {
                 (
                     "Try first: nothing is lost by it",
                     Steps(&[
-                        "Changed less than 72 hours ago? From iOS 17 on the old code still opens it: Forgot Passcode?, \
+                        "Was the code changed in the last 72 hours? From iOS 17 on the old one still opens it: Forgot Passcode?, \
                          Enter Previous Passcode.",
                         "Think on paper: codes of other devices, of a partner, of a child; a sealed envelope; six digits \
                          where it was four. Is the keyboard the right one, the glass clean and dry?",
@@ -322,7 +322,7 @@ pub(super) fn card(topic: Topic) -> Card {
                     "Good to know",
                     Points(&[
                         "The time on its own screen counts. This table may be wrong for your device.",
-                        "Do not restart it: the wait begins anew, and after a start no computer gets a backup.",
+                        "Do not restart it: the wait begins anew, and until the code is typed no computer gets a backup.",
                         "The same wrong code typed again is not counted twice.",
                         "With Erase Data on it erases itself at the 10th or 11th wrong code.",
                         "No program takes the code off and keeps the data. Who sells that sells an erase.",
@@ -339,7 +339,7 @@ pub(super) fn card(topic: Topic) -> Card {
                     "How to tell",
                     Points(&[
                         "Settings says at the top that it is supervised or managed, and by whom.",
-                        "After an erase the set-up shows Remote Management, with the name of the organisation.",
+                        "After an erase the setup shows Remote Management, with the name of the organisation.",
                         "A computer is refused before anybody can tap Trust: a profile may forbid it.",
                         "The lock screen often names the owner or a help desk.",
                     ]),
@@ -381,10 +381,10 @@ pub(super) fn card(topic: Topic) -> Card {
                     "What to do",
                     Steps(&[
                         "Write down the serial number (`herstel info`, or the receipt) and what the screen says.",
-                        "Ask the help desk of the organisation. Name the trouble, not a way to do it.",
+                        "Ask the help desk of the organisation, and give the serial number.",
                         "In a shop: work only on a written order of the organisation, not of who carries the phone.",
                         "An erase does not end it: a device that is enrolled by its serial number enrols again at each \
-                         set-up.",
+                         setup.",
                     ]),
                 ),
                 (
@@ -406,45 +406,54 @@ pub(super) fn card(topic: Topic) -> Card {
                 (
                     "The customer",
                     Boxes(&[
-                        "A backup of today, that was looked at (`herstel backup`, iCloud, a computer)",
-                        "The passcode stays with me: not on paper, not on the bag; I type it if needed",
-                        "Find My: Repair State from iOS 17.5 on (it may stay on); older: by agreement",
+                        "A backup of today, looked at (`herstel backup`, iCloud, a computer)",
+                        "The passcode stays with me: on no paper, on no bag; I type it if needed",
+                        "Find My: may stay on with Repair State (from iOS 17.5); older systems: off",
                         "Stolen Device Protection off, done at home; elsewhere it takes an hour",
-                        "SIM out; eSIM: carrier known. Apple Pay: cards removed, or paused in Find My",
-                        "I know my Apple Account and its password, and can get its codes without this phone",
+                        "SIM out; eSIM: carrier known. Apple Pay: cards taken out of Wallet",
+                        "I know my Apple Account and password, and get its codes without this phone",
                     ]),
                 ),
                 (
                     "The shop",
                     Blanks(&[
-                        &["Ticket", "Date, time"],
-                        &["Customer", "Telephone"],
-                        &["Model, colour", "Capacity"],
-                        &["Serial", "IMEI"],
-                        &["System", "Battery %"],
-                        &["Starts? Mode", "Find My, managed"],
-                        &["Complaint"],
-                        &["Came with (case, cable)"],
+                        &[("Ticket", Pen), ("Date, time", Pen)],
+                        &[("Customer", Pen), ("Telephone", Pen)],
+                        &[("Model, colour", Model), ("Capacity", Capacity)],
+                        &[("Serial", Serial), ("IMEI", Imei)],
+                        &[("System", System), ("Battery %", Battery)],
+                        &[("Starts? Mode", Pen), ("Find My, managed", Pen)],
+                        &[("Complaint", Pen)],
+                        &[("Came with (case, cable)", Pen)],
                     ]),
                 ),
                 (
                     "",
                     Boxes(&[
                         "Photos of front, back, edges, port, and of the screen switched on",
-                        "Seen: cracks, bends, water marks, missing screws, parts that are not Apple's",
+                        "Seen: cracks, bends, water marks, missing screws, parts not Apple's",
                     ]),
                 ),
-                ("", Blanks(&[&["Remarks"]])),
+                ("", Blanks(&[&[("Remarks", Pen)]])),
+                (
+                    "On arrival",
+                    Points(&[
+                        "Screen, draw a ring: starts / asks for the code / logo / cable and computer / dark.",
+                        "Dark: half an hour on a wall charger before it is called dead.",
+                        "\"Data Recovery\", or swipe to upgrade: the customer types the passcode once, before all else.",
+                        "Restarts about every 3 minutes: often a sensor or a cable inside, after an earlier repair.",
+                    ]),
+                ),
                 (
                     "Consent",
                     Boxes(&[
                         "I own this device, or act for its owner",
                         "It may be erased if the repair needs it: I have a backup, or I do without",
                         "It may not be erased: call me first",
-                        "I know that a repair can lose data, and that used parts may be locked to an owner",
+                        "I know that a repair can lose data, and that used parts may be locked",
                     ]),
                 ),
-                ("", Blanks(&[&["Customer", "Date"], &["For the shop", "Back on"]])),
+                ("", Blanks(&[&[("Customer", Pen), ("Date", Pen)], &[("For the shop", Pen), ("Back on", Pen)]])),
             ],
         },
     }

@@ -1,6 +1,6 @@
 //! De kaarten in het Nederlands.
 
-use super::cards::{Body::*, Card, Topic};
+use super::cards::{Body::*, Card, Fill::*, Topic};
 
 pub(super) fn card(topic: Topic) -> Card {
     match topic {
@@ -26,8 +26,7 @@ pub(super) fn card(topic: Topic) -> Card {
                          wachtwoord. Het vraagt om de toegangscode van dat toestel zelf. Minuten.",
                         "iforgot.apple.com, het liefst vanaf een computer en netwerk die het account kent. Ingelogde \
                          toestellen krijgen een melding, het vertrouwde nummer krijgt een code. Minuten.",
-                        "De app Apple Support op de iPhone van iemand die je vertrouwt, of in een Apple Store: daarmee \
-                         zet je ook het wachtwoord van een ander account opnieuw. Op die telefoon blijft niets van jou \
+                        "De app Apple Support op de iPhone van iemand die je vertrouwt, of in een Apple Store: daarmee stel je ook het wachtwoord van een ander account opnieuw in. Op die telefoon blijft niets van jou \
                          achter.",
                         "Een herstelcontact (`herstel card recovery-contact`), of de herstelsleutel op papier als die \
                          ooit is gemaakt.",
@@ -52,7 +51,7 @@ pub(super) fn card(topic: Topic) -> Card {
         },
         Topic::TwoFactor => Card {
             title: "Twee factoren: de code komt niet, of wordt niet aangenomen",
-            lead: "Zoek de regel met wat je ziet, en probeer wat ernaast staat, van voor naar achter.",
+            lead: "Zoek de regel met wat je ziet, en probeer wat ernaast staat, in die volgorde.",
             parts: &[
                 (
                     "Wat je ziet",
@@ -112,14 +111,13 @@ pub(super) fn card(topic: Topic) -> Card {
         },
         Topic::RecoveryContact => Card {
             title: "Herstelcontact: iemand die je weer binnen kan helpen",
-            lead: "Iemand die je vertrouwt en zelf een toestel van Apple heeft. Die kan je een code geven als je niet \
-                   meer in je account komt, ziet niets van je gegevens, en komt er zelf niet mee binnen.",
+            lead: "Iemand die je vertrouwt en die zelf een toestel van Apple heeft, kan je een code geven als je niet meer in je account komt. Die ziet niets van je gegevens, en komt er zelf niet mee binnen.",
             parts: &[
                 (
                     "Instellen, zolang alles goed gaat",
                     Steps(&[
                         "Instellingen, je naam, Inloggen en beveiliging, Herstelcontacten, Voeg toe. Het kan per systeem \
-                         anders heten, en soms moeten eerst al je toestellen bij zijn.",
+                         anders heten, en soms moeten al je toestellen eerst bijgewerkt zijn.",
                         "De ander moet ja zeggen. Het kan een week duren voordat het meetelt: kijk in de lijst of het zo \
                          is.",
                         "Schrijf op papier wie het is. Een lijst die alleen in de telefoon staat, is met de telefoon weg.",
@@ -209,7 +207,7 @@ pub(super) fn card(topic: Topic) -> Card {
             ],
         },
         Topic::Sim => Card {
-            title: "Simpincode, pukcode en toegangscode: drie sloten, drie sleutels",
+            title: "Simpincode, puk en toegangscode: drie sloten, drie sleutels",
             lead: "Iedereen zegt \"de pincode\". Zoek eerst uit welke er gevraagd wordt: de verkeerde sleutel in het \
                    verkeerde slot kost pogingen.",
             parts: &[
@@ -249,7 +247,7 @@ pub(super) fn card(topic: Topic) -> Card {
                     "Goed om te weten",
                     Points(&[
                         "De pogingen worden in de simkaart geteld. Een ander toestel of een herstel geeft ze niet terug.",
-                        "Herstellen met een computer laat een esim staan. Wissen bij Instellingen vraagt of hij weg mag: \
+                        "Herstellen met een computer laat een e-sim staan. Wissen bij Instellingen vraagt of hij weg mag: \
                          houd hem, tenzij het toestel verkocht wordt.",
                         "Met een nieuwe sim voor het oude nummer komen de codes van het Apple Account weer. Doe dat vóór \
                          accountherstel: uren in plaats van dagen.",
@@ -273,7 +271,7 @@ pub(super) fn card(topic: Topic) -> Card {
                     Steps(&[
                         "Het is je eigen account: typ het in. Wachtwoord kwijt: `herstel card account`. Soms mag ook de \
                          toegangscode die het toestel had, als het scherm die aanbiedt.",
-                        "Van een vorige eigenaar: die verwijdert het op afstand, op iCloud.com/find, uit de eigen lijst \
+                        "Van een vorige eigenaar: die kan het op afstand verwijderen, op iCloud.com/find, uit de eigen lijst \
                          met toestellen. Een wachtwoord hoeft niemand te geven.",
                         "Van een bedrijf of school: `herstel card managed`.",
                         "Niemand te bereiken: al-support.apple.com, met dit blad. Dagen tot weken. Het toestel wordt \
@@ -292,18 +290,18 @@ pub(super) fn card(topic: Topic) -> Card {
                     ]),
                 ),
                 (
-                    "Aan Apple: haal alsjeblieft het activeringsslot van mijn toestel",
+                    "Verzoek aan Apple: haal het activeringsslot van mijn toestel",
                     Blanks(&[
-                        &["Toestel"],
-                        &["Serienummer", "IMEI"],
-                        &["Winkel", "Plaats"],
-                        &["Datum", "Prijs"],
-                        &["Nummer van de bon"],
-                        &["Naam"],
-                        &["Adres"],
-                        &["Telefoon", "E-mail"],
-                        &["Zaaknummer van Apple"],
-                        &["Datum vandaag", "Handtekening"],
+                        &[("Toestel", Model)],
+                        &[("Serienummer", Serial), ("IMEI", Imei)],
+                        &[("Winkel", Pen), ("Plaats", Pen)],
+                        &[("Datum", Pen), ("Prijs", Pen)],
+                        &[("Nummer van de bon", Pen)],
+                        &[("Naam", Pen)],
+                        &[("Adres", Pen)],
+                        &[("Telefoon", Pen), ("E-mail", Pen)],
+                        &[("Zaaknummer van Apple", Pen)],
+                        &[("Datum vandaag", Pen), ("Handtekening", Pen)],
                     ]),
                 ),
             ],
@@ -315,9 +313,9 @@ pub(super) fn card(topic: Topic) -> Card {
                 (
                     "Probeer eerst dit: je verliest er niets mee",
                     Steps(&[
-                        "Minder dan 72 uur geleden gewijzigd? Vanaf iOS 17 opent de oude het nog: Code vergeten?, Voer \
+                        "Is de code in de laatste 72 uur gewijzigd? Vanaf iOS 17 opent de oude het nog: Code vergeten?, Voer \
                          vorige toegangscode in.",
-                        "Denk op papier: codes van andere toestellen, van een partner, van een kind; een dichte envelop; \
+                        "Denk op papier: codes van andere toestellen, van een partner, van een kind; een verzegelde envelop; \
                          zes cijfers waar het er vier waren. Klopt het toetsenbord, is het glas schoon en droog?",
                         "Beheerd door een bedrijf of school? Die kan de code eraf halen: `herstel card managed`.",
                         "Een computer die het vertrouwt? `herstel triage` zegt of een reservekopie nog kan.",
@@ -373,7 +371,7 @@ pub(super) fn card(topic: Topic) -> Card {
                                 "Niets meer",
                             ],
                             &[
-                                "Het moet gewist",
+                                "Het moet gewist worden",
                                 "De beheerder, op afstand; of hier, als die het opdraagt",
                                 "Alles wat erop staat",
                             ],
@@ -389,7 +387,7 @@ pub(super) fn card(topic: Topic) -> Card {
                     "Wat je doet",
                     Steps(&[
                         "Schrijf het serienummer op (`herstel info`, of de bon), en wat er op het scherm staat.",
-                        "Vraag de helpdesk van de organisatie. Noem het probleem, niet een manier om het te doen.",
+                        "Vraag de helpdesk van de organisatie, met het serienummer erbij.",
                         "In een winkel: alleen met een schriftelijke opdracht van de organisatie, niet van wie ermee loopt.",
                         "Wissen maakt er geen eind aan: een toestel dat op serienummer is aangemeld, meldt zich bij elke \
                          configuratie weer aan.",
@@ -414,45 +412,54 @@ pub(super) fn card(topic: Topic) -> Card {
                 (
                     "De klant",
                     Boxes(&[
-                        "Een reservekopie van vandaag, die bekeken is (`herstel backup`, iCloud, computer)",
-                        "De toegangscode blijft bij mij: niet op papier, niet op het zakje; ik typ hem zelf",
-                        "Zoek mijn: reparatiestatus vanaf iOS 17.5 (het mag aan blijven); ouder: in overleg",
-                        "\"Bescherming voor gestolen apparaat\" uit, thuis gedaan; elders duurt het een uur",
-                        "Simkaart eruit; esim: provider bekend. Apple Pay: kaarten eraf of gepauzeerd",
-                        "Ik ken mijn Apple Account en wachtwoord, en krijg de codes ook zonder dit toestel",
+                        "Een reservekopie van vandaag, bekeken (`herstel backup`, iCloud, computer)",
+                        "De toegangscode blijft bij mij: op geen papier, op geen zakje; ik typ hem",
+                        "Zoek mijn: mag aan blijven met reparatiestatus (vanaf iOS 17.5); ouder: uit",
+                        "\"Bescherming voor gestolen apparaat\" uit: thuis; elders duurt het een uur",
+                        "Simkaart eruit; e-sim: provider bekend. Apple Pay: kaarten uit Wallet",
+                        "Ik ken mijn Apple Account en wachtwoord, en krijg codes zonder dit toestel",
                     ]),
                 ),
                 (
                     "De winkel",
                     Blanks(&[
-                        &["Bonnummer", "Datum, tijd"],
-                        &["Klant", "Telefoon"],
-                        &["Model, kleur", "Opslag"],
-                        &["Serienummer", "IMEI"],
-                        &["Systeem", "Accu %"],
-                        &["Start het? Modus", "Zoek mijn, beheerd"],
-                        &["Klacht"],
-                        &["Erbij (hoesje, kabel)"],
+                        &[("Bonnummer", Pen), ("Datum, tijd", Pen)],
+                        &[("Klant", Pen), ("Telefoon", Pen)],
+                        &[("Model, kleur", Model), ("Opslag", Capacity)],
+                        &[("Serienummer", Serial), ("IMEI", Imei)],
+                        &[("Systeem", System), ("Accu %", Battery)],
+                        &[("Start het? Modus", Pen), ("Zoek mijn, beheerd", Pen)],
+                        &[("Klacht", Pen)],
+                        &[("Erbij (hoesje, kabel)", Pen)],
                     ]),
                 ),
                 (
                     "",
                     Boxes(&[
-                        "Foto's van voor, achter, randen, poort, en van het scherm terwijl het aan is",
-                        "Gezien: barsten, buiging, vochtsporen, schroeven weg, onderdelen die niet van Apple zijn",
+                        "Foto's van voor, achter, randen en poort, en van het scherm als het aan is",
+                        "Gezien: barsten, buiging, vocht, schroeven weg, onderdelen niet van Apple",
                     ]),
                 ),
-                ("", Blanks(&[&["Opmerkingen"]])),
+                ("", Blanks(&[&[("Opmerkingen", Pen)]])),
+                (
+                    "Bij binnenkomst",
+                    Points(&[
+                        "Scherm, zet een cirkel: start / vraagt om de code / logo / kabel en computer / donker.",
+                        "Donker: eerst een half uur aan een stopcontactlader, dan pas dood verklaren.",
+                        "\"Gegevensherstel\", of veeg om bij te werken: de klant typt eerst één keer de toegangscode.",
+                        "Herstart ongeveer elke 3 minuten: vaak een sensor of kabeltje, na een eerdere reparatie.",
+                    ]),
+                ),
                 (
                     "Akkoord",
                     Boxes(&[
                         "Het toestel is van mij, of ik handel voor de eigenaar",
-                        "Het mag gewist worden als dat nodig is: ik heb een reservekopie, of hoef er geen",
+                        "Wissen mag als het nodig is: ik heb een reservekopie, of hoef er geen",
                         "Het mag niet gewist worden: bel me eerst",
-                        "Ik weet dat een reparatie gegevens kan kosten, en dat gebruikte onderdelen op slot kunnen zitten",
+                        "Een reparatie kan gegevens kosten, en gebruikte onderdelen kunnen op slot zitten",
                     ]),
                 ),
-                ("", Blanks(&[&["De klant", "Datum"], &["Namens de winkel", "Klaar op"]])),
+                ("", Blanks(&[&[("De klant", Pen), ("Datum", Pen)], &[("Namens de winkel", Pen), ("Klaar op", Pen)]])),
             ],
         },
     }

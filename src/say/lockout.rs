@@ -22,8 +22,9 @@ pub enum Lockout<'a> {
     Hours(u32),
     /// Waiting does not help any more.
     Disabled,
-    /// With Erase Data on.
-    Erases,
+    /// With Erase Data on, and the wrong code that does it.
+    EraseData,
+    ErasesAt(u32),
     /// Where the tables come from.
     Worth {
         newest: Systems<'a>,
@@ -54,9 +55,9 @@ pub fn lockout(lang: Lang, key: &Lockout<'_>) -> String {
 fn range_en(systems: &Systems<'_>) -> String {
     match (systems.since, systems.before) {
         (None, None) => "any iOS".to_owned(),
-        (Some(since), None) => format!("iOS {since} on"),
+        (Some(since), None) => format!("from iOS {since}"),
         (None, Some(before)) => format!("before iOS {before}"),
-        (Some(since), Some(before)) => format!("iOS {since} until {before}"),
+        (Some(since), Some(before)) => format!("from iOS {since}, before {before}"),
     }
 }
 
@@ -65,41 +66,67 @@ fn range_nl(systems: &Systems<'_>) -> String {
         (None, None) => "elke iOS".to_owned(),
         (Some(since), None) => format!("vanaf iOS {since}"),
         (None, Some(before)) => format!("vóór iOS {before}"),
-        (Some(since), Some(before)) => format!("iOS {since} tot {before}"),
+        (Some(since), Some(before)) => format!("vanaf iOS {since}, vóór {before}"),
+    }
+}
+
+/// Where the edges are a guess.
+fn about_en(systems: &Systems<'_>) -> String {
+    match (systems.since, systems.before) {
+        (None, None) => "any iOS".to_owned(),
+        (Some(since), None) => format!("from about iOS {since}"),
+        (None, Some(before)) => format!("until about iOS {before}"),
+        (Some(since), Some(before)) => format!("about iOS {since} to {before}"),
+    }
+}
+
+fn about_nl(systems: &Systems<'_>) -> String {
+    match (systems.since, systems.before) {
+        (None, None) => "elke iOS".to_owned(),
+        (Some(since), None) => format!("vanaf ca. iOS {since}"),
+        (None, Some(before)) => format!("tot ca. iOS {before}"),
+        (Some(since), Some(before)) => format!("ca. iOS {since} tot {before}"),
     }
 }
 
 fn en(key: &Lockout<'_>) -> String {
     match key {
         Lockout::WrongCode => "WRONG CODE".to_owned(),
-        Lockout::About(systems) => format!("about {}", range_en(systems)),
-        Lockout::AboutThis(systems) => format!("THIS ONE: about {}", range_en(systems)),
+        Lockout::About(systems) => about_en(systems),
+        Lockout::AboutThis(systems) => format!("THIS ONE: {}", about_en(systems)),
         Lockout::NoWait => "no wait".to_owned(),
         Lockout::Minutes(minutes) => format!("{minutes} min"),
         Lockout::Hours(1) => "1 hour".to_owned(),
         Lockout::Hours(hours) => format!("{hours} hours"),
         Lockout::Disabled => "for good".to_owned(),
-        Lockout::Erases => "Erase Data".to_owned(),
+        Lockout::EraseData => "Erase Data".to_owned(),
+        Lockout::ErasesAt(code) => format!("erases at {code}"),
         Lockout::Worth { newest, guide, reported } => format!(
             "The sources disagree. {}: not seen at its source. {}: from an older guide of Apple. {}: from people, who \
              saw it on newer systems too. Where one ends and the next begins is a guess.",
-            capital(&range_en(newest)),
-            capital(&range_en(guide)),
-            capital(&range_en(reported)),
+            capital(&about_en(newest)),
+            capital(&about_en(guide)),
+            capital(&about_en(reported)),
         ),
         Lockout::Runs { device, version } => format!("{device} runs {version}; the first column may fit it."),
         Lockout::RunsUnknown { device } => format!("{device} does not tell its version; look at all columns."),
         Lockout::ScreenHead => "What the screen says (words may differ)".to_owned(),
         Lockout::IsDisabled(systems) => {
-            format!("{}: \"is disabled, try again in ...\". Only a computer or Find My erases it.", range_en(systems))
+            format!(
+                "{}: \"is disabled, try again in ...\". Only a computer or Find My erases it.",
+                capital(&range_en(systems))
+            )
         }
         Lockout::SecurityLockout(systems) => format!(
             "{}: \"Unavailable\" or \"Security Lockout\", with \"Erase\" at the bottom right: needs a network and the \
              password of the Apple Account.",
-            range_en(systems)
+            capital(&range_en(systems))
         ),
         Lockout::ForgotPasscode(systems) => {
-            format!("{}: \"Forgot Passcode?\" at the bottom right: the previous code, or a reset.", range_en(systems))
+            format!(
+                "{}: \"Forgot Passcode?\" at the bottom right: the previous code, or a reset.",
+                capital(&range_en(systems))
+            )
         }
     }
 }
@@ -107,19 +134,20 @@ fn en(key: &Lockout<'_>) -> String {
 fn nl(key: &Lockout<'_>) -> String {
     match key {
         Lockout::WrongCode => "FOUTE CODE".to_owned(),
-        Lockout::About(systems) => format!("ongeveer {}", range_nl(systems)),
-        Lockout::AboutThis(systems) => format!("DEZE: ongeveer {}", range_nl(systems)),
+        Lockout::About(systems) => about_nl(systems),
+        Lockout::AboutThis(systems) => format!("DEZE: {}", about_nl(systems)),
         Lockout::NoWait => "niet wachten".to_owned(),
         Lockout::Minutes(minutes) => format!("{minutes} min."),
         Lockout::Hours(hours) => format!("{hours} uur"),
         Lockout::Disabled => "voorgoed dicht".to_owned(),
-        Lockout::Erases => "Wis gegevens".to_owned(),
+        Lockout::EraseData => "Wis gegevens".to_owned(),
+        Lockout::ErasesAt(code) => format!("wist bij {code}"),
         Lockout::Worth { newest, guide, reported } => format!(
             "De bronnen spreken elkaar tegen. {}: niet bij de bron gezien. {}: uit een oudere gids van Apple. {}: van \
-             gebruikers, die het ook op nieuwere systemen zagen. Waar de een ophoudt en de ander begint, is gegist.",
-            capital(&range_nl(newest)),
-            capital(&range_nl(guide)),
-            capital(&range_nl(reported)),
+             gebruikers, die het ook op nieuwere systemen zagen. Waar de een ophoudt en de ander begint, is een gok.",
+            capital(&about_nl(newest)),
+            capital(&about_nl(guide)),
+            capital(&about_nl(reported)),
         ),
         Lockout::Runs { device, version } => {
             format!("Op {device} draait {version}; de eerste kolom past er misschien bij.")
@@ -129,25 +157,29 @@ fn nl(key: &Lockout<'_>) -> String {
         Lockout::IsDisabled(systems) => {
             format!(
                 "{}: \"is uitgeschakeld, probeer over ...\". Wissen kan alleen met een computer of Zoek mijn.",
-                range_nl(systems)
+                capital(&range_nl(systems))
             )
         }
         Lockout::SecurityLockout(systems) => format!(
             "{}: \"niet beschikbaar\" of \"beveiligingsblokkering\" (Security Lockout), met rechtsonder \"Wis\": dat wil \
              een netwerk en het wachtwoord van het Apple Account.",
-            range_nl(systems)
+            capital(&range_nl(systems))
         ),
         Lockout::ForgotPasscode(systems) => {
-            format!("{}: rechtsonder \"Code vergeten?\": de vorige code, of opnieuw beginnen.", range_nl(systems))
+            format!(
+                "{}: rechtsonder \"Code vergeten?\": de vorige code, of opnieuw beginnen.",
+                capital(&range_nl(systems))
+            )
         }
     }
 }
 
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
-    // The name of the system keeps its own small letter.
     match letters.next() {
-        Some('i') | None => text.to_owned(),
+        None => String::new(),
+        // The name of the system keeps its own small letter.
+        Some('i') => text.to_owned(),
         Some(first) => first.to_uppercase().chain(letters).collect(),
     }
 }

@@ -5,8 +5,9 @@ use crate::cli::Done;
 use crate::cli::args::CardArgs;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, wrap::COLUMNS};
+use crate::device::intake;
 use crate::event::Outcome;
-use crate::report::card::{For, card};
+use crate::report::card::{For, Reads, card, reads};
 use crate::report::paper::Paper;
 use crate::say::cards::{Topic, card as words};
 use crate::say::{Coach, Lang, coach};
@@ -19,13 +20,14 @@ pub async fn run(context: &Context, args: CardArgs) -> Done {
         return list(context);
     };
     // Advice needs no device: one is looked for only where it is named, and where it changes what is said.
-    let device = match (&context.common.device, topic) {
-        (Some(_), Topic::Lockout) => {
-            let device = context.device(&context.eyes()?).await?;
-            let row = device.row();
-            Some(For { title: device.who().title(), version: row.version, is_virtual: device.is_virtual })
+    let device = match (&context.common.device, reads(topic)) {
+        (None, _) | (_, Reads::Nothing) => None,
+        (Some(_), what) => {
+            let eyes = context.eyes()?;
+            let device = context.device(&eyes).await?;
+            let known = For::of(&device);
+            Some(if what == Reads::Sheet { known.with(&intake(&eyes, &device).await?) } else { known })
         }
-        _ => None,
     };
     let paper = card(lang, topic, device.as_ref());
     if context.common.json {
