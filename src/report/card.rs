@@ -109,7 +109,7 @@ pub fn card(lang: Lang, topic: Topic, device: Option<&For>) -> Paper {
             Body::Blanks(rows) => {
                 let blank = |(label, fill): &(&str, Fill)| Blank {
                     label: (*label).to_owned(),
-                    value: device.and_then(|device| device.fill(*fill)),
+                    value: device.and_then(|device| device.fill(*fill)).map(|value| short(&value)),
                 };
                 vec![Items::Blanks { rows: rows.iter().map(|row| row.iter().map(blank).collect()).collect() }]
             }
@@ -127,6 +127,12 @@ pub fn card(lang: Lang, topic: Topic, device: Option<&For>) -> Paper {
     }
     paper.is_virtual = reads(topic) != Reads::Nothing && device.is_some_and(|device| device.is_virtual);
     paper
+}
+
+/// A name or a number as a page has room for it.
+fn short(text: &str) -> String {
+    const MOST: usize = 80;
+    if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST - 1).chain(['…']).collect() }
 }
 
 fn systems(era: &Era) -> Systems<'_> {
@@ -163,11 +169,12 @@ fn waits(lang: Lang, device: Option<&For>) -> Vec<Items> {
     rows.push(std::iter::once(tell(Lockout::EraseData)).chain(erased).collect());
     let mut items = vec![Items::Table { head, rows }];
     if let Some(device) = device {
+        let device = &short(&device.title);
         items.insert(
             0,
             Items::paragraph(tell(match version {
-                Some(version) => Lockout::Runs { device: &device.title, version },
-                None => Lockout::RunsUnknown { device: &device.title },
+                Some(version) => Lockout::Runs { device, version },
+                None => Lockout::RunsUnknown { device },
             })),
         );
     }

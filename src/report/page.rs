@@ -15,7 +15,7 @@ const STYLE: &str = "@page{size:A4;margin:14mm 17mm}\
     table.lines{border-collapse:collapse}table.lines td,table.lines th{border-bottom:.5pt solid #999}\
     p.blank{display:flex;gap:.6em;margin:.5em 0}p.blank i{flex:1;font-style:normal;border-bottom:.5pt solid #000}\
     footer{margin-top:1em;border-top:.5pt solid #000;padding-top:.4em;font-weight:bold}\
-    pre{white-space:pre-wrap}.v{color:#a00}h2,tr,li,p{break-inside:avoid}h2{break-after:avoid}\
+    code{white-space:nowrap}pre{white-space:pre-wrap}.v{color:#a00}h2,tr,li,p{break-inside:avoid}h2{break-after:avoid}\
     @media print{body{margin:0;padding:0;max-width:none}}";
 
 /// Text as a page may hold it: no markup, and none of what only terminals understand.
@@ -33,6 +33,19 @@ pub(super) fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+/// The same; what stands between two backticks is typed, and looks like it.
+pub(super) fn marked(text: &str) -> String {
+    let text = escaped(text);
+    if !text.matches('`').count().is_multiple_of(2) {
+        return text;
+    }
+    let piece = |(at, piece): (usize, &str)| match at % 2 {
+        0 => piece.to_owned(),
+        _ => format!("<code>{piece}</code>"),
+    };
+    text.split('`').enumerate().map(piece).collect()
 }
 
 /// A whole page. `title` is text, `body` is markup.
@@ -76,6 +89,13 @@ pub(super) mod tests {
         let page = page(Lang::Nl, "</title><script>alert(1)</script>", "<p>x</p>\n");
         assert!(page.contains("<html lang=\"nl\">") && !page.contains("<script"), "{page}");
         assert_balanced(&page);
+    }
+
+    #[test]
+    fn what_is_typed_looks_like_it() {
+        assert_eq!(marked("run `herstel list` & look"), "run <code>herstel list</code> &amp; look");
+        assert_eq!(marked("a ` alone"), "a ` alone");
+        assert_eq!(marked("`<b>`"), "<code>&lt;b&gt;</code>");
     }
 
     #[test]

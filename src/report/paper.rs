@@ -4,7 +4,7 @@
 //! any printer. A sheet may hold what a device says of itself, so nothing of it reaches a terminal or a page
 //! without [`clean`]. Lines to write on are part of it: a sheet is filled in with a pen.
 
-use super::page::{escaped, page};
+use super::page::{escaped, marked, page};
 use crate::say::{Lang, Text, text};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -181,20 +181,20 @@ impl Items {
         let list = |body: &mut String, tag: &str, class: &str, lines: &[String]| {
             let _ = writeln!(body, "<{tag}{class}>");
             for line in lines {
-                let _ = writeln!(body, "<li>{}</li>", escaped(line));
+                let _ = writeln!(body, "<li>{}</li>", marked(line));
             }
             let _ = writeln!(body, "</{tag}>");
         };
         match self {
             Items::Paragraph { text } => {
-                let _ = writeln!(body, "<p>{}</p>", escaped(text));
+                let _ = writeln!(body, "<p>{}</p>", marked(text));
             }
             Items::Numbered { lines } => list(body, "ol", "", lines),
             Items::Bullets { lines } => list(body, "ul", "", lines),
             Items::Boxes { lines } => list(body, "ul", " class=\"boxes\"", lines),
             Items::Table { head, rows } => {
                 let row = |cells: &[String], tag: &str| {
-                    let cells: String = cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escaped(c))).collect();
+                    let cells: String = cells.iter().map(|c| format!("<{tag}>{}</{tag}>", marked(c))).collect();
                     format!("<tr>{cells}</tr>\n")
                 };
                 body.push_str("<table class=\"lines\">\n");

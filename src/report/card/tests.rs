@@ -36,6 +36,7 @@ fn every_card_is_one_page_and_ends_with_the_warning() {
 
 /// The words of every card as they were last looked at. `HERSTEL_CARDS=write` writes them anew, to be read by somebody.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "asked for by whoever runs the tests")]
 fn every_card_reads_as_it_was_approved() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cards");
     let mut kept = 0;
@@ -89,6 +90,16 @@ fn a_devices_own_era_comes_first_and_the_others_stay() {
     let dark = card(Lang::En, Topic::Lockout, Some(&phone(None))).text(Lang::En, COLUMNS);
     assert!(dark.contains("does not tell its version") && !dark.contains("THIS ONE"), "{dark}");
     assert!(!card(Lang::En, Topic::Sim, Some(&phone(None))).is_virtual, "nothing of a device is on it");
+}
+
+#[test]
+fn what_a_device_says_of_itself_stays_short() {
+    let long = For { serial: Some("9".repeat(4000)), ..phone(None) };
+    let endless = For { title: "Anna ".repeat(4000), ..phone(None) };
+    for (topic, device) in [(Topic::BeforeRepair, long), (Topic::Lockout, endless)] {
+        let shown = card(Lang::Nl, topic, Some(&device)).text(Lang::Nl, COLUMNS);
+        assert!(shown.lines().count() <= PAGE, "{topic:?}:\n{shown}");
+    }
 }
 
 #[test]
