@@ -8,12 +8,12 @@ use crate::say::Lang;
 
 /// For a screen first; on paper the margins are the page's own.
 const STYLE: &str = "@page{size:A4;margin:14mm 17mm}\
-    body{font:10pt/1.3 sans-serif;max-width:44em;margin:2em auto;padding:0 1em}\
+    body{font:10.5pt/1.35 sans-serif;max-width:44em;margin:2em auto;padding:0 1em}\
     h1{font-size:1.5em;margin:0 0 .3em}h2{font-size:1.1em;margin:.9em 0 .2em}\
     p,ul,ol,table{margin:.25em 0}ul,ol{padding-left:1.6em}ul.boxes{list-style:'\\2610  '}\
     td,th{padding:.15em .8em .15em 0;vertical-align:top;text-align:left}\
     table.lines{border-collapse:collapse}table.lines td,table.lines th{border-bottom:.5pt solid #999}\
-    p.blank{display:flex;gap:.6em;margin:.5em 0}p.blank i{flex:1;font-style:normal;border-bottom:.5pt solid #000}\
+    p.blank{display:flex;gap:.6em;margin:.85em 0}p.blank i{flex:1;font-style:normal;border-bottom:.5pt solid #000}\
     footer{margin-top:1em;border-top:.5pt solid #000;padding-top:.4em;font-weight:bold}\
     code{white-space:nowrap}pre{white-space:pre-wrap}.v{color:#a00}h2,tr,li,p{break-inside:avoid}h2{break-after:avoid}\
     @media print{body{margin:0;padding:0;max-width:none}}";

@@ -308,22 +308,17 @@ fn blanks(row: &[Blank], columns: usize) -> Vec<String> {
     row.iter().flat_map(alone).collect()
 }
 
-/// Columns as wide as their widest cell; the widest give way until a row fits, and their cells are wrapped.
+/// Columns as wide as their widest cell, or as a row has room for; their cells are wrapped.
 fn table(head: &[String], rows: &[Vec<String>], columns: usize) -> Vec<String> {
     let all: Vec<&[String]> =
         std::iter::once(head).filter(|head| !head.is_empty()).chain(rows.iter().map(Vec::as_slice)).collect();
     let count = all.iter().map(|row| row.len()).max().unwrap_or(0);
-    let widest = |at: usize| all.iter().filter_map(|row| row.get(at)).map(|cell| width(cell)).max().unwrap_or(0);
-    let mut widths: Vec<usize> = (0..count).map(widest).collect();
     let room = columns.saturating_sub(INDENT.len() + GAP * count.saturating_sub(1));
     if count * 2 > room {
         // More columns than a line can hold: a row is a paragraph.
         return all.iter().flat_map(|row| hung(INDENT, &row.join(" | "), columns)).collect();
     }
-    while widths.iter().sum::<usize>() > room {
-        let Some(most) = widths.iter_mut().max() else { break };
-        *most -= 1;
-    }
+    let widths = fitted(&all, count, room);
     let mut out = Vec::new();
     for row in all {
         let cells: Vec<Vec<String>> =
@@ -339,6 +334,42 @@ fn table(head: &[String], rows: &[Vec<String>], columns: usize) -> Vec<String> {
         }
     }
     out
+}
+
+/// Widths that add up to `room` at most: columns give way where it costs the fewest lines, and words stay whole as long
+/// as any column can give without cutting one.
+fn fitted(all: &[&[String]], count: usize, room: usize) -> Vec<usize> {
+    /// With more columns than that, looking at every choice takes too long.
+    const FEW: usize = 6;
+    let widest = |at: usize, of: fn(&str) -> usize| {
+        all.iter().filter_map(|row| row.get(at)).map(|cell| of(cell)).max().unwrap_or(0).min(room)
+    };
+    let longest = |cell: &str| cell.split_whitespace().map(width).max().unwrap_or(0);
+    let words: Vec<usize> = (0..count).map(|at| widest(at, longest)).collect();
+    let mut widths: Vec<usize> = (0..count).map(|at| widest(at, width)).collect();
+    let high = |widths: &[usize]| -> usize {
+        let row = |row: &&[String]| row.iter().zip(widths).map(|(cell, wide)| lines(cell, *wide).len()).max();
+        all.iter().filter_map(row).sum()
+    };
+    while widths.iter().sum::<usize>() > room {
+        let whole = |at: &usize| widths.get(*at) > words.get(*at);
+        let mut may: Vec<usize> = (0..count).filter(whole).collect();
+        if may.is_empty() {
+            may = (0..count).collect();
+        }
+        let narrower = |at: usize| {
+            let mut less = widths.clone();
+            less.iter_mut().skip(at).take(1).for_each(|wide| *wide = wide.saturating_sub(1));
+            less
+        };
+        let cost = |at: &usize| {
+            let wide = widths.get(*at).copied().unwrap_or(0);
+            (if count <= FEW && wide > 2 { high(&narrower(*at)) } else { usize::MAX }, usize::MAX - wide)
+        };
+        let Some(cheapest) = may.into_iter().min_by_key(cost) else { break };
+        widths = narrower(cheapest);
+    }
+    widths
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ pub(super) fn card(topic: Topic) -> Card {
                         "A company's or school's: `herstel card managed`.",
                         "Nobody can be reached: al-support.apple.com, with this sheet. Days to weeks. The device gets \
                          erased, and Apple may say no.",
-                        "Reported missing, or in Lost Mode: nobody may help. Bring it to the police.",
+                        "Reported missing, or put in Lost Mode by somebody else: nobody may help. Bring it to the police.",
                     ]),
                 ),
                 (

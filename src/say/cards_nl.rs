@@ -276,7 +276,7 @@ pub(super) fn card(topic: Topic) -> Card {
                         "Van een bedrijf of school: `herstel card managed`.",
                         "Niemand te bereiken: al-support.apple.com, met dit blad. Dagen tot weken. Het toestel wordt \
                          gewist, en Apple kan nee zeggen.",
-                        "Als vermist opgegeven, of in de Verloren-modus: dan mag niemand helpen. Breng het naar de \
+                        "Door een ander als vermist opgegeven of in de Verloren-modus gezet: dan mag niemand helpen. Breng het naar de \
                          politie.",
                     ]),
                 ),
