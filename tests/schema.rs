@@ -14,6 +14,8 @@ use herstel::fault::{Class, Code, DeviceState, Fault, Remedy, Retry, SeenIn};
 use herstel::ids::{Mode, PortPath, ProductType};
 use herstel::job::{Cost, Entry, Fact, Keeps, Plan, Record, Story, Way, report};
 use herstel::mux::MuxDevice;
+use herstel::report::{Items, Paper};
+use herstel::say::cards::Topic;
 use herstel::triage::Prospect;
 use herstel::usb::Address;
 use serde::Serialize;
@@ -225,6 +227,37 @@ fn what_helps() {
     let list: Vec<Remedy> = there_and_back(&words["remedy"]);
     assert_eq!(list, Remedy::ALL);
     assert_eq!(json!(Remedy::ALL.iter().map(|r| r.as_str()).collect::<Vec<_>>()), words["remedy"]);
+}
+
+#[test]
+fn cards() {
+    let example = example("card.json");
+    let shape = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let mut sheet = example["card"].clone();
+    sheet.as_object_mut().unwrap().retain(|key, _| key != "topic" && key != "lang");
+    let paper = there_and_back::<Paper>(&json!([sheet])).remove(0);
+    let kind = |items: &Items| match items {
+        Items::Paragraph { .. } => "paragraph",
+        Items::Numbered { .. } => "numbered",
+        Items::Bullets { .. } => "bullets",
+        Items::Boxes { .. } => "boxes",
+        Items::Table { .. } => "table",
+        Items::Blanks { .. } => "blanks",
+    };
+    assert_eq!(set(paper.sections[0].items.iter().map(kind)).len(), 6, "an example of every kind");
+    let home = Home::new();
+    for topic in Topic::ALL {
+        let (code, lines) = home.lines(&["card", topic.as_str(), "--json"]);
+        assert_eq!((code, lines.len(), shape(&lines[0])), (Some(0), 2, vec!["schema".to_owned(), "card".to_owned()]));
+        assert_eq!(shape(&lines[0]["card"]), shape(&example["card"]));
+        assert_eq!((&lines[0]["schema"], &lines[0]["card"]["topic"]), (&json!(1), &json!(topic.as_str())));
+        assert_eq!(is_finished(&lines[1]).0, Outcome::Ok);
+    }
+    let (_, lines) = home.lines(&["card", "--json"]);
+    let rows = items(&lines[0]["cards"]);
+    assert!(rows.iter().all(|row| shape(row) == shape(&example["cards"][0])));
+    let topics: Vec<&str> = rows.iter().filter_map(|row| row["topic"].as_str()).collect();
+    assert_eq!(topics, Topic::ALL.map(Topic::as_str));
 }
 
 #[test]

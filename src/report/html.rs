@@ -31,3 +31,44 @@ pub(super) fn render(report: &Report, lang: Lang) -> String {
     }
     page(lang, &format!("{title} {}", report.job), &body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Outcome, Step};
+    use crate::fault::{Code, Fault};
+    use crate::ids::{Ecid, ProductType};
+    use crate::report::StepLine;
+    use crate::report::page::tests::assert_balanced;
+    use jiff::Timestamp;
+
+    #[test]
+    fn a_report_is_a_closed_page_whatever_the_device_is_called() {
+        let report = Report {
+            schema: 1,
+            job: "0199<x>".into(),
+            tool: "herstel".into(),
+            is_virtual: true,
+            title: "Anna\u{1b}[2J <script>x</script>".into(),
+            product: ProductType::new("iPhone14,5"),
+            model: None,
+            ecid: Ecid(1),
+            udid: None,
+            began: Timestamp::UNIX_EPOCH,
+            ended: Timestamp::UNIX_EPOCH,
+            outcome: Some(Outcome::Failed),
+            backup: None,
+            firmware: None,
+            restored: None,
+            erased: None,
+            put_back: None,
+            steps: vec![StepLine { step: Step::Backup, seconds: 1.0, ok: false }],
+            fault: Some(Fault::new(Code::DiskError, "<i>full</i>")),
+        };
+        for lang in [Lang::En, Lang::Nl] {
+            let page = render(&report, lang);
+            assert_balanced(&page);
+            assert!(!page.contains("<script") && !page.contains('\u{1b}') && page.contains("&lt;i&gt;full"), "{page}");
+        }
+    }
+}

@@ -4,13 +4,14 @@
 //! here are only its three shapes. A [`Paper`] is any other sheet: a card, a plan. Identifiers of a report
 //! are whole: it is the customer's own sheet. JSON is English, text and HTML follow the language.
 
+pub mod card;
 mod html;
 mod page;
 pub mod paper;
 mod text;
 pub mod way_out;
 
-pub use paper::{Items, Paper, Section};
+pub use paper::{Blank, Items, Paper, Section};
 
 use crate::event::{Outcome, Step};
 use crate::fault::Fault;

@@ -7,15 +7,15 @@ use super::paper::clean;
 use crate::say::Lang;
 
 /// For a screen first; on paper the margins are the page's own.
-const STYLE: &str = "@page{size:A4;margin:15mm 18mm}\
+const STYLE: &str = "@page{size:A4;margin:14mm 17mm}\
     body{font:10.5pt/1.35 sans-serif;max-width:44em;margin:2em auto;padding:0 1em}\
     h1{font-size:1.5em;margin:0 0 .3em}h2{font-size:1.1em;margin:.9em 0 .2em}\
     p,ul,ol,table{margin:.25em 0}ul,ol{padding-left:1.6em}ul.boxes{list-style:'\\2610  '}\
     td,th{padding:.15em .8em .15em 0;vertical-align:top;text-align:left}\
     table.lines{border-collapse:collapse}table.lines td,table.lines th{border-bottom:.5pt solid #999}\
-    p.blank{display:flex;gap:.6em;margin:.5em 0}p.blank i{flex:1;border-bottom:.5pt solid #000}\
+    p.blank{display:flex;gap:.6em;margin:.85em 0}p.blank i{flex:1;font-style:normal;border-bottom:.5pt solid #000}\
     footer{margin-top:1em;border-top:.5pt solid #000;padding-top:.4em;font-weight:bold}\
-    pre{white-space:pre-wrap}.v{color:#a00}h2,tr,li,p{break-inside:avoid}h2{break-after:avoid}\
+    code{white-space:nowrap}pre{white-space:pre-wrap}.v{color:#a00}h2,tr,li,p{break-inside:avoid}h2{break-after:avoid}\
     @media print{body{margin:0;padding:0;max-width:none}}";
 
 /// Text as a page may hold it: no markup, and none of what only terminals understand.
@@ -35,16 +35,26 @@ pub(super) fn escaped(text: &str) -> String {
     out
 }
 
+/// The same; what stands between two backticks is typed, and looks like it.
+pub(super) fn marked(text: &str) -> String {
+    let text = escaped(text);
+    if !text.matches('`').count().is_multiple_of(2) {
+        return text;
+    }
+    let piece = |(at, piece): (usize, &str)| match at % 2 {
+        0 => piece.to_owned(),
+        _ => format!("<code>{piece}</code>"),
+    };
+    text.split('`').enumerate().map(piece).collect()
+}
+
 /// A whole page. `title` is text, `body` is markup.
 pub(super) fn page(lang: Lang, title: &str, body: &str) -> String {
-    let code = match lang {
-        Lang::En => "en",
-        Lang::Nl => "nl",
-    };
     format!(
         "<!doctype html>\n<html lang=\"{code}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
+        code = lang.code(),
         title = escaped(title),
     )
 }
@@ -79,6 +89,13 @@ pub(super) mod tests {
         let page = page(Lang::Nl, "</title><script>alert(1)</script>", "<p>x</p>\n");
         assert!(page.contains("<html lang=\"nl\">") && !page.contains("<script"), "{page}");
         assert_balanced(&page);
+    }
+
+    #[test]
+    fn what_is_typed_looks_like_it() {
+        assert_eq!(marked("run `herstel list` & look"), "run <code>herstel list</code> &amp; look");
+        assert_eq!(marked("a ` alone"), "a ` alone");
+        assert_eq!(marked("`<b>`"), "<code>&lt;b&gt;</code>");
     }
 
     #[test]

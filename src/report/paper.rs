@@ -4,9 +4,9 @@
 //! any printer. A sheet may hold what a device says of itself, so nothing of it reaches a terminal or a page
 //! without [`clean`]. Lines to write on are part of it: a sheet is filled in with a pen.
 
-use super::page::{escaped, page};
+use super::page::{escaped, marked, page};
 use crate::say::{Lang, Text, text};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 /// Narrower than this nothing can be laid out.
@@ -14,7 +14,7 @@ const NARROWEST: usize = 24;
 const INDENT: &str = "  ";
 const GAP: usize = 2;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paper {
     pub title: String,
     /// What it is about, in a sentence or two; may be empty.
@@ -27,14 +27,14 @@ pub struct Paper {
     pub is_virtual: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Section {
     /// May be empty.
     pub heading: String,
     pub items: Vec<Items>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Items {
     Paragraph {
@@ -57,8 +57,21 @@ pub enum Items {
     },
     /// Lines to write on, each with one or more labels.
     Blanks {
-        rows: Vec<Vec<String>>,
+        rows: Vec<Vec<Blank>>,
     },
+}
+
+/// A label with room behind it for a pen, unless what belongs there is known already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blank {
+    pub label: String,
+    pub value: Option<String>,
+}
+
+impl Blank {
+    pub fn new(label: impl Into<String>) -> Blank {
+        Blank { label: label.into(), value: None }
+    }
 }
 
 fn owned<T: Into<String>>(lines: impl IntoIterator<Item = T>) -> Vec<String> {
@@ -160,7 +173,7 @@ impl Items {
                 lines.iter().enumerate().flat_map(one).collect()
             }
             Items::Table { head, rows } => table(head, rows, columns),
-            Items::Blanks { rows } => rows.iter().flat_map(|labels| blank(labels, columns)).collect(),
+            Items::Blanks { rows } => rows.iter().flat_map(|row| blanks(row, columns)).collect(),
         }
     }
 
@@ -168,20 +181,20 @@ impl Items {
         let list = |body: &mut String, tag: &str, class: &str, lines: &[String]| {
             let _ = writeln!(body, "<{tag}{class}>");
             for line in lines {
-                let _ = writeln!(body, "<li>{}</li>", escaped(line));
+                let _ = writeln!(body, "<li>{}</li>", marked(line));
             }
             let _ = writeln!(body, "</{tag}>");
         };
         match self {
             Items::Paragraph { text } => {
-                let _ = writeln!(body, "<p>{}</p>", escaped(text));
+                let _ = writeln!(body, "<p>{}</p>", marked(text));
             }
             Items::Numbered { lines } => list(body, "ol", "", lines),
             Items::Bullets { lines } => list(body, "ul", "", lines),
             Items::Boxes { lines } => list(body, "ul", " class=\"boxes\"", lines),
             Items::Table { head, rows } => {
                 let row = |cells: &[String], tag: &str| {
-                    let cells: String = cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escaped(c))).collect();
+                    let cells: String = cells.iter().map(|c| format!("<{tag}>{}</{tag}>", marked(c))).collect();
                     format!("<tr>{cells}</tr>\n")
                 };
                 body.push_str("<table class=\"lines\">\n");
@@ -192,9 +205,12 @@ impl Items {
                 body.push_str("</table>\n");
             }
             Items::Blanks { rows } => {
-                for labels in rows {
-                    let labels: String = labels.iter().map(|l| format!("<span>{}</span><i></i>", escaped(l))).collect();
-                    let _ = writeln!(body, "<p class=\"blank\">{labels}</p>");
+                let one = |blank: &Blank| {
+                    let value = escaped(blank.value.as_deref().unwrap_or_default());
+                    format!("<span>{}</span><i>{value}</i>", escaped(&blank.label))
+                };
+                for row in rows {
+                    let _ = writeln!(body, "<p class=\"blank\">{}</p>", row.iter().map(one).collect::<String>());
                 }
             }
         }
@@ -257,47 +273,52 @@ fn hung(mark: &str, text: &str, columns: usize) -> Vec<String> {
 }
 
 /// `Label ______  Label ______` as wide as the sheet; labels that leave no room to write get a line each.
-fn blank(labels: &[String], columns: usize) -> Vec<String> {
+fn blanks(row: &[Blank], columns: usize) -> Vec<String> {
     const SHORTEST: usize = 12;
-    let labels: Vec<String> = labels.iter().map(|label| lines(label, usize::MAX).concat()).collect();
-    let room = columns.saturating_sub(INDENT.len() + GAP * labels.len().saturating_sub(1));
-    let words: usize = labels.iter().map(|label| width(label) + 1).sum();
-    let each = room.saturating_sub(words) / labels.len().max(1);
-    if each >= SHORTEST {
-        let pens: Vec<String> = labels.iter().map(|label| format!("{label} {}", "_".repeat(each))).collect();
+    let whole = |text: &str| lines(text, usize::MAX).concat();
+    let row: Vec<(String, String)> =
+        row.iter().map(|blank| (whole(&blank.label), whole(blank.value.as_deref().unwrap_or_default()))).collect();
+    let room = columns.saturating_sub(INDENT.len() + GAP * row.len().saturating_sub(1));
+    let words: usize = row.iter().map(|(label, _)| width(label) + 1).sum();
+    let each = room.saturating_sub(words) / row.len().max(1);
+    let pen = |value: &str, room: usize| match (width(value), room) {
+        (0, room) => "_".repeat(room),
+        (wide, room) if wide + 1 < room => format!("{value} {}", "_".repeat(room - wide - 1)),
+        _ => value.to_owned(),
+    };
+    if each >= SHORTEST && row.iter().all(|(_, value)| width(value) <= each) {
+        let pens: Vec<String> = row.iter().map(|(label, value)| format!("{label} {}", pen(value, each))).collect();
         return vec![format!("{INDENT}{}", pens.join(&" ".repeat(GAP)))];
     }
-    let alone = |label: &String| {
+    let alone = |(label, value): &(String, String)| {
+        if !value.is_empty() {
+            return hung(INDENT, &format!("{label} {value}"), columns);
+        }
         let mut out = hung(INDENT, label, columns);
         let left = columns.saturating_sub(out.last().map_or(0, |last| width(last)) + 1);
         match out.last_mut() {
             Some(last) if left >= SHORTEST => {
                 last.push(' ');
-                last.push_str(&"_".repeat(left));
+                last.push_str(&pen("", left));
             }
-            _ => out.push(format!("{INDENT}{}", "_".repeat(columns - INDENT.len()))),
+            _ => out.push(format!("{INDENT}{}", pen("", columns - INDENT.len()))),
         }
         out
     };
-    labels.iter().flat_map(alone).collect()
+    row.iter().flat_map(alone).collect()
 }
 
-/// Columns as wide as their widest cell; the widest give way until a row fits, and their cells are wrapped.
+/// Columns as wide as their widest cell, or as a row has room for; their cells are wrapped.
 fn table(head: &[String], rows: &[Vec<String>], columns: usize) -> Vec<String> {
     let all: Vec<&[String]> =
         std::iter::once(head).filter(|head| !head.is_empty()).chain(rows.iter().map(Vec::as_slice)).collect();
     let count = all.iter().map(|row| row.len()).max().unwrap_or(0);
-    let widest = |at: usize| all.iter().filter_map(|row| row.get(at)).map(|cell| width(cell)).max().unwrap_or(0);
-    let mut widths: Vec<usize> = (0..count).map(widest).collect();
     let room = columns.saturating_sub(INDENT.len() + GAP * count.saturating_sub(1));
     if count * 2 > room {
         // More columns than a line can hold: a row is a paragraph.
         return all.iter().flat_map(|row| hung(INDENT, &row.join(" | "), columns)).collect();
     }
-    while widths.iter().sum::<usize>() > room {
-        let Some(most) = widths.iter_mut().max() else { break };
-        *most -= 1;
-    }
+    let widths = fitted(&all, count, room);
     let mut out = Vec::new();
     for row in all {
         let cells: Vec<Vec<String>> =
@@ -313,6 +334,42 @@ fn table(head: &[String], rows: &[Vec<String>], columns: usize) -> Vec<String> {
         }
     }
     out
+}
+
+/// Widths that add up to `room` at most: columns give way where it costs the fewest lines, and words stay whole as long
+/// as any column can give without cutting one.
+fn fitted(all: &[&[String]], count: usize, room: usize) -> Vec<usize> {
+    /// With more columns than that, looking at every choice takes too long.
+    const FEW: usize = 6;
+    let widest = |at: usize, of: fn(&str) -> usize| {
+        all.iter().filter_map(|row| row.get(at)).map(|cell| of(cell)).max().unwrap_or(0).min(room)
+    };
+    let longest = |cell: &str| cell.split_whitespace().map(width).max().unwrap_or(0);
+    let words: Vec<usize> = (0..count).map(|at| widest(at, longest)).collect();
+    let mut widths: Vec<usize> = (0..count).map(|at| widest(at, width)).collect();
+    let high = |widths: &[usize]| -> usize {
+        let row = |row: &&[String]| row.iter().zip(widths).map(|(cell, wide)| lines(cell, *wide).len()).max();
+        all.iter().filter_map(row).sum()
+    };
+    while widths.iter().sum::<usize>() > room {
+        let whole = |at: &usize| widths.get(*at) > words.get(*at);
+        let mut may: Vec<usize> = (0..count).filter(whole).collect();
+        if may.is_empty() {
+            may = (0..count).collect();
+        }
+        let narrower = |at: usize| {
+            let mut less = widths.clone();
+            less.iter_mut().skip(at).take(1).for_each(|wide| *wide = wide.saturating_sub(1));
+            less
+        };
+        let cost = |at: &usize| {
+            let wide = widths.get(*at).copied().unwrap_or(0);
+            (if count <= FEW && wide > 2 { high(&narrower(*at)) } else { usize::MAX }, usize::MAX - wide)
+        };
+        let Some(cheapest) = may.into_iter().min_by_key(cost) else { break };
+        widths = narrower(cheapest);
+    }
+    widths
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod backups_prune;
 mod backups_show;
 mod backups_verify;
 mod bench;
+mod card;
 mod demo;
 mod demo_stage;
 mod doctor;
@@ -59,6 +60,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                     recover::resume(&context, job.as_deref(), by_hand, &password).await
                 }
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
+                Verb::Card(args) => card::run(&context, args).await,
                 Verb::Doctor => doctor::run(&context).await,
                 Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo(_) => Ok(crate::event::Outcome::Ok),
             };
@@ -80,7 +82,7 @@ fn step_of(verb: &Verb) -> Step {
         } => Step::Catalogue,
         Verb::Firmware { .. } => Step::VerifyFirmware,
         Verb::Triage(_) | Verb::Restore(_) | Verb::Recover(_) => Step::Plan,
-        Verb::Report { .. } => Step::Report,
+        Verb::Report { .. } | Verb::Card(_) => Step::Report,
         _ => Step::Find,
     }
 }

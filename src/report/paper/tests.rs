@@ -10,7 +10,8 @@ fn strings(all: &[&str]) -> Vec<String> {
 
 fn sheet(word: &str) -> Paper {
     let table = Items::Table { head: strings(&["TRY", "WAIT"]), rows: vec![strings(&["6", word]), strings(&["7"])] };
-    let blanks = Items::Blanks { rows: vec![strings(&["Serial", "IMEI"]), strings(&[word])] };
+    let known = Blank { label: "Serial".into(), value: Some(word.into()) };
+    let blanks = Items::Blanks { rows: vec![vec![known, Blank::new("IMEI")], vec![Blank::new(word)]] };
     let items = [
         Items::paragraph(word),
         Items::numbered([word, "b"]),
@@ -29,12 +30,26 @@ fn a_sheet_reads_well() {
     let paper = Paper::new("Title", "What it is about.")
         .section("Steps", [Items::numbered(["First this, which takes more than one line here", "Then that"])])
         .section("Waits", [Items::Table { head: strings(&["TRY", "WAIT"]), rows: vec![strings(&["6", "1 minute"])] }])
-        .section("", [Items::boxes(["done"]), Items::Blanks { rows: vec![strings(&["Name", "Date"])] }])
+        .section(
+            "",
+            [Items::boxes(["done"]), Items::Blanks { rows: vec![vec![Blank::new("Name"), Blank::new("Date")]] }],
+        )
         .footer("Foot.");
     let expected = "Title\nWhat it is about.\n\nSteps\n  1. First this, which takes more than\n     one line here\n  \
                     2. Then that\n\nWaits\n  TRY  WAIT\n  6    1 minute\n\n  [ ] done\n  Name _____________  Date \
                     _____________\n\nFoot.\n";
     assert_eq!(paper.text(Lang::En, 40), expected);
+}
+
+#[test]
+fn what_is_known_stands_on_the_line() {
+    let known = |value: &str| Blank { label: "Serial".into(), value: Some(value.into()) };
+    let shown = |row: &[Blank]| blanks(row, 40);
+    assert_eq!(shown(&[known("C8Q"), Blank::new("Date")]), ["  Serial C8Q ________  Date ____________"]);
+    let long = "C8QH6T96DPNG-and-more-than-fits-on-the-line";
+    let alone = shown(&[known(long), Blank::new("Date")]);
+    assert_eq!(alone[0], "  Serial", "{alone:#?}");
+    assert!(alone.concat().contains("more-than-fits") && alone.last().unwrap().starts_with("  Date ___"), "{alone:#?}");
 }
 
 #[test]
