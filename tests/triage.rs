@@ -299,6 +299,21 @@ fn recover_does_an_update_where_the_answers_say_so() {
 }
 
 #[test]
+fn a_name_from_outside_gives_a_terminal_no_orders() {
+    let rig = one("trust = \"trusted\"");
+    rig.phone().state().name = "An\x1b[31mna\u{202e}".into();
+    let file = rig.path("found.toml");
+    fs::write(&file, "ownership = \"found\"\n").unwrap();
+    let answers = file.to_str().unwrap();
+    for all in [&["list"][..], &["info"], &["triage", "--answers", answers], &["restore", "--erase"], &["pair"]] {
+        let ran = bench::run(rig.command(all), LIMIT);
+        let orders = |text: &str| text.contains(['\x1b', '\u{202e}', '\r']);
+        assert!(!orders(&ran.out) && !orders(&ran.err), "{all:?}\n{ran}");
+        assert!(format!("{}{}", ran.out, ran.err).contains("An?[31mna?"), "{all:?}\n{ran}");
+    }
+}
+
+#[test]
 fn a_sheet_for_the_printer() {
     let rig = nothing();
     let answers = format!("version = \"17.4\"\n{}", toml(WAYS[2].2));

@@ -65,7 +65,7 @@ fn finish(lang: Lang, json: bool, quiet: bool, done: Done) -> ExitCode {
         let columns = if err.is_terminal() { show::wrap::COLUMNS } else { usize::MAX };
         for line in say::whole_fault(lang, fault) {
             for piece in show::wrap::wrapped(&line, columns) {
-                let _ = writeln!(err, "{piece}");
+                let _ = writeln!(err, "{}", say::plain(&piece));
             }
         }
     }

@@ -4,6 +4,7 @@ use crate::facts::guess::{self, Guess};
 use crate::facts::models::{self, Buttons, ImageFormat, Model};
 use crate::ids::{Bdid, BuildId, Cpid, Ecid, Mode, PortPath, ProductType, Udid, Version};
 use crate::mux::MuxDevice;
+use crate::say;
 use crate::usb::Address;
 use serde::Serialize;
 
@@ -46,7 +47,7 @@ impl Identity {
             .or_else(|| self.model().map(|m| m.name.to_owned()))
             .or_else(|| self.product.as_ref().map(ToString::to_string))
             .or_else(|| self.ecid.map(|e| e.to_string()))
-            .unwrap_or_else(|| "?".to_owned())
+            .map_or_else(|| "?".to_owned(), |title| title.chars().map(say::plain_char).collect())
     }
 
     /// Fills what is still unknown from another reading of the same device.

@@ -3,8 +3,7 @@
 //! The page forbids itself to load anything, so that a sheet opened in a browser is as closed as one on paper.
 //! Whatever stands in it goes through [`escaped`] first: texts may hold the name of somebody's device.
 
-use super::paper::clean;
-use crate::say::Lang;
+use crate::say::{Lang, plain_char};
 
 /// For a screen first; on paper the margins are the page's own.
 const STYLE: &str = "@page{size:A4;margin:14mm 17mm}\
@@ -29,7 +28,7 @@ pub(super) fn escaped(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' => out.push('\n'),
-            c => out.push(clean(c)),
+            c => out.push(plain_char(c)),
         }
     }
     out

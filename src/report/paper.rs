@@ -2,10 +2,10 @@
 //!
 //! Cards and plans are written once and shown twice: as text for a terminal or `lp`, and as one HTML page for
 //! any printer. A sheet may hold what a device says of itself, so nothing of it reaches a terminal or a page
-//! without [`clean`]. Lines to write on are part of it: a sheet is filled in with a pen.
+//! without [`plain_char`]. Lines to write on are part of it: a sheet is filled in with a pen.
 
 use super::page::{escaped, marked, page};
-use crate::say::{Lang, Text, text};
+use crate::say::{Lang, Text, plain_char, text};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
@@ -217,16 +217,6 @@ impl Items {
     }
 }
 
-/// What a terminal would take as an order, or what turns the direction of a line, becomes a question mark.
-pub(super) fn clean(c: char) -> char {
-    match c {
-        '\t' | '\n' => ' ',
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => '?',
-        c if c.is_control() => '?',
-        c => c,
-    }
-}
-
 /// Columns that a terminal gives a text: East Asian letters and pictures take two, marks on letters none.
 fn width(text: &str) -> usize {
     let one = |c: char| match c as u32 {
@@ -241,7 +231,7 @@ fn width(text: &str) -> usize {
 /// `text` in lines of at most `room` columns; a word that is longer is cut.
 fn lines(text: &str, room: usize) -> Vec<String> {
     let room = room.max(2);
-    let clean: String = text.chars().map(clean).collect();
+    let clean: String = text.chars().map(plain_char).collect();
     let mut out: Vec<String> = Vec::new();
     let mut line = String::new();
     for word in clean.split_whitespace() {

@@ -207,6 +207,22 @@ pub fn whole_fault(lang: Lang, fault: &Fault) -> Vec<String> {
     lines
 }
 
+/// A text from outside as a terminal or a page may have it: what would be taken as an order, or would turn the direction
+/// of a line, becomes a question mark. Ends of lines stay.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c == '\n' { c } else { plain_char(c) }).collect()
+}
+
+/// The same for one character, which ends no line.
+pub fn plain_char(c: char) -> char {
+    match c {
+        '\t' | '\n' => ' ',
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => '?',
+        c if c.is_control() => '?',
+        c => c,
+    }
+}
+
 /// Words in lines of at most `width` characters.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
@@ -300,6 +316,11 @@ mod tests {
         assert_eq!("nl_NL.UTF-8".parse(), Ok(Lang::Nl));
         assert_eq!("C".parse(), Ok(Lang::En));
         assert!("de_DE".parse::<Lang>().is_err());
+    }
+
+    #[test]
+    fn a_text_from_outside_gives_no_orders() {
+        assert_eq!(plain("An\x1b[31mna\u{202e}\tx\ny\r"), "An?[31mna? x\ny?");
     }
 
     #[test]

@@ -55,9 +55,9 @@ pub fn status(lang: Lang, number: i64) -> Option<&'static str> {
     words(&STATUS, lang, &number.to_string())
 }
 
-/// A device's word for a terminal, which would obey its control characters.
+/// A device's word, on one line.
 fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(400).collect()
+    text.chars().map(super::plain_char).take(400).collect()
 }
 
 /// Where it stood, what the device said, and where that leaves the device: one line each.

@@ -90,9 +90,11 @@ fn talk(
     let mut line = String::new();
     while lines.read_line(&mut line)? > 0 {
         let answer = match serde_json::from_str::<Order>(&line) {
+            // Answered first: the process ends with the bench.
             Ok(Order::Down) => {
+                writeln!(out, "{}", json!({ "ok": true }))?;
                 let _ = down.send(());
-                json!({ "ok": true })
+                return Ok(());
             }
             Ok(Order::Environment) => match emulation {
                 Some(emulation) => {

@@ -104,9 +104,9 @@ fn took(record: &crate::backup::Record) -> Option<i64> {
     record.begun.map(|begun| record.made.duration_since(begun).as_secs().max(0))
 }
 
-/// A device's words on one line, without what a terminal would obey.
+/// A device's words on one line.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).take(120).collect()
+    text.chars().map(say::plain_char).take(120).collect()
 }
 
 fn as_json(generation: &Generation, tally: Option<&Tally>) -> Value {

@@ -157,11 +157,12 @@ fn remarks(context: &Context, seen: &Look) {
     }
 }
 
+/// Texts may hold what a device says of itself: no terminal obeys that.
 pub fn say_line(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", say::plain(text));
 }
 
 /// Data on standard output; a closed pipe is quiet.
 pub fn print_out(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    let _ = writeln!(std::io::stdout().lock(), "{}", say::plain(text));
 }

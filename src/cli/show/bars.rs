@@ -46,13 +46,13 @@ impl Bars {
     }
 
     fn line(&self, text: &str) {
-        let _ = self.multi.println(format!("{}{text}", self.mark));
+        let _ = self.multi.println(format!("{}{}", self.mark, say::plain(text)));
     }
 
     fn begin(&self, step: Step, what: &str) {
         let bar = self.multi.add(ProgressBar::new_spinner().with_style(spinner()));
         bar.set_prefix(format!("{}{}", self.mark, say::step(self.lang, step)));
-        bar.set_message(what.to_owned());
+        bar.set_message(say::plain(what));
         bar.enable_steady_tick(Duration::from_millis(120));
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = now.replace(Running { step, began: Instant::now(), bar, measured: false }) {
@@ -74,7 +74,7 @@ impl Bars {
     fn message(&self, text: String) {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = &*now {
-            running.bar.set_message(text);
+            running.bar.set_message(say::plain(&text));
         }
     }
 }

@@ -22,7 +22,7 @@ impl Plain {
 
     fn line(&self, text: &str) {
         let mark = if self.is_virtual { "[virtual] " } else { "" };
-        let _ = writeln!(std::io::stderr().lock(), "{mark}{text}");
+        let _ = writeln!(std::io::stderr().lock(), "{mark}{}", say::plain(text));
     }
 }
 
