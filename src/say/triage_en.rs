@@ -117,7 +117,7 @@ pub(super) fn told(way: WayOut) -> Told {
             &[
                 "Their administrator sends \"Clear Passcode\" to it; it must be online. No data is lost.",
                 "If it asks for an account after an erase, the same administrator has a bypass code for it.",
-                "Bought second-hand and still managed? Then the seller must have it released.",
+                "Bought second-hand and still managed? Then the seller must have it released: `herstel card managed`.",
             ],
         ),
         WayOut::PreviousCode => told(
@@ -208,7 +208,9 @@ pub(super) fn told(way: WayOut) -> Told {
                 "Another device that is signed in: Settings, name, Sign-In & Security, Change Password.",
                 "A recovery key or a recovery contact shortens it. Else account recovery: Apple mails when, and nobody \
                  can speed it up; do not use the account meanwhile.",
-                "Then run `herstel triage` again: with the password there is a way.",
+                "The ways one by one: `herstel card account`; where a code does not come: `herstel card 2fa`.",
+                "Then run `herstel triage` again: with the password there is a way. If the account is lost for good, Apple \
+                 may take the lock off for whoever has the receipt: `herstel card activation-lock`.",
             ],
         ),
         WayOut::SignIn => told(
@@ -241,6 +243,7 @@ pub(super) fn told(way: WayOut) -> Told {
             &[
                 "al-support.apple.com takes the request. It must not be in Lost Mode and not managed.",
                 "It takes days to weeks, and Apple may refuse. When it agrees, the device is erased.",
+                "What goes into the request, and a letter to fill in: `herstel card activation-lock`.",
                 "No receipt? Take it back to the seller. Nobody sells an honest way round this lock.",
             ],
         ),

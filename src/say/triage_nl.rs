@@ -126,7 +126,7 @@ pub(super) fn told(way: WayOut) -> Told {
                 "De beheerder stuurt het toestel de opdracht om de code te wissen; het moet online zijn. Er gaat niets \
                  verloren.",
                 "Vraagt het na het wissen om een account, dan heeft dezelfde beheerder er een ontgrendelcode voor.",
-                "Tweedehands gekocht en nog onder beheer? Dan moet de verkoper het laten vrijgeven.",
+                "Tweedehands gekocht en nog onder beheer? Dan moet de verkoper het laten vrijgeven: `herstel card managed`.",
             ],
         ),
         WayOut::PreviousCode => told(
@@ -226,7 +226,9 @@ pub(super) fn told(way: WayOut) -> Told {
                 "Op een ander toestel dat is ingelogd: Instellingen, naam, Inloggen en beveiliging, Wijzig wachtwoord.",
                 "Een herstelsleutel of herstelcontact maakt het korter. Anders accountherstel: Apple mailt wanneer, en \
                  niemand kan het versnellen; gebruik het account ondertussen niet.",
-                "Doe daarna opnieuw `herstel triage`: met het wachtwoord is er een weg.",
+                "De wegen een voor een: `herstel card account`; komt er geen code: `herstel card 2fa`.",
+                "Doe daarna opnieuw `herstel triage`: met het wachtwoord is er een weg. Is het account voorgoed weg, dan \
+                 kan Apple het slot eraf halen voor wie de bon heeft: `herstel card activation-lock`.",
             ],
         ),
         WayOut::SignIn => told(
@@ -259,6 +261,7 @@ pub(super) fn told(way: WayOut) -> Told {
             &[
                 "al-support.apple.com neemt het verzoek aan. Het toestel mag niet in de verliesmodus of onder beheer zijn.",
                 "Het duurt dagen tot weken, en Apple kan weigeren. Als Apple instemt, wordt het toestel gewist.",
+                "Wat er in het verzoek staat, en een brief om in te vullen: `herstel card activation-lock`.",
                 "Geen bon? Ga terug naar de verkoper. Een eerlijke weg om dit slot heen is nergens te koop.",
             ],
         ),
