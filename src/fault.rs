@@ -6,6 +6,7 @@
 //! language over [`Code`], so a code without a text does not compile. Codes and details are English and
 //! stable; scripts may match on them.
 
+pub mod known;
 mod remedy;
 mod standing;
 

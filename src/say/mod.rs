@@ -6,6 +6,7 @@
 
 mod chance;
 mod coach;
+pub mod codes;
 mod en;
 mod faults_en;
 mod faults_nl;

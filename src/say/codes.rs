@@ -1,0 +1,243 @@
+//! The codes of other programs and of devices in people's words: what one means, why it probably came, what helps.
+//!
+//! The numbers are open-ended, so the texts are tables (`codes/*.tsv`) with the keys of the facts room; the words that
+//! both rooms share (measures, courses) come from `fault::known`. A hint is what repair shops tell each other: it is
+//! always told as one. A test of the program holds that each row there has its text here, and each text its row.
+
+use super::{Lang, restore};
+use crate::fault::known::{Certainty, Course, Measure, Space, Witness, reach};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// One code, told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What it means, without a full stop.
+    pub what: &'static str,
+    /// Why it probably came.
+    pub cause: &'static str,
+    /// What is only said to be so.
+    pub hint: Option<&'static str>,
+}
+
+type Both = (&'static str, &'static str);
+
+struct Entry {
+    what: Both,
+    cause: Both,
+    hint: Option<Both>,
+}
+
+/// By `space/codes`.
+static ENTRIES: LazyLock<HashMap<&'static str, Entry>> =
+    LazyLock::new(|| [ITUNES, OTHERS].into_iter().flat_map(lines).filter_map(entry).collect());
+/// By number; what it means is in the table of restores.
+static RESTORED: LazyLock<HashMap<&'static str, (Both, Option<Both>)>> =
+    LazyLock::new(|| lines(RESTORED_TEXT).filter_map(restored_entry).collect());
+static GROUPS: LazyLock<HashMap<&'static str, Both>> = LazyLock::new(|| lines(GROUPS_TEXT).filter_map(pair).collect());
+static WORDS: LazyLock<HashMap<&'static str, Both>> = LazyLock::new(|| lines(WORDS_TEXT).filter_map(pair).collect());
+static MEASURES: LazyLock<HashMap<&'static str, Both>> =
+    LazyLock::new(|| lines(MEASURES_TEXT).filter_map(pair).collect());
+
+const ITUNES: &str = include_str!("codes/itunes.tsv");
+const OTHERS: &str = include_str!("codes/others.tsv");
+const RESTORED_TEXT: &str = include_str!("codes/restored.tsv");
+const GROUPS_TEXT: &str = include_str!("codes/groups.tsv");
+const WORDS_TEXT: &str = include_str!("codes/words.tsv");
+const MEASURES_TEXT: &str = include_str!("codes/measures.tsv");
+
+/// The texts of a row of codes.
+pub fn row(lang: Lang, space: Space, codes: &str) -> Option<Told> {
+    let entry = ENTRIES.get(format!("{}/{codes}", space.as_str()).as_str())?;
+    Some(Told { what: of(lang, entry.what), cause: of(lang, entry.cause), hint: entry.hint.map(|hint| of(lang, hint)) })
+}
+
+/// The texts of a number that a restore ends with.
+pub fn restored(lang: Lang, number: i64) -> Option<Told> {
+    let (cause, hint) = RESTORED.get(number.to_string().as_str())?;
+    let what = restore::status(lang, number)?;
+    Some(Told { what, cause: of(lang, *cause), hint: hint.map(|hint| of(lang, hint)) })
+}
+
+/// What a number means in its space, for whoever has nothing but the number.
+pub fn number(lang: Lang, space: Space, number: i64) -> Option<Told> {
+    if space == Space::Restored {
+        return restored(lang, number);
+    }
+    let fits = |key: &&&'static str| {
+        let codes = key.split_once('/').filter(|(of, _)| *of == space.as_str()).map(|(_, codes)| codes);
+        codes.and_then(|codes| reach(codes, number)).is_some()
+    };
+    let key = ENTRIES.keys().filter(fits).min_by_key(|key| key.split_once('/').and_then(|(_, c)| reach(c, number)))?;
+    row(lang, space, key.split_once('/')?.1)
+}
+
+/// What a neighbourhood of numbers is about.
+pub fn group(lang: Lang, space: Space, codes: &str) -> Option<&'static str> {
+    GROUPS.get(format!("{}/{codes}", space.as_str()).as_str()).map(|both| of(lang, *both))
+}
+
+/// What to do, as a sentence.
+pub fn measure(lang: Lang, measure: Measure) -> &'static str {
+    MEASURES.get(measure.as_str()).map_or(measure.as_str(), |both| of(lang, *both))
+}
+
+/// What a second try has to differ in.
+pub fn course(lang: Lang, course: Course) -> &'static str {
+    word(lang, "course", course.as_str())
+}
+
+pub fn space(lang: Lang, space: Space) -> &'static str {
+    word(lang, "space", space.as_str())
+}
+
+pub fn certainty(lang: Lang, certainty: Certainty) -> &'static str {
+    word(lang, "certainty", certainty.as_str())
+}
+
+pub fn witness(lang: Lang, witness: Witness) -> &'static str {
+    word(lang, "witness", witness.as_str())
+}
+
+/// When a backup's number has this meaning: `backup`, `restore`, `password`.
+pub fn purpose(lang: Lang, word_of: &'static str) -> &'static str {
+    word(lang, "purpose", word_of)
+}
+
+/// When to stop trying.
+pub fn stop_rule(lang: Lang, hardware: bool) -> &'static str {
+    match (lang, hardware) {
+        (Lang::En, false) => {
+            "The same code at the same percentage on two computers is likely hardware; a percentage that varies is rather \
+             the cable or power."
+        }
+        (Lang::En, true) => {
+            "Stop after two tries. The same code at the same percentage on two computers is likely hardware."
+        }
+        (Lang::Nl, false) => {
+            "Dezelfde code bij hetzelfde percentage op twee computers is waarschijnlijk hardware; wisselt het percentage, \
+             dan eerder kabel of voeding."
+        }
+        (Lang::Nl, true) => {
+            "Stop na twee pogingen. Dezelfde code bij hetzelfde percentage op twee computers is waarschijnlijk hardware."
+        }
+    }
+}
+
+fn of(lang: Lang, (en, nl): Both) -> &'static str {
+    match lang {
+        Lang::En => en,
+        Lang::Nl => nl,
+    }
+}
+
+fn word(lang: Lang, kind: &str, word: &'static str) -> &'static str {
+    WORDS.get(format!("{kind}/{word}").as_str()).map_or(word, |both| of(lang, *both))
+}
+
+fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn pair(line: &'static str) -> Option<(&'static str, Both)> {
+    let (key, words) = line.split_once('\t')?;
+    Some((key, words.split_once('\t')?))
+}
+
+fn entry(line: &'static str) -> Option<(&'static str, Entry)> {
+    let mut fields = line.split('\t');
+    let mut next = || fields.next();
+    let (key, what, cause) = (next()?, (next()?, next()?), (next()?, next()?));
+    Some((key, Entry { what, cause, hint: hint((next()?, next()?)) }))
+}
+
+fn restored_entry(line: &'static str) -> Option<(&'static str, (Both, Option<Both>))> {
+    let mut fields = line.split('\t');
+    let mut next = || fields.next();
+    Some((next()?, ((next()?, next()?), hint((next()?, next()?)))))
+}
+
+fn hint(both: Both) -> Option<Both> {
+    (both != ("-", "-")).then_some(both)
+}
+
+/// All keys of rows, for the test that joins them with the facts.
+pub fn keys() -> Vec<&'static str> {
+    ENTRIES.keys().chain(GROUPS.keys()).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::say::wrapped;
+
+    #[test]
+    fn every_cell_is_filled_in_both_languages() {
+        let tables =
+            [(ITUNES, 7), (OTHERS, 7), (RESTORED_TEXT, 5), (GROUPS_TEXT, 3), (WORDS_TEXT, 3), (MEASURES_TEXT, 3)];
+        for (text, columns) in tables {
+            for line in lines(text) {
+                let cells: Vec<&str> = line.split('\t').collect();
+                assert_eq!(cells.len(), columns, "{line}");
+                for pair in cells[1..].chunks(2) {
+                    let (en, nl) = (pair[0], pair[1]);
+                    let none = columns > 3 && (en, nl) == ("-", "-") && pair.as_ptr() == cells[columns - 2..].as_ptr();
+                    assert!(none || (en != nl && en.len() > 3 && nl.len() > 3), "{line}");
+                    assert!(!en.contains("  ") && !nl.contains("  ") && en.trim() == en && nl.trim() == nl, "{line}");
+                }
+            }
+        }
+        let count = |text| lines(text).count();
+        assert_eq!(ENTRIES.len(), count(ITUNES) + count(OTHERS), "a key twice");
+        let small = (RESTORED.len(), GROUPS.len(), WORDS.len(), MEASURES.len());
+        assert_eq!(small, (count(RESTORED_TEXT), count(GROUPS_TEXT), count(WORDS_TEXT), count(MEASURES_TEXT)));
+    }
+
+    #[test]
+    fn every_word_has_its_text_and_every_text_its_word() {
+        assert!(Measure::ALL.iter().all(|m| MEASURES.contains_key(m.as_str())));
+        assert_eq!(MEASURES.len(), Measure::ALL.len());
+        let mut words: Vec<String> = Vec::new();
+        words.extend(Course::ALL.iter().map(|w| format!("course/{}", w.as_str())));
+        words.extend(Space::ALL.iter().map(|w| format!("space/{}", w.as_str())));
+        words.extend(Certainty::ALL.iter().map(|w| format!("certainty/{}", w.as_str())));
+        words.extend(Witness::ALL.iter().map(|w| format!("witness/{}", w.as_str())));
+        words.extend(["backup", "restore", "password"].map(|w| format!("purpose/{w}")));
+        assert!(words.iter().all(|w| WORDS.contains_key(w.as_str())), "{words:?}");
+        assert_eq!(WORDS.len(), words.len());
+    }
+
+    #[test]
+    fn sentences_end_as_sentences_and_titles_fit_a_line() {
+        for (key, entry) in ENTRIES.iter() {
+            for text in [entry.what.0, entry.what.1] {
+                assert!(!text.ends_with('.') && text.chars().count() <= 76, "{key}: {text}");
+            }
+            let hint = entry.hint.map_or([entry.cause.0; 2], |hint| [hint.0, hint.1]);
+            for text in [entry.cause.0, entry.cause.1, hint[0], hint[1]] {
+                assert!(
+                    text.ends_with('.') && wrapped(text, 69).iter().all(|line| line.chars().count() <= 69),
+                    "{key}"
+                );
+            }
+        }
+        assert!(MEASURES.values().chain(GROUPS.values()).all(|(en, nl)| en.ends_with('.') && nl.ends_with('.')));
+    }
+
+    #[test]
+    fn nothing_promises_a_way_round_a_lock() {
+        let all = [ITUNES, OTHERS, RESTORED_TEXT, GROUPS_TEXT, WORDS_TEXT, MEASURES_TEXT].concat().to_lowercase();
+        for word in ["bypass", "crack", "omzeil", "jailbreak", "hack"] {
+            assert!(!all.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_number_alone_finds_its_text() {
+        let what = |space, n| number(Lang::En, space, n).map(|told| told.what);
+        assert_eq!(what(Space::Tss, 94), Some("Apple does not sign this build for this device"));
+        assert_eq!(what(Space::ITunes, 1110), row(Lang::En, Space::ITunes, "1110").map(|told| told.what));
+        assert_eq!(what(Space::Restored, 53), restore::status(Lang::En, 53));
+        assert_eq!((what(Space::Tss, 7), what(Space::Restored, 0)), (None, None));
+    }
+}
