@@ -1,5 +1,6 @@
 //! What can be typed. Help, man pages and completions all come from here.
 
+use crate::fault::known::Space;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -96,6 +97,9 @@ pub enum Verb {
     },
     /// Is this computer ready?
     Doctor,
+    /// What a code of iTunes, Finder, a device, Apple's server or Herstel means, and what helps; offline
+    #[command(after_help = "Exit codes: 0 at least one code is known, 1 none is, 2 usage")]
+    Explain(ExplainArgs),
     /// The main job on a virtual iPhone
     Demo {
         /// iphone13, iphone5s, iphone8, ipad-pro-m4, or any other model
@@ -124,6 +128,52 @@ pub enum Verb {
         /// Folder to write into
         folder: PathBuf,
     },
+}
+
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// A number, a name or a whole message: 4013, -69, 0xE8000013, "MB 207", AMRError 14, STATUS=94,
+    /// PasswordProtected, usb-no-access; without one all codes are listed
+    #[arg(allow_negative_numbers = true)]
+    pub code: Vec<String>,
+    /// Only what the code means there
+    #[arg(long = "in", value_enum, value_name = "SPACE")]
+    pub within: Option<CodeSpace>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CodeSpace {
+    /// iTunes, Finder, Apple Devices
+    Itunes,
+    /// The device during a restore: AMRError, Status
+    Restored,
+    /// Apple's signing server
+    Tss,
+    /// The device at a backup: MBErrorDomain
+    Backup,
+    /// The device about trust
+    Lockdown,
+    /// iTunes' library: 0xE80000xx
+    Mobiledevice,
+    /// Known sentences
+    Message,
+    /// Herstel's own codes
+    Herstel,
+}
+
+impl From<CodeSpace> for Space {
+    fn from(space: CodeSpace) -> Space {
+        match space {
+            CodeSpace::Itunes => Space::ITunes,
+            CodeSpace::Restored => Space::Restored,
+            CodeSpace::Tss => Space::Tss,
+            CodeSpace::Backup => Space::Backup,
+            CodeSpace::Lockdown => Space::Lockdown,
+            CodeSpace::Mobiledevice => Space::MobileDevice,
+            CodeSpace::Message => Space::Message,
+            CodeSpace::Herstel => Space::Herstel,
+        }
+    }
 }
 
 #[derive(Args, Debug)]

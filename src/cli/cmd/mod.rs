@@ -9,6 +9,7 @@ mod backups_verify;
 mod bench;
 mod demo;
 mod doctor;
+mod explain;
 mod firmware;
 mod firmware_cache;
 mod firmware_signed;
@@ -56,6 +57,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 }
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
                 Verb::Doctor => doctor::run(&context).await,
+                Verb::Explain(args) => explain::run(&context, &args),
                 Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo { .. } => Ok(crate::event::Outcome::Ok),
             };
             done.map_err(|fault| fault.during(step))
