@@ -11,6 +11,7 @@ mod remedy;
 mod standing;
 
 use crate::ids::{Ecid, Mode};
+use known::Space;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -278,6 +279,21 @@ impl Fault {
     pub fn number(mut self, number: i64) -> Self {
         self.number = Some(number);
         self
+    }
+
+    /// Who counts like the number that it carries.
+    pub fn space(&self) -> Option<Space> {
+        self.number?;
+        match self.code {
+            Code::TssNotSigned | Code::TssRefused => Some(Space::Tss),
+            _ if self.restore.is_some() => Some(Space::Restored),
+            Code::BackupRefused | Code::BackupPasscode => Some(Space::Backup),
+            _ if self.remedy.is_some() => Some(Space::Backup),
+            Code::RestoreFailed | Code::FdrFailed | Code::HostUnsupported | Code::UpdateImpossible => {
+                Some(Space::Restored)
+            }
+            _ => None,
+        }
     }
 
     pub fn remedy(mut self, remedy: Remedy) -> Self {

@@ -14,6 +14,23 @@ use crate::fault::Code;
 use crate::fault::known::{Certainty, Course, Measure, Space, Witness, reach, span};
 use std::sync::OnceLock;
 
+/// What to try where no code says more: from cheap to dear.
+pub const FIRST_AID: [Measure; 13] = [
+    Measure::OtherCable,
+    Measure::OtherPort,
+    Measure::Clock,
+    Measure::HostsFile,
+    Measure::Proxy,
+    Measure::FirmwareHash,
+    Measure::UpdateFirst,
+    Measure::Dfu,
+    Measure::SimOut,
+    Measure::Charge,
+    Measure::OtherComputer,
+    Measure::UnplugDisplay,
+    Measure::Board,
+];
+
 /// One row: all codes of a space that mean the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {

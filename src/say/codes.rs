@@ -72,6 +72,15 @@ pub fn number(lang: Lang, space: Space, number: i64) -> Option<Told> {
     row(lang, space, key.split_once('/')?.1)
 }
 
+/// A word of lockdown in a device's answer.
+pub fn lockdown_word(text: &str) -> Option<&'static str> {
+    let mut said = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() > 6);
+    said.find_map(|said| {
+        let names = ENTRIES.keys().filter_map(|key| key.strip_prefix("lockdown/")).flat_map(|codes| codes.split(','));
+        names.filter(|name| *name == said).min()
+    })
+}
+
 /// What a neighbourhood of numbers is about.
 pub fn group(lang: Lang, space: Space, codes: &str) -> Option<&'static str> {
     GROUPS.get(format!("{}/{codes}", space.as_str()).as_str()).map(|both| of(lang, *both))

@@ -12,27 +12,9 @@ use crate::cli::show::explained::{self, Explained};
 use crate::cli::show::print_line;
 use crate::event::Outcome;
 use crate::facts::codes::{self, ask};
-use crate::fault::known::Measure;
 use crate::fault::{Code, Fault};
 use crate::say::{self, Lang, Text};
 use serde_json::json;
-
-/// What to try where the code says nothing: from cheap to dear.
-const FIRST_AID: [Measure; 13] = [
-    Measure::OtherCable,
-    Measure::OtherPort,
-    Measure::Clock,
-    Measure::HostsFile,
-    Measure::Proxy,
-    Measure::FirmwareHash,
-    Measure::UpdateFirst,
-    Measure::Dfu,
-    Measure::SimOut,
-    Measure::Charge,
-    Measure::OtherComputer,
-    Measure::UnplugDisplay,
-    Measure::Board,
-];
 
 pub fn run(context: &Context, arguments: &ExplainArgs) -> Done {
     let within = arguments.within;
@@ -56,7 +38,7 @@ pub fn run(context: &Context, arguments: &ExplainArgs) -> Done {
             .iter()
             .map(|asked| json!({ "code": asked.code, "near": asked.near.map(|group| explained::near(lang, group)) }))
             .collect();
-        let first_aid = explained::steps(lang, if unknown.is_empty() { &[] } else { &FIRST_AID });
+        let first_aid = explained::steps(lang, if unknown.is_empty() { &[] } else { &codes::FIRST_AID });
         print_line(
             &json!({ "schema": 1, "asked": text, "codes": explained, "unknown": unknown, "first_aid": first_aid }),
         );
@@ -71,7 +53,7 @@ pub fn run(context: &Context, arguments: &ExplainArgs) -> Done {
             }
         }
         if !unknown.is_empty() {
-            for line in explained::first_aid(lang, &FIRST_AID) {
+            for line in explained::first_aid(lang, &codes::FIRST_AID) {
                 print_out(&line);
             }
         }
