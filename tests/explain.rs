@@ -220,7 +220,7 @@ fn a_card_says_what_why_what_to_do_when_to_stop_and_who_says_so() {
     let (code, text) = told(&["explain", "4013", "--in", "restored", "--lang", "nl"]);
     assert_eq!(code, Some(0));
     for label in
-        ["wat      ", "oorzaak  ", "tip      (niet zeker) ", "doen      1. ", "opnieuw  ", "stop     ", "bron     "]
+        ["wat      ", "reden    ", "hint     (niet zeker) ", "doen      1. ", "opnieuw  ", "stop     ", "bron     "]
     {
         assert!(text.contains(label), "{label}: {text}");
     }

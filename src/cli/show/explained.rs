@@ -3,10 +3,10 @@
 use super::table::table as columns;
 use super::wrap::{COLUMNS, wrapped};
 use crate::facts::backup_errors::{Meaning, Purpose};
-use crate::facts::codes::ask::Asked;
+use crate::facts::codes::ask::{self, Asked};
 use crate::facts::codes::{Group, Hit};
 use crate::fault::known::{Certainty, Course, Measure, Space, Witness};
-use crate::fault::{Class, Code, Remedy, Retry};
+use crate::fault::{Class, Code, DeviceState, Fault, Remedy, Retry};
 use crate::say::{self, Lang, Text, codes as words};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -155,14 +155,8 @@ impl Explained {
         let mut lines = Vec::new();
         let mut line = |en: &str, nl: &str, text: &str| lines.push(labelled(lang, en, nl, text));
         line("means", "wat", &self.meaning);
-        self.cause.iter().for_each(|cause| line("cause", "oorzaak", cause));
-        if let Some(hint) = self.hint {
-            let marked = match lang {
-                Lang::En => format!("(not certain) {hint}"),
-                Lang::Nl => format!("(niet zeker) {hint}"),
-            };
-            line("hint", "tip", &marked);
-        }
+        self.cause.iter().for_each(|cause| line("cause", "reden", cause));
+        self.hint.iter().for_each(|hint| line("hint", "hint", &uncertain(lang, hint)));
         if let Some(class) = self.class.filter(|_| self.space == Space::Herstel) {
             line("whose", "oorzaak", say::class(lang, class));
         }
@@ -207,6 +201,14 @@ fn labelled(lang: Lang, en: &str, nl: &str, text: &str) -> Line {
         Lang::Nl => format!("  {nl:9}"),
     };
     (head, text.to_owned())
+}
+
+/// A hint is always marked as one.
+fn uncertain(lang: Lang, hint: &str) -> String {
+    match lang {
+        Lang::En => format!("(not certain) {hint}"),
+        Lang::Nl => format!("(niet zeker) {hint}"),
+    }
 }
 
 fn whole(text: String) -> Line {
@@ -272,6 +274,35 @@ pub fn card(lang: Lang, asked: &Asked) -> Vec<String> {
         }
     }
     broken(&lines)
+}
+
+/// What is known of the number or word that a device ended with, for the failure itself to say: why, what to try, when
+/// to stop. Where the advice of the failure already is the knowledge (backups, trust), nothing is said twice.
+pub fn of_failure(lang: Lang, fault: &Fault, columns: usize) -> Vec<String> {
+    let generic = [Code::LockdownRefused, Code::ServiceRefused].contains(&fault.code);
+    let told = |hit: &Hit| match hit.space() {
+        Space::Restored | Space::ITunes | Space::Tss => true,
+        Space::Lockdown => generic,
+        _ => false,
+    };
+    let asked = say::explainable(fault).into_iter().flat_map(|code| ask::read(&code, None));
+    let hit = asked.flat_map(|asked| asked.hits).find(told);
+    let Some(explained) = hit.and_then(|hit| Explained::of(lang, "", &hit)) else { return Vec::new() };
+    let mut lines = Vec::new();
+    let mut line = |en: &str, nl: &str, text: &str| lines.push(labelled(lang, en, nl, text));
+    explained.cause.iter().for_each(|cause| line("cause", "reden", cause));
+    explained.hint.iter().for_each(|hint| line("hint", "hint", &uncertain(lang, hint)));
+    // What is lost already cannot be kept, and what can still be kept is not to be lost.
+    let futile: &[Measure] = match fault.restore.as_ref().map(|standing| standing.device_state) {
+        Some(DeviceState::HalfErased) => &[Measure::UpdateFirst, Measure::SavePhotos],
+        Some(DeviceState::HalfUpdated) => &[Measure::Erase],
+        _ => &[],
+    };
+    let measures: Vec<Step> =
+        explained.measures.into_iter().filter(|step| futile.iter().all(|each| each.as_str() != step.measure)).collect();
+    lines.extend(numbered(lang, &measures));
+    lines.extend(explained.stop_rule.map(|rule| labelled(lang, "stop", "stop", rule)));
+    lines.iter().flat_map(|(head, text)| fitted(head, text, columns)).collect()
 }
 
 /// The order in which things are tried where no code says more.
@@ -374,5 +405,72 @@ fn course(row: &Meaning) -> Course {
         (Remedy::DeviceStorage, _) => Course::Hardware,
         (_, Retry::Now) => Course::Replug,
         _ => Course::Person,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::codes::all;
+    use crate::facts::restore_status;
+    use crate::fault::Standing;
+
+    #[test]
+    fn every_card_fits_a_terminal_and_every_hit_has_one() {
+        for hit in all() {
+            for lang in [Lang::En, Lang::Nl] {
+                let explained = Explained::of(lang, "x", &hit).unwrap_or_else(|| panic!("{hit:?} has no text"));
+                assert!(!explained.measures.is_empty() && explained.meaning.len() > 5, "{hit:?}");
+                for (head, text) in explained.lines(lang, None) {
+                    let pieces = fitted(&head, &text, COLUMNS);
+                    assert!(pieces.iter().all(|piece| piece.chars().count() <= COLUMNS), "{pieces:#?}");
+                    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+                    assert_eq!(words(&pieces.join(" ")), words(&format!("{head} {text}")));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_restore_says_what_explain_says() {
+        for (number, verdict) in restore_status::all() {
+            let fault = Fault::new(verdict.code, "x").number(number).standing(Standing::default());
+            for lang in [Lang::En, Lang::Nl] {
+                let told = of_failure(lang, &fault, usize::MAX).join("\n");
+                let hits = ask::read(&format!("AMRError {number}"), None).remove(0).hits;
+                let explained = Explained::of(lang, "", &hits[0]).unwrap();
+                assert!(told.contains(explained.cause.unwrap()), "{number}: {told}");
+                assert!(explained.measures.iter().all(|step| told.contains(step.text)), "{number}: {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_advises_nothing_that_its_state_rules_out() {
+        let told = |number, device_state| {
+            let standing = Standing { device_state, ..Standing::default() };
+            let fault = Fault::new(Code::RestoreFailed, "x").number(number).standing(standing);
+            of_failure(Lang::En, &fault, usize::MAX).join("\n")
+        };
+        let (update, erase) =
+            (words::measure(Lang::En, Measure::UpdateFirst), words::measure(Lang::En, Measure::Erase));
+        assert!(told(4013, DeviceState::Untouched).contains(update));
+        assert!(!told(4013, DeviceState::HalfErased).contains(update), "its data is gone");
+        assert!(told(14, DeviceState::Unknown).contains(erase));
+        assert!(!told(14, DeviceState::HalfUpdated).contains(erase), "its data is still there");
+    }
+
+    #[test]
+    fn what_the_failure_says_already_is_not_said_again() {
+        let backup = Fault::new(Code::BackupRefused, "x").number(105).remedy(Remedy::HostRoom);
+        let locked = Fault::new(Code::DeviceLocked, "PasswordProtected");
+        let plain = Fault::new(Code::UsbGone, "x");
+        for fault in [backup, locked, plain] {
+            assert!(of_failure(Lang::En, &fault, 80).is_empty(), "{fault}");
+        }
+        let refused = of_failure(Lang::Nl, &Fault::new(Code::ServiceRefused, "ServiceProhibited"), 80).join("\n");
+        assert!(refused.contains("Een profiel verbiedt het"), "{refused}");
+        let unsigned = of_failure(Lang::En, &Fault::new(Code::TssNotSigned, "STATUS=94").number(94), 80).join("\n");
+        assert!(unsigned.contains("cause   It is not signed any more") && unsigned.contains(" 3. "), "{unsigned}");
     }
 }

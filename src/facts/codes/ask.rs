@@ -143,6 +143,10 @@ impl Said {
                 hits.push(hit);
             }
         }
+        // iTunes shows the device's own number, and more of those are known from there.
+        if hits.is_empty() && within.is_none() && spaces.contains(&Space::Restored) {
+            hits.extend(self.numbers.iter().flat_map(|number| numbered(*number, &[Space::ITunes])));
+        }
         let near = self.numbers.iter().find_map(|number| near(*number, &spaces)).filter(|_| hits.is_empty());
         Asked { code: self.code.clone(), hits, near }
     }
@@ -273,6 +277,7 @@ mod tests {
             ("MBErrorDomain/207", &["207: backup backup backup"]),
             ("AMRError 14", &["14: restored"]),
             ("AMRError = 14", &["14: restored"]),
+            ("AMRError 23", &["23: itunes"]),
             ("STATUS=94", &["94: tss"]),
             ("tss 94", &["94: tss"]),
             ("TSS status 94", &["94: tss"]),
