@@ -145,7 +145,7 @@ words! {
 pub fn reach(codes: &str, number: i64) -> Option<u64> {
     codes
         .split(',')
-        .filter_map(|code| span(code))
+        .filter_map(span)
         .filter(|(from, to)| (*from..=*to).contains(&number))
         .find_map(|(from, to)| Some(to.checked_sub(from)?.unsigned_abs() + 1))
 }

@@ -113,6 +113,20 @@ pub fn purpose(lang: Lang, word_of: &'static str) -> &'static str {
     word(lang, "purpose", word_of)
 }
 
+/// What the percentage tells at which it failed.
+pub fn place_rule(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => {
+            "Before 5 % it is mostly the signature or the mode of the device; beyond 90 % the modem, the Secure Enclave or a \
+             part that was replaced."
+        }
+        Lang::Nl => {
+            "Voor de 5 % is het meestal de handtekening of de modus van het toestel; na 90 % de modem, de Secure Enclave of \
+             een vervangen onderdeel."
+        }
+    }
+}
+
 /// When to stop trying.
 pub fn stop_rule(lang: Lang, hardware: bool) -> &'static str {
     match (lang, hardware) {
