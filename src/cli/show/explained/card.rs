@@ -7,16 +7,14 @@ use crate::facts::codes::Hit;
 use crate::facts::codes::ask::{self, Asked};
 use crate::fault::known::{Measure, Space};
 use crate::fault::{Code, DeviceState, Fault};
-use crate::say::{self, Lang, Text, codes as words};
+use crate::say::codes::{self as words, Label};
+use crate::say::{self, Lang, Text};
 use std::io::IsTerminal;
 
 impl Explained {
     /// When a number of a backup has this meaning.
     fn condition(&self, lang: Lang) -> Option<String> {
-        let text = self.when_text.map(|text| match lang {
-            Lang::En => format!("where its text has \"{text}\""),
-            Lang::Nl => format!("als er \"{text}\" in de tekst staat"),
-        });
+        let text = self.when_text.map(|text| words::text_has(lang, text));
         let parts: Vec<String> =
             self.when.map(|when| words::purpose(lang, when).to_owned()).into_iter().chain(text).collect();
         (!parts.is_empty()).then(|| parts.join(", "))
@@ -25,39 +23,34 @@ impl Explained {
     /// `above`: a meaning of the same code that was just told; what it said is not said again.
     pub(super) fn lines(&self, lang: Lang, above: Option<&Explained>) -> Vec<Line> {
         let mut lines = Vec::new();
-        let mut line = |en: &str, nl: &str, text: &str| lines.push(labelled(lang, en, nl, text));
-        line("means", "wat", &self.meaning);
-        self.cause.iter().for_each(|cause| line("cause", "reden", cause));
-        self.hint.iter().for_each(|hint| line("hint", "hint", &uncertain(lang, hint)));
+        let mut line = |label: Label, text: &str| lines.push(labelled(lang, label, text));
+        line(Label::Means, &self.meaning);
+        self.cause.iter().for_each(|cause| line(Label::Cause, cause));
+        self.hint.iter().for_each(|hint| line(Label::Hint, &words::uncertain(lang, hint)));
         if let Some(class) = self.class.filter(|_| self.space == Space::Herstel) {
-            line("whose", "oorzaak", say::class(lang, class));
+            line(Label::Whose, say::class(lang, class));
         }
         let words_of = |of: &Explained| of.measures.iter().map(|step| step.measure).collect::<Vec<_>>();
         let same = above.is_some_and(|above| words_of(above) == words_of(self));
-        match lang {
-            Lang::En if same => line("do", "doen", "as above"),
-            Lang::Nl if same => line("do", "doen", "als hierboven"),
-            _ => lines.extend(numbered(lang, &self.measures)),
+        match same {
+            true => line(Label::Do, words::as_above(lang)),
+            false => lines.extend(numbered(lang, &self.measures)),
         }
-        let mut line = |en: &str, nl: &str, text: &str| lines.push(labelled(lang, en, nl, text));
-        let then = match lang {
-            Lang::En => "; then ",
-            Lang::Nl => "; daarna ",
-        };
+        let mut line = |label: Label, text: &str| lines.push(labelled(lang, label, text));
         let ways: Vec<&str> = self.retry_classes.iter().map(|each| words::course(lang, *each)).collect();
         match self.retry {
-            _ if !ways.is_empty() => line("retry", "opnieuw", &ways.join(then)),
-            Some(retry) => line("", "", say::retry(lang, retry)),
+            _ if !ways.is_empty() => line(Label::Retry, &ways.join(words::then(lang))),
+            Some(retry) => line(Label::Retry, words::again(lang, retry)),
             None => {}
         }
         if let Some(rule) = self.stop_rule.filter(|rule| above.and_then(|above| above.stop_rule) != Some(rule)) {
-            line("stop", "stop", rule);
+            line(Label::Stop, rule);
         }
         if let Some(exit) = self.exit_code.filter(|_| self.space == Space::Herstel) {
-            line("exit", "exitcode", &exit.to_string());
+            line(Label::Exit, &exit.to_string());
         } else if let Some(certainty) = self.certainty {
             let by: Vec<&str> = self.seen_by.iter().map(|each| words::witness(lang, *each)).collect();
-            line("source", "bron", &format!("{}; {}", words::certainty(lang, certainty), by.join(", ")));
+            line(Label::Source, &format!("{}; {}", words::certainty(lang, certainty), by.join(", ")));
         }
         lines
     }
@@ -66,21 +59,9 @@ impl Explained {
 /// What stands in the column of the labels, and the text beside it.
 pub(super) type Line = (String, String);
 
-fn labelled(lang: Lang, en: &str, nl: &str, text: &str) -> Line {
-    let head = match lang {
-        _ if en.is_empty() => String::new(),
-        Lang::En => format!("  {en:8}"),
-        Lang::Nl => format!("  {nl:9}"),
-    };
-    (head, text.to_owned())
-}
-
-/// A hint is always marked as one.
-fn uncertain(lang: Lang, hint: &str) -> String {
-    match lang {
-        Lang::En => format!("(not certain) {hint}"),
-        Lang::Nl => format!("(niet zeker) {hint}"),
-    }
+fn labelled(lang: Lang, label: Label, text: &str) -> Line {
+    let width = words::label_width(lang);
+    (format!("  {:width$}", words::label(lang, label)), text.to_owned())
 }
 
 fn whole(text: String) -> Line {
@@ -108,14 +89,10 @@ pub fn card(lang: Lang, asked: &Asked) -> Vec<String> {
             lines.push(whole(format!("{} - {}", asked.code, words::space(lang, explained.space))));
         }
         if all.iter().any(|other| other.space == explained.space && !same(other)) {
-            let otherwise = match lang {
-                Lang::En => "otherwise",
-                Lang::Nl => "anders",
-            };
             let when = all.iter().filter(|other| same(other));
             let when: Vec<String> =
-                when.map(|each| each.condition(lang).unwrap_or_else(|| otherwise.to_owned())).collect();
-            lines.push(labelled(lang, "when", "wanneer", &when.join("; ")));
+                when.map(|each| each.condition(lang).unwrap_or_else(|| words::otherwise(lang).to_owned())).collect();
+            lines.push(labelled(lang, Label::When, &when.join("; ")));
         }
         lines.extend(explained.lines(lang, above.as_ref()));
         above = Some(explained.clone());
@@ -124,7 +101,7 @@ pub fn card(lang: Lang, asked: &Asked) -> Vec<String> {
         lines.push(whole(say::text(lang, &Text::ExplainUnknown { code: asked.code.clone() })));
         if let Some(group) = asked.near {
             let about = words::group(lang, group.space, group.codes).unwrap_or_default();
-            lines.push(labelled(lang, "near", "ernaast", about));
+            lines.push(labelled(lang, Label::Near, about));
         }
     }
     broken(&lines)
@@ -143,9 +120,9 @@ pub fn of_failure(lang: Lang, fault: &Fault, columns: usize) -> Vec<String> {
     let hit = asked.flat_map(|asked| asked.hits).find(told);
     let Some(explained) = hit.and_then(|hit| Explained::of(lang, "", &hit)) else { return Vec::new() };
     let mut lines = Vec::new();
-    let mut line = |en: &str, nl: &str, text: &str| lines.push(labelled(lang, en, nl, text));
-    explained.cause.iter().for_each(|cause| line("cause", "reden", cause));
-    explained.hint.iter().for_each(|hint| line("hint", "hint", &uncertain(lang, hint)));
+    let mut line = |label: Label, text: &str| lines.push(labelled(lang, label, text));
+    explained.cause.iter().for_each(|cause| line(Label::Cause, cause));
+    explained.hint.iter().for_each(|hint| line(Label::Hint, &words::uncertain(lang, hint)));
     // What is lost already cannot be kept, and what can still be kept is not to be lost.
     let futile: &[Measure] = match fault.restore.as_ref().map(|standing| standing.device_state) {
         Some(DeviceState::HalfErased) => &[Measure::UpdateFirst, Measure::SavePhotos],
@@ -155,7 +132,7 @@ pub fn of_failure(lang: Lang, fault: &Fault, columns: usize) -> Vec<String> {
     let measures: Vec<Step> =
         explained.measures.into_iter().filter(|step| futile.iter().all(|each| each.as_str() != step.measure)).collect();
     lines.extend(numbered(lang, &measures));
-    lines.extend(explained.stop_rule.map(|rule| labelled(lang, "stop", "stop", rule)));
+    lines.extend(explained.stop_rule.map(|rule| labelled(lang, Label::Stop, rule)));
     lines.iter().flat_map(|(head, text)| fitted(head, text, columns)).collect()
 }
 
@@ -163,8 +140,8 @@ pub fn of_failure(lang: Lang, fault: &Fault, columns: usize) -> Vec<String> {
 pub fn first_aid(lang: Lang, measures: &[Measure]) -> Vec<String> {
     let mut lines = vec![whole(say::text(lang, &Text::ExplainFirstAid))];
     lines.extend(numbered(lang, &steps(lang, measures)));
-    lines.push(labelled(lang, "place", "plek", words::place_rule(lang)));
-    lines.push(labelled(lang, "stop", "stop", words::stop_rule(lang, false)));
+    lines.push(labelled(lang, Label::Place, words::place_rule(lang)));
+    lines.push(labelled(lang, Label::Stop, words::stop_rule(lang, false)));
     broken(&lines)
 }
 
@@ -202,8 +179,8 @@ pub fn table(lang: Lang, hits: &[Hit]) -> Vec<String> {
 fn numbered(lang: Lang, steps: &[Step]) -> Vec<Line> {
     let one = |(at, step): (usize, &Step)| {
         let (head, text) = match at {
-            0 => labelled(lang, "do", "doen", step.text),
-            _ => labelled(lang, " ", " ", step.text),
+            0 => labelled(lang, Label::Do, step.text),
+            _ => labelled(lang, Label::Blank, step.text),
         };
         if steps.len() == 1 { (head, text) } else { (format!("{head}{:>2}. ", at + 1), text) }
     };
