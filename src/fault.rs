@@ -6,10 +6,12 @@
 //! language over [`Code`], so a code without a text does not compile. Codes and details are English and
 //! stable; scripts may match on them.
 
+pub mod known;
 mod remedy;
 mod standing;
 
 use crate::ids::{Ecid, Mode};
+use known::Space;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -285,6 +287,21 @@ impl Fault {
     pub fn number(mut self, number: i64) -> Self {
         self.number = Some(number);
         self
+    }
+
+    /// Who counts like the number that it carries.
+    pub fn space(&self) -> Option<Space> {
+        self.number?;
+        match self.code {
+            Code::TssNotSigned | Code::TssRefused => Some(Space::Tss),
+            _ if self.restore.is_some() => Some(Space::Restored),
+            Code::BackupRefused | Code::BackupPasscode => Some(Space::Backup),
+            _ if self.remedy.is_some() => Some(Space::Backup),
+            Code::RestoreFailed | Code::FdrFailed | Code::HostUnsupported | Code::UpdateImpossible => {
+                Some(Space::Restored)
+            }
+            _ => None,
+        }
     }
 
     pub fn remedy(mut self, remedy: Remedy) -> Self {

@@ -3,11 +3,13 @@
 mod advice;
 mod backups;
 mod bench;
+mod explain;
 mod firmware;
 
 pub use advice::{CardArgs, GuideArgs, ScreenArgs, TriageArgs, Way};
 pub use backups::{BackupArgs, BackupsVerb, EncryptVerb, NewPasswordArgs, PasswordArgs, PutBackArgs};
 pub use bench::{BenchVerb, DemoArgs, PutStage, Situation};
+pub use explain::{CodeSpace, ExplainArgs};
 pub use firmware::{CacheVerb, FirmwareVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -110,6 +112,9 @@ pub enum Verb {
     Card(CardArgs),
     /// Is this computer ready?
     Doctor,
+    /// What a code of iTunes, Finder, a device, Apple's server or Herstel means, and what helps; offline
+    #[command(after_help = "Exit codes: 0 at least one code is known, 1 none is, 2 usage")]
+    Explain(ExplainArgs),
     /// The main job on a virtual iPhone
     Demo(DemoArgs),
     /// The virtual bench: phones that any program can talk to

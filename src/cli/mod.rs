@@ -63,10 +63,13 @@ fn finish(lang: Lang, json: bool, quiet: bool, done: Done) -> ExitCode {
     if let Some(fault) = fault {
         let mut err = std::io::stderr().lock();
         let columns = if err.is_terminal() { show::wrap::COLUMNS } else { usize::MAX };
-        for line in say::whole_fault(lang, fault) {
-            for piece in show::wrap::wrapped(&line, columns) {
-                let _ = writeln!(err, "{}", say::plain(&piece));
-            }
+        let mut lines: Vec<String> =
+            say::whole_fault(lang, fault).iter().flat_map(|line| show::wrap::wrapped(line, columns)).collect();
+        // Before the last line, which says where there is more.
+        let end = lines.len().saturating_sub(1);
+        lines.splice(end..end, show::explained::of_failure(lang, fault, columns));
+        for line in lines {
+            let _ = writeln!(err, "{}", say::plain(&line));
         }
     }
     if json && !quiet {

@@ -2,6 +2,7 @@
 //!
 //! A number that has no row is not guessed at: [`meaning`] gives none, and whoever speaks says that it is unknown.
 
+pub use crate::fault::known::Certainty;
 use crate::fault::{Code, Remedy, Retry};
 use std::sync::OnceLock;
 
@@ -11,18 +12,6 @@ pub enum Purpose {
     Backup,
     Restore,
     Password,
-}
-
-/// How well the meaning is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Certainty {
-    /// In logs of users.
-    Seen,
-    /// Read by others in Apple's code.
-    Decompiled,
-    /// Our own conclusion.
-    Inferred,
-    Unknown,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,13 +70,7 @@ fn row(line: &'static str) -> Option<Meaning> {
             "never" => Retry::Never,
             _ => return None,
         },
-        certainty: match next()? {
-            "seen" => Certainty::Seen,
-            "decompiled" => Certainty::Decompiled,
-            "inferred" => Certainty::Inferred,
-            "unknown" => Certainty::Unknown,
-            _ => return None,
-        },
+        certainty: Certainty::of(next()?)?,
         meaning: next()?,
     })
 }
@@ -114,8 +97,10 @@ mod tests {
 
     #[test]
     fn a_number_of_the_field_has_a_meaning_whatever_its_text() {
-        let numbers =
-            [1, 3, 4, 5, 6, 7, 8, 14, 25, 26, 100, 102, 103, 104, 105, 202, 203, 205, 207, 208, 209, 211, 212];
+        let numbers = [
+            1, 3, 4, 5, 6, 7, 8, 11, 14, 25, 26, 100, 102, 103, 104, 105, 106, 107, 202, 203, 205, 207, 208, 209, 211,
+            212,
+        ];
         for number in numbers {
             for purpose in [Purpose::Backup, Purpose::Restore, Purpose::Password] {
                 assert!(meaning(number, purpose, "words of a later version").is_some(), "{number} {purpose:?}");

@@ -1,6 +1,7 @@
 //! Tables: facts as data files, looked up by pure functions.
 
 pub mod backup_errors;
+pub mod codes;
 pub mod guess;
 pub mod lockout;
 pub mod models;

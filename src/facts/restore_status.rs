@@ -3,14 +3,18 @@
 //! `seen` numbers are in logs of restores, `apple` ones are what Apple's own programs show. A number without a row
 //! is a failure of the device and no more: nobody knows whether trying again helps.
 
+use super::codes::listed;
+use crate::fault::known::{Course, Measure};
 use crate::fault::{Code, Retry};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub code: Code,
     pub retry: Retry,
     /// In a log of a restore; else only known from Apple's programs.
     pub seen: bool,
+    pub courses: Vec<Course>,
+    pub measures: Vec<Measure>,
 }
 
 /// All rows, with their numbers.
@@ -40,7 +44,8 @@ fn row(line: &str) -> Option<(i64, Verdict)> {
         "apple" => false,
         _ => return None,
     };
-    Some((number, Verdict { code, retry, seen }))
+    let (courses, measures) = (listed(next()?, Course::of)?, listed(next()?, Measure::of)?);
+    Some((number, Verdict { code, retry, seen, courses, measures }))
 }
 
 #[cfg(test)]

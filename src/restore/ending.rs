@@ -173,7 +173,8 @@ impl Trail {
                 Fault { detail, number: ours.number.or(Some(number)), ..ours }
             }
             ours => {
-                let mut fault = Fault::new(known.map_or(Code::RestoreFailed, |v| v.code), words).number(number);
+                let mut fault =
+                    Fault::new(known.as_ref().map_or(Code::RestoreFailed, |v| v.code), words).number(number);
                 if let Some(known) = known {
                     fault.retry = known.retry;
                 }

@@ -9,6 +9,7 @@ mod cards_en;
 mod cards_nl;
 mod chance;
 mod coach;
+pub mod codes;
 mod en;
 mod faults_en;
 mod faults_nl;
@@ -29,6 +30,7 @@ pub use found::{Found, FoundKind, found};
 pub use text::{Advice, Text};
 
 use crate::event::{Caveat, Check, Ground, Hurdle, Need, Possible, Request, Step, Verdict};
+use crate::fault::known::Space;
 use crate::fault::{Class, Code, Fault, Remedy, Retry};
 use std::str::FromStr;
 
@@ -201,9 +203,19 @@ pub fn whole_fault(lang: Lang, fault: &Fault) -> Vec<String> {
     if let Some(standing) = &fault.restore {
         lines.extend(restore::lines(lang, standing));
     }
+    // A restore's status is told above, and a backup's number is what the advice is about.
+    if let (Some(Space::Tss), Some(number)) = (fault.space(), fault.number)
+        && let Some(told) = codes::number(lang, Space::Tss, number)
+    {
+        lines.push(text(lang, &Text::FaultNumber { number: number.to_string(), means: told.what }));
+    }
     lines.push(text(lang, &Text::FaultWhose { whose: class(lang, fault.class) }));
     lines.push(text(lang, &Text::FaultNext { next: advice.next }));
     lines.push(retry(lang, fault.retry).to_owned());
+    if fault.code != Code::Cancelled {
+        let codes: Vec<String> = explainable(fault).iter().map(|code| format!("`herstel explain {code}`")).collect();
+        lines.push(text(lang, &Text::FaultMore { codes: codes.join(", ") }));
+    }
     lines
 }
 
@@ -221,6 +233,18 @@ pub fn plain_char(c: char) -> char {
         c if c.is_control() => '?',
         c => c,
     }
+}
+
+/// What of a failure `explain` knows more about: the device's number or word, as it is typed there, and our own code.
+pub fn explainable(fault: &Fault) -> Vec<String> {
+    let number = fault.number.zip(fault.space()).and_then(|(number, space)| match space {
+        Space::Restored => Some(format!("AMRError {number}")),
+        Space::Tss => Some(format!("tss {number}")),
+        Space::Backup => Some(format!("MB {number}")),
+        _ => None,
+    });
+    let word = codes::lockdown_word(&fault.detail).map(str::to_owned);
+    number.into_iter().chain(word).chain([fault.code.to_string()]).collect()
 }
 
 /// Words in lines of at most `width` characters.
@@ -272,6 +296,27 @@ mod tests {
                     "it is what a person reads"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_failure_says_what_explain_knows_more_about() {
+        let last = |lang, fault: &Fault| whole_fault(lang, fault).pop().unwrap_or_default();
+        let fault = Fault::new(Code::TssNotSigned, "STATUS=94").number(94);
+        assert_eq!(last(Lang::En, &fault), "  more    `herstel explain tss 94`, `herstel explain tss-not-signed`");
+        let (en, nl) = (whole_fault(Lang::En, &fault).join("\n"), whole_fault(Lang::Nl, &fault).join("\n"));
+        assert!(en.contains("  number  94: Apple does not sign this build"), "{en}");
+        assert!(nl.contains("  nummer   94: Apple ondertekent deze build niet"), "{nl}");
+        let backup = Fault::new(Code::DiskFull, "x").number(105).remedy(Remedy::HostRoom);
+        assert_eq!(explainable(&backup), ["MB 105", "disk-full"]);
+        let restore = Fault::new(Code::AsrFailed, "x").number(14).standing(crate::fault::Standing::default());
+        assert_eq!(explainable(&restore), ["AMRError 14", "asr-failed"]);
+        let locked = Fault::new(Code::DeviceLocked, "the device says PasswordProtected");
+        assert_eq!(explainable(&locked), ["PasswordProtected", "device-locked"]);
+        assert_eq!(explainable(&Fault::new(Code::UsbGone, "usb").number(5)), ["usb-gone"], "a number of nobody");
+        for &code in Code::ALL {
+            let told = last(Lang::Nl, &Fault::new(code, "x"));
+            assert_eq!(told.starts_with("  meer     `herstel explain "), code != Code::Cancelled, "{told}");
         }
     }
 

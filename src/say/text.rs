@@ -25,6 +25,20 @@ pub enum Text {
     FaultNext {
         next: &'static str,
     },
+    /// Where a code of ours is explained at length.
+    FaultMore {
+        codes: String,
+    },
+    /// What a number means that the failure carries.
+    FaultNumber {
+        number: String,
+        means: &'static str,
+    },
+    ExplainUnknown {
+        code: String,
+    },
+    ExplainFirstAid,
+    ExplainMore,
     VirtualBanner,
     NoDevices,
     ListHeader,

@@ -11,6 +11,7 @@ mod card;
 mod demo;
 mod demo_stage;
 mod doctor;
+mod explain;
 mod firmware;
 mod firmware_cache;
 mod firmware_signed;
@@ -62,6 +63,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
                 Verb::Card(args) => card::run(&context, args).await,
                 Verb::Doctor => doctor::run(&context).await,
+                Verb::Explain(args) => explain::run(&context, &args),
                 Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo(_) => Ok(crate::event::Outcome::Ok),
             };
             done.map_err(|fault| fault.during(step))

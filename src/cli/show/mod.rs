@@ -5,6 +5,7 @@
 
 mod bars;
 pub mod coach;
+pub mod explained;
 mod jsonl;
 mod plain;
 pub mod table;
