@@ -4,9 +4,11 @@
 //! Work rooms get a [`Tell`] and never know who listens. The JSON form is frozen in `tests/schema/v1/`.
 
 mod chance;
+mod doctor;
 mod preflight;
 
 pub use chance::{Caveat, Ground, Possible};
+pub use doctor::{Cause, Exam, QUESTIONS};
 pub use preflight::{Check, Finding, Need, Verdict};
 
 use crate::fault::Fault;

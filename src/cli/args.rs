@@ -94,8 +94,8 @@ pub enum Verb {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Is this computer ready?
-    Doctor,
+    /// Is this computer ready? Twenty questions, with what was seen and what helps
+    Doctor(DoctorArgs),
     /// The main job on a virtual iPhone
     Demo {
         /// iphone13, iphone5s, iphone8, ipad-pro-m4, or any other model
@@ -124,6 +124,17 @@ pub enum Verb {
         /// Folder to write into
         folder: PathBuf,
     },
+}
+
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// First watch the bus for so many seconds, and count what drops off it
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "20",
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub watch: Option<u64>,
+    /// Ask none of Apple's servers
+    #[arg(long)]
+    pub offline: bool,
 }
 
 #[derive(Args, Debug)]

@@ -232,7 +232,14 @@ pub fn text(text: &Text) -> String {
         T::BenchDown => "The bench is down.".into(),
         T::Waiting { seconds } => format!("waiting, {seconds} s left"),
         T::DoctorGood => "This host is ready.".into(),
-        T::DoctorBad { count } => format!("{count} things need attention."),
+        T::DoctorBad { blocking: 0, warnings } => format!("This host is ready; warnings: {warnings}."),
+        T::DoctorBad { blocking, warnings } => {
+            format!("This host is not ready; things in the way: {blocking}, warnings: {warnings}.")
+        }
+        T::DoctorMore { count } => format!("and {count} more: --json shows all."),
+        T::DoctorWatching { seconds } => {
+            format!("Watching the bus for {seconds} s. Move the plug a little; Ctrl-C ends it.")
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod backups_verify;
 mod bench;
 mod demo;
 mod doctor;
+mod doctor_show;
 mod firmware;
 mod firmware_cache;
 mod firmware_signed;
@@ -55,7 +56,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                     recover::resume(&context, job.as_deref(), by_hand, &password).await
                 }
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
-                Verb::Doctor => doctor::run(&context).await,
+                Verb::Doctor(args) => doctor::run(&context, args).await,
                 Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo { .. } => Ok(crate::event::Outcome::Ok),
             };
             done.map_err(|fault| fault.during(step))
