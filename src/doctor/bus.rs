@@ -173,7 +173,10 @@ pub(super) fn speed(host: &Host) -> Diagnosis {
             }
         }
     }
-    if told == 0 { out.absent() } else { out }
+    if told > 0 || out.cause.is_some() {
+        return out;
+    }
+    out.seen(format!("/{DEVICES}"), "no device of Apple's").absent()
 }
 
 /// By the dots of the port: `4-1.3.2` hangs behind two hubs.
@@ -181,12 +184,12 @@ pub(super) fn depth(host: &Host) -> Diagnosis {
     let mut out = Diagnosis::of(Exam::HubDepth);
     for apple in &host.apple {
         let hubs = apple.port.matches('.').count();
-        out.see(&apple.port, format!("{hubs} hubs before {:04x}", apple.product));
+        out.see(&apple.port, format!("hubs before 05ac:{:04x}: {hubs}", apple.product));
         if hubs >= 2 {
             out.found(Verdict::Warning, Cause::DeepHubs);
         }
     }
-    if host.apple.is_empty() { out.absent() } else { out }
+    if host.apple.is_empty() { out.seen(&host.given.bus_name, "no device of Apple's").absent() } else { out }
 }
 
 /// What left the bus and came back while somebody watched.
@@ -214,7 +217,10 @@ pub fn count_drops(known: &mut BTreeMap<crate::usb::Address, String>, drops: &mu
 pub(super) fn drops(host: &Host) -> Diagnosis {
     let mut out = Diagnosis::of(Exam::UsbDrops);
     let Some(drops) = &host.given.drops else {
-        return out.absent().with(Verdict::NotApplicable, Cause::NotWatched).runs("herstel doctor --watch 20");
+        return out
+            .seen(&host.given.bus_name, "not watched")
+            .with(Verdict::NotApplicable, Cause::NotWatched)
+            .runs("herstel doctor --watch 20");
     };
     let place = format!("{} for {} s", host.given.bus_name, drops.seconds);
     if drops.left.is_empty() {

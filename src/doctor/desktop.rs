@@ -70,7 +70,10 @@ pub(super) fn holders(host: &Host) -> Diagnosis {
         out.see(format!("/proc/{}", one.pid), format!("{} runs and holds nothing now", one.name));
     }
     if nodes.is_empty() && out.evidence.is_empty() {
-        return out.absent();
+        return out.seen("/dev/bus/usb", "no node of a device of Apple's").absent();
+    }
+    if out.cause.is_none() && !nodes.is_empty() {
+        out.see("/proc/*/fd", format!("nobody but usbmuxd holds {}", nodes.join(", ")));
     }
     if !nodes.is_empty() && processes.hidden > 0 {
         out.see("/proc/*/fd", format!("{} programs of other users cannot be looked into", processes.hidden));

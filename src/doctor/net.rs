@@ -87,7 +87,7 @@ pub(super) fn clock(host: &Host) -> Diagnosis {
 pub(super) fn hosts(host: &Host) -> Diagnosis {
     let mut out = Diagnosis::of(Exam::AppleHosts);
     if host.given.probed.is_none() {
-        return out.with(Verdict::Unknown, Cause::Offline);
+        return out.seen("--offline", "not asked").with(Verdict::Unknown, Cause::Offline);
     }
     for one in probed(host) {
         let direct = one.direct.as_ref().map_or_else(|why| format!("no connection: {why}"), |()| "reached".to_owned());

@@ -148,5 +148,8 @@ pub(super) fn room(host: &Host, exam: Exam) -> Diagnosis {
     if exam == Exam::RoomBackups && matches!(out.cause, Some(Cause::RoomNone | Cause::RoomShort)) {
         out.run("herstel backups prune --keep 2 --dry-run");
     }
-    if out.evidence.is_empty() { out.with(Verdict::Unknown, Cause::RoomUnseen) } else { out }
+    if out.evidence.is_empty() {
+        return out.seen("folders", "none was given").with(Verdict::Unknown, Cause::RoomUnseen);
+    }
+    out
 }

@@ -13,13 +13,14 @@ fn about(exam: Exam, host: &Host, bad: Trust) -> (Diagnosis, Vec<&Known>) {
     let mut out = Diagnosis::of(exam);
     let mut found = Vec::new();
     for (device, trust) in in_normal(host) {
-        out.see(&device.title, format!("trust: {}", trust.as_str()));
+        let name = device.name.as_ref().map_or(String::new(), |name| format!(" ({name})"));
+        out.see(format!("{}{name}", device.title), format!("trust: {}", trust.as_str()));
         if trust == bad {
             found.push(device);
         }
     }
     if out.evidence.is_empty() {
-        out = out.absent();
+        out = out.seen("usbmuxd", "no device in normal mode that tells").absent();
     }
     (out, found)
 }

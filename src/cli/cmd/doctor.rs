@@ -33,8 +33,8 @@ pub async fn run(context: &Context, args: DoctorArgs) -> Done {
     let eyes = context.eyes()?;
     let drops = match args.watch {
         Some(seconds) => {
-            watching(context, seconds);
-            Some(watch(&eyes, seconds, &context.cancel).await?)
+            let lang = context.lang;
+            Some(watch(&eyes, seconds, &context.cancel, move || watching(lang, seconds)).await?)
         }
         None => None,
     };
@@ -169,13 +169,19 @@ async fn ask(http: &Http, url: &Url, limit: Duration) -> Probed {
     Probed { host, needed: true, resolved, direct, answer: Some(answer.map_err(|fault| fault.detail)) }
 }
 
-/// Counts what leaves the bus; Ctrl-C ends it early.
-async fn watch(eyes: &Eyes, seconds: u64, cancel: &CancellationToken) -> Result<Drops, Fault> {
+/// Counts what leaves the bus, and says when that begins; Ctrl-C ends it early.
+async fn watch(
+    eyes: &Eyes,
+    seconds: u64,
+    cancel: &CancellationToken,
+    begins: impl FnOnce() + Send + 'static,
+) -> Result<Drops, Fault> {
     let (bus, cancel) = (Arc::clone(&eyes.bus), cancel.clone());
     let work = move || {
         let events = bus.watch()?;
         let mut known = bus.devices()?.into_iter().map(|d| (d.address, d.port.to_string())).collect();
         let mut drops = Drops::default();
+        begins();
         let begun = Instant::now();
         let whole = Duration::from_secs(seconds);
         while !cancel.is_cancelled() {

@@ -11,8 +11,8 @@ use crate::say::{self, Lang, Text};
 /// Evidence shown of one finding; all of it is in the JSON.
 const SHOWN: usize = 6;
 
-pub fn watching(context: &Context, seconds: u64) {
-    say_line(&say::text(context.lang, &Text::DoctorWatching { seconds }));
+pub fn watching(lang: Lang, seconds: u64) {
+    say_line(&say::text(lang, &Text::DoctorWatching { seconds }));
 }
 
 pub fn print(context: &Context, found: &[Diagnosis]) {
