@@ -125,6 +125,11 @@ pub(super) fn listed(host: &Host) -> Diagnosis {
             out.found(Verdict::Blocking, Cause::UsbAway);
         }
     }
+    if let Some(why) = &host.given.no_bus {
+        out.see(&host.given.bus_name, why);
+        // Normal mode needs usbmuxd's socket alone.
+        out.found(Verdict::Warning, Cause::NoBus);
+    }
     if !host.given.is_virtual {
         for apple in host.apple.iter().filter(|a| a.on_sysfs && !a.on_bus) {
             out.see(format!("/{DEVICES}/{}", apple.port), format!("{}, not on {}", apple.title(), host.given.bus_name));
@@ -228,7 +233,7 @@ pub(super) fn drops(host: &Host) -> Diagnosis {
         return out;
     }
     for (port, count) in &drops.left {
-        out.see(&place, format!("{port} left {count} times"));
+        out.see(&place, format!("{port} left the bus, times: {count}"));
     }
     out.found(Verdict::Warning, Cause::LinkDrops);
     out

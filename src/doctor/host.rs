@@ -91,6 +91,8 @@ pub struct Given {
     pub muxed: Muxed,
     pub bus_name: String,
     pub usb: Result<Vec<UsbDevice>, String>,
+    /// Why this computer has no USB, if so.
+    pub no_bus: Option<String>,
     pub devices: Vec<Known>,
     pub rooms: Vec<Room>,
     /// Folders of Herstel's own that are there.

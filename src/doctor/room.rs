@@ -92,7 +92,7 @@ pub(super) fn autosuspend(host: &Host) -> Diagnosis {
         }
     }
     if out.evidence.is_empty() {
-        out.see("/sys/bus/usb/devices", "no device of Apple's is here, and no TLP");
+        out.see("/sys/bus/usb/devices", "no device of Apple's tells of it, and there is no TLP");
     }
     if let Some(seconds) = &supply.autosuspend {
         out.see("/sys/module/usbcore/parameters/autosuspend", seconds);

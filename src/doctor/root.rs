@@ -4,10 +4,10 @@
 //! larger than memory, a pipe that never ends, a link to itself, or bytes of no text; a folder may have a million
 //! entries. What this user may not read is told apart from what is not there, with the reason.
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Of one file, unless said otherwise.
@@ -82,10 +82,12 @@ impl Root {
 
     /// As [`Root::text`], of at most `cap` bytes. Bytes of no text become marks.
     pub fn text_of(&self, at: &str, cap: u64) -> Seen<String> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let file = match rustix::fs::open(self.path(at), flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(err) => return Seen::failed(&err.into()),
+        // A pipe or a terminal must not hold us up.
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(self.path(at));
+        let file = match opened {
+            Ok(file) => file,
+            Err(err) => return Seen::failed(&err),
         };
         match file.metadata() {
             Ok(of) if !of.is_file() => return Seen::Refused("not a file".into()),
@@ -198,7 +200,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path());
         let pipe = folder.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
         assert_eq!(root.text("pipe"), Seen::Refused("not a file".into()));
         File::create(folder.path().join("large")).unwrap().set_len(1 << 40).unwrap();
         assert_eq!(root.text("large").is().map(|t| t.len()), Some(CAP as usize));

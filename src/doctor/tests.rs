@@ -59,6 +59,12 @@ fn q1_the_kernel_shows_what_libusb_does_not() {
     let mut computer = Computer::healthy();
     computer.given.usb = Ok(vec![usb("1-1", 5, 0x12A8, None)]);
     computer.says(Exam::Usb, Blocking, Cause::UsbAway, "05ac:1281 (recovery) at 1-2, not on libusb", "");
+    computer.given.no_bus = Some("Other".into());
+    computer.is(Exam::Usb, Blocking);
+    Computer::without_phones().is(Exam::Usb, Good);
+    let mut without = Computer::without_phones();
+    without.given.no_bus = Some("libusb has no backend".into());
+    without.says(Exam::Usb, Warning, Cause::NoBus, "libusb: libusb has no backend", "");
     computer.given.usb = Err("no USB here".into());
     computer.says(Exam::Usb, Blocking, Cause::UsbAway, "no USB here", "");
 }
@@ -347,7 +353,7 @@ fn q18_what_drops_off_the_bus_is_counted() {
     }
     assert_eq!(drops.left, BTreeMap::from([("1-1".to_owned(), 2)]));
     computer.given.drops = Some(Drops { seconds: 20, ..drops });
-    computer.says(Exam::UsbDrops, Warning, Cause::LinkDrops, "libusb for 20 s: 1-1 left 2 times", "");
+    computer.says(Exam::UsbDrops, Warning, Cause::LinkDrops, "libusb for 20 s: 1-1 left the bus, times: 2", "");
     computer.given.drops = Some(Drops { seconds: 20, left: BTreeMap::new() });
     computer.is(Exam::UsbDrops, Good);
 }

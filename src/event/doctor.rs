@@ -76,6 +76,7 @@ words! {
         MuxElsewhere = "mux-elsewhere",
         MuxBlind = "mux-blind",
         UsbAway = "usb-away",
+        NoBus = "no-bus",
         NoStartRule = "no-start-rule",
         StartFailed = "start-failed",
         RuleMissing = "rule-missing",

@@ -30,6 +30,10 @@ pub(super) fn cause(cause: Cause) -> Advice {
             "The USB bus cannot be listed as it is.",
             "In a container or a virtual machine USB has to be passed through. Else replug, and try another port.",
         ),
+        Cause::NoBus => (
+            "There is no USB here. With usbmuxd's socket normal mode works all the same; a restore needs the bus.",
+            "In a container or a virtual machine pass USB through. Else see whether the kernel has it.",
+        ),
         Cause::NoStartRule => (
             "No udev rule starts usbmuxd when a phone is plugged in.",
             "Reinstall the package usbmuxd for its rule, or start it by hand before you begin.",

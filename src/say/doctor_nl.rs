@@ -32,6 +32,10 @@ pub(super) fn cause(cause: Cause) -> Advice {
             "De USB-bus is niet uit te lezen zoals hij is.",
             "In een container of virtuele machine moet USB worden doorgegeven. Sluit anders opnieuw aan, op een andere poort.",
         ),
+        Cause::NoBus => (
+            "Er is hier geen USB. Met de socket van usbmuxd werkt de gewone modus toch; voor een herstel is de bus nodig.",
+            "Geef in een container of virtuele machine USB door. Kijk anders of de kernel het heeft.",
+        ),
         Cause::NoStartRule => (
             "Geen enkele udev-regel start usbmuxd als je een toestel aansluit.",
             "Installeer het pakket usbmuxd opnieuw voor zijn regel, of start het met de hand voor je begint.",

@@ -28,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 /// For each look at a server.
 const REACH: Duration = Duration::from_secs(5);
+/// For all files together.
+const READ: Duration = Duration::from_secs(30);
 
 pub async fn run(context: &Context, args: DoctorArgs) -> Done {
     let eyes = context.eyes()?;
@@ -43,7 +45,11 @@ pub async fn run(context: &Context, args: DoctorArgs) -> Done {
     let mut given = given?;
     given.probed = probed?;
     let root = Root::new(&root(context));
-    let read = tokio::task::spawn_blocking(move || Host::read(&root, given)).await;
+    let read = tokio::task::spawn_blocking(move || Host::read(&root, given));
+    // A folder on a server that is gone holds whoever looks at it.
+    let read = tokio::time::timeout(READ, read).await;
+    let read =
+        read.map_err(|_| Fault::new(Code::DiskError, format!("no answer from the disk in {} s", READ.as_secs())))?;
     let host = read.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
     let found = doctor::examine(&host);
     if context.common.json {
@@ -76,7 +82,9 @@ fn verdict(found: &[Diagnosis]) -> Done {
 
 async fn gather(context: &Context, eyes: &Eyes, drops: Option<Drops>) -> Result<Given, Fault> {
     let folders = context.folders()?;
-    let (muxed, usb, seen) = tokio::join!(muxed(eyes), usb(Arc::clone(&eyes.bus)), look(eyes));
+    let bus = Arc::clone(&eyes.bus);
+    let no_bus = tokio::task::spawn_blocking(move || bus.unavailable());
+    let (muxed, usb, seen, no_bus) = tokio::join!(muxed(eyes), usb(Arc::clone(&eyes.bus)), look(eyes), no_bus);
     let rooms = [(Exam::RoomFirmware, folders.firmware()), (Exam::RoomBackups, folders.vault())];
     let rooms = rooms.map(|(exam, folder)| {
         let free = disk::free_space(&folder).map_err(|fault| fault.detail);
@@ -91,6 +99,7 @@ async fn gather(context: &Context, eyes: &Eyes, drops: Option<Drops>) -> Result<
         muxed,
         bus_name: eyes.bus.name().to_owned(),
         usb,
+        no_bus: no_bus.ok().flatten(),
         devices: seen.devices.iter().map(known).collect(),
         rooms: rooms.into(),
         folders: own.filter(|f| f.exists()).collect(),

@@ -32,6 +32,7 @@ impl Computer {
             muxed: Muxed::Answers(vec![UDID.into()]),
             bus_name: "libusb".into(),
             usb: Ok(vec![usb("1-1", 5, 0x12A8, Some(UDID)), usb("1-2", 6, 0x1281, None)]),
+            no_bus: None,
             devices: vec![known(Trust::Trusted)],
             rooms: vec![room(Exam::RoomFirmware, 500), room(Exam::RoomBackups, 500)],
             folders: Vec::new(),
