@@ -222,3 +222,21 @@ fn it_reads_well_in_both_languages() {
         assert_eq!(long, None, "{ran}");
     }
 }
+
+#[test]
+fn inside_an_emulated_bus_sysfs_and_libusb_are_read() {
+    let rig = bench("[[phone]]\nphotos = 0\ntrust = 'trusted'\n[[phone]]\nmode = 'recovery'\n");
+    if !rig.bench.is_emulated() {
+        eprintln!("without umockdev's preload library there is no emulated bus");
+        return;
+    }
+    let args = ["doctor", "--json", "--offline"];
+    let ran = bench::run(rig.outside(env!("CARGO_BIN_EXE_herstel"), &args, true), bench::DEADLINE);
+    says(&ran, "usb", "good", None, "libusb inside the bench");
+    says(&ran, "usb-speed", "good", None, "480 Mbit/s, 05ac:1281 (recovery)");
+    says(&ran, "hub-depth", "good", None, "05ac:12a8: 0");
+    let told = checks(&ran);
+    let rights = told.iter().find(|c| c["name"] == "usb-rights").unwrap();
+    assert_eq!(rights["verdict"], "good", "{rights:#}");
+    assert!(rights["evidence"].to_string().contains("/dev/bus/usb/"), "{rights:#}");
+}

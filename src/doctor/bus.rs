@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 const DEVICES: &str = "sys/bus/usb/devices";
 /// Megabits per second that every iPhone and iPad with USB 2 makes, in every mode.
 const FULL: u64 = 480;
+/// At once; people who do this for a living stay below.
+const MANY: usize = 10;
 
 /// One device of Apple's, by sysfs and by the bus.
 #[derive(Clone, Debug, Default)]
@@ -144,6 +146,10 @@ pub(super) fn power(host: &Host) -> Diagnosis {
     for (place, count) in &host.power.over {
         out.see(place, count.to_string());
         out.found(Verdict::Warning, Cause::OverCurrent);
+    }
+    if host.apple.len() > MANY {
+        out.see(&host.given.bus_name, format!("devices of Apple's: {}", host.apple.len()));
+        out.found(Verdict::Warning, Cause::ManyPhones);
     }
     if let Some(model) = host.power.model.as_deref().filter(|m| m.contains("Raspberry Pi")) {
         out.see("/proc/device-tree/model", model);

@@ -35,6 +35,8 @@ pub enum Muxed {
     Answers(Vec<String>),
     /// Nobody there.
     Away(String),
+    /// This user may not go there.
+    Refused(String),
     /// Somebody is there and says nothing of use.
     Silent(String),
     /// Somebody else.

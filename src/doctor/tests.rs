@@ -37,6 +37,9 @@ fn q1_usbmuxd_does_not_answer() {
     computer.says(Exam::Usbmuxd, Blocking, Cause::MuxSilent, "05ac:12a8 (normal) at 1-1", "usbmuxd");
     computer.given.muxed = Muxed::Silent("no answer".into());
     computer.says(Exam::Usbmuxd, Blocking, Cause::MuxSilent, "no answer", "restart usbmuxd");
+    computer.given.muxed = Muxed::Refused("Permission denied".into());
+    computer.says(Exam::Usbmuxd, Blocking, Cause::MuxRefused, "Permission denied", "ls -lL /var/run/usbmuxd");
+    computer.is(Exam::UsbmuxdStart, Good);
     computer.given.muxed = Muxed::Garbage("a frame of 4 GB".into());
     computer.says(Exam::Usbmuxd, Blocking, Cause::MuxGarbage, "a frame of 4 GB", "ss -xlp");
 
@@ -314,6 +317,11 @@ fn q16_a_virtual_machine() {
 #[test]
 fn q17_a_raspberry_pi_and_over_current() {
     let mut computer = Computer::healthy();
+    let mut shop = Computer::healthy();
+    for port in 1..=9 {
+        shop.phone(&format!("2-{port}"), port + 10, "12a8");
+    }
+    shop.says(Exam::UsbPower, Warning, Cause::ManyPhones, "devices of Apple's: 11", "");
     computer.write("proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.1\0");
     computer.says(Exam::UsbPower, Warning, Cause::RaspberryPi, "Raspberry Pi 4", "vcgencmd get_throttled");
     computer.write("sys/bus/usb/devices/1-1:1.0/1-1-port2/over_current_count", "3\n");

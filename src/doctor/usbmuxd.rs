@@ -59,6 +59,11 @@ pub(super) fn answers(host: &Host) -> Diagnosis {
             out.found(Verdict::Blocking, Cause::MuxGarbage);
             out.run("sudo ss -xlp | grep usbmuxd");
         }
+        Muxed::Refused(why) => {
+            out.see(&given.mux_address, why);
+            out.found(Verdict::Blocking, Cause::MuxRefused);
+            out.run("ls -lL /var/run/usbmuxd");
+        }
         Muxed::Silent(why) => {
             out.see(&given.mux_address, why);
             out.found(Verdict::Blocking, Cause::MuxSilent);
@@ -102,7 +107,7 @@ pub(super) fn starts(host: &Host) -> Diagnosis {
     );
     let granted = host.rules.granted(PID_IPHONE);
     let rule = if granted.starts_usbmuxd { granted.by.join(", ") } else { String::new() };
-    let away = !matches!(host.given.muxed, Muxed::Answers(_));
+    let away = matches!(host.given.muxed, Muxed::Away(_) | Muxed::Silent(_));
     if granted.starts_usbmuxd {
         out.see(rule, "starts it when a phone comes");
         if away && host.normal().next().is_some() {

@@ -72,6 +72,7 @@ words! {
         /// Installed, and nobody needs it now.
         MuxAsleep = "mux-asleep",
         MuxSilent = "mux-silent",
+        MuxRefused = "mux-refused",
         MuxGarbage = "mux-garbage",
         MuxElsewhere = "mux-elsewhere",
         MuxBlind = "mux-blind",
@@ -108,6 +109,7 @@ words! {
         InVirtualMachine = "in-virtual-machine",
         RaspberryPi = "raspberry-pi",
         OverCurrent = "over-current",
+        ManyPhones = "many-phones",
         SlowLink = "slow-link",
         DeepHubs = "deep-hubs",
         LinkDrops = "link-drops",

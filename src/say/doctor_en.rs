@@ -14,6 +14,10 @@ pub(super) fn cause(cause: Cause) -> Advice {
             "Nothing: plug the phone in.",
         ),
         Cause::MuxSilent => ("usbmuxd does not answer.", "Start it. If it ends again at once, its log says why."),
+        Cause::MuxRefused => (
+            "usbmuxd's socket is there, but this user may not use it.",
+            "See to whom it belongs. usbmuxd itself gives it to everybody, so somebody changed it.",
+        ),
         Cause::MuxGarbage => (
             "Something that is not usbmuxd answers in its place.",
             "See which program has the socket, stop it, and start usbmuxd again.",
@@ -155,6 +159,10 @@ pub(super) fn cause(cause: Cause) -> Advice {
         Cause::OverCurrent => (
             "A port was switched off because too much current was drawn.",
             "Use another port or a hub with its own power supply, and another cable.",
+        ),
+        Cause::ManyPhones => (
+            "More than ten devices are plugged in. So many at once often fail, for want of power or of patience.",
+            "Work in groups of ten or less, on hubs that give each port at least half an ampere.",
         ),
         Cause::SlowLink => (
             "A phone is linked slower than 480 Mbit/s: that is the cable, the hub or the port.",

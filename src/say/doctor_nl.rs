@@ -16,6 +16,10 @@ pub(super) fn cause(cause: Cause) -> Advice {
         Cause::MuxSilent => {
             ("usbmuxd geeft geen antwoord.", "Start het. Stopt het meteen weer, dan staat de reden in zijn logboek.")
         }
+        Cause::MuxRefused => (
+            "De socket van usbmuxd is er wel, maar deze gebruiker mag er niet bij.",
+            "Kijk van wie hij is. usbmuxd zelf geeft hem aan iedereen, dus iemand heeft dat veranderd.",
+        ),
         Cause::MuxGarbage => (
             "Op de plek van usbmuxd antwoordt iets anders.",
             "Kijk welk programma de socket heeft, stop dat en start usbmuxd opnieuw.",
@@ -158,6 +162,10 @@ pub(super) fn cause(cause: Cause) -> Advice {
         Cause::OverCurrent => (
             "Een poort is uitgeschakeld omdat er te veel stroom werd gevraagd.",
             "Neem een andere poort of een hub met eigen voeding, en een andere kabel.",
+        ),
+        Cause::ManyPhones => (
+            "Er zijn meer dan tien toestellen aangesloten. Zoveel tegelijk mislukt vaak, door stroom of door geduld.",
+            "Werk in groepen van hooguit tien, op hubs die elke poort minstens een halve ampère geven.",
         ),
         Cause::SlowLink => (
             "Een toestel is trager dan 480 Mbit/s verbonden: dat ligt aan de kabel, de hub of de poort.",

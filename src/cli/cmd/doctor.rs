@@ -20,6 +20,7 @@ use crate::net::{DEVICE_HOSTS, Http, Url, reach};
 use crate::usb::Bus;
 use jiff::Timestamp;
 use serde_json::json;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -69,7 +70,7 @@ fn verdict(found: &[Diagnosis]) -> Done {
     let bad: Vec<&Diagnosis> = found.iter().filter(|d| d.verdict == Verdict::Blocking).collect();
     let Some(first) = bad.first() else { return Ok(Outcome::Ok) };
     let code = match first.cause {
-        Some(Cause::MuxMissing | Cause::MuxSilent | Cause::MuxElsewhere) => Code::MuxUnreachable,
+        Some(Cause::MuxMissing | Cause::MuxRefused | Cause::MuxSilent | Cause::MuxElsewhere) => Code::MuxUnreachable,
         Some(Cause::MuxGarbage) => Code::MuxGarbage,
         Some(Cause::UsbAway) => Code::UsbUnavailable,
         Some(Cause::NodeRefused) => Code::UsbNoAccess,
@@ -123,6 +124,9 @@ fn person() -> Person {
 async fn muxed(eyes: &Eyes) -> Muxed {
     match eyes.mux.devices().await {
         Ok(devices) => Muxed::Answers(devices.into_iter().filter(|d| d.usb).map(|d| d.serial).collect()),
+        Err(MuxError::Unreachable { err, .. }) if err.kind() == ErrorKind::PermissionDenied => {
+            Muxed::Refused(err.to_string())
+        }
         Err(err @ MuxError::Unreachable { .. }) => Muxed::Away(err.to_string()),
         Err(err @ MuxError::Wire(_)) => Muxed::Garbage(err.to_string()),
         Err(err) => Muxed::Silent(err.to_string()),
