@@ -58,8 +58,8 @@ impl Supply {
     /// A value of TLP's own file; the last line counts.
     fn tlp_value(&self, key: &str) -> Option<String> {
         let lines = self.tlp_text.as_deref()?.lines().map(str::trim);
-        let values = lines.filter_map(|l| l.strip_prefix(key)?.trim_start().strip_prefix('='));
-        values.last().map(|v| v.trim().trim_matches('"').to_ascii_lowercase())
+        let mut values = lines.filter_map(|l| l.strip_prefix(key)?.trim_start().strip_prefix('='));
+        values.next_back().map(|v| v.trim().trim_matches('"').to_ascii_lowercase())
     }
 }
 

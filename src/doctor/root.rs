@@ -159,7 +159,8 @@ impl Root {
 
     /// The first of these programs that is installed.
     pub fn program(&self, name: &str) -> Option<String> {
-        let folders = ["usr/sbin", "usr/bin", "usr/local/sbin", "usr/local/bin", "sbin", "bin"];
+        let folders =
+            ["usr/sbin", "usr/bin", "usr/local/sbin", "usr/local/bin", "sbin", "bin", "run/current-system/sw/bin"];
         folders.iter().map(|f| format!("{f}/{name}")).find(|p| self.exists(p)).map(|p| format!("/{p}"))
     }
 }

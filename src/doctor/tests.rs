@@ -6,7 +6,7 @@ use super::{Drops, Muxed, ProbeAnswer};
 use crate::device::Trust;
 use crate::event::{Cause, Exam, QUESTIONS, Verdict};
 use crate::usb::{Address, BusEvent};
-use bed::{ANNA, Computer, MUXD, NOW, OURS, known, probed, room, usb};
+use bed::{ANNA, Computer, OURS, known, probed, room, usb};
 use std::collections::{BTreeMap, BTreeSet};
 
 use Verdict::{Blocking, Good, NotApplicable, Unknown, Warning};
@@ -88,7 +88,9 @@ fn q2_usbmuxd_ends_with_the_last_phone() {
     plugged.given.muxed = Muxed::Away("No such file or directory".into());
     plugged.says(Exam::UsbmuxdStart, Warning, Cause::StartFailed, "39-usbmuxd.rules", "systemctl status usbmuxd");
 
-    computer.remove("usr/sbin/usbmuxd");
+    computer.remove("usr/sbin/usbmuxd").write("run/current-system/sw/bin/usbmuxd", "");
+    computer.says(Exam::Usbmuxd, Good, Cause::MuxAsleep, "/run/current-system/sw/bin/usbmuxd: installed", "");
+    computer.remove("run/current-system");
     computer.says(Exam::Usbmuxd, Blocking, Cause::MuxMissing, "No such file", "apt install usbmuxd");
     computer.is(Exam::UsbmuxdStart, NotApplicable);
 }
@@ -425,7 +427,6 @@ fn q20_the_clock() {
     alone.says(Exam::Clock, Unknown, Cause::ClockUnproven, "2026-11-22", "timedatectl");
     alone.given.now = 86_400;
     alone.says(Exam::Clock, Blocking, Cause::ClockWrong, "1970-01-02", "set-ntp true");
-    assert!(NOW > 86_400);
 }
 
 #[test]
@@ -540,5 +541,4 @@ fn a_bench_is_not_mixed_up_with_the_computer_below_it() {
     computer.is(Exam::Usb, Good);
     computer.is(Exam::UsbSpeed, NotApplicable);
     computer.is(Exam::Resolver, Good);
-    assert!(MUXD.contains("usbmuxd.service"));
 }

@@ -78,7 +78,7 @@ pub(super) fn answers(host: &Host) -> Diagnosis {
             if elsewhere.is_some() {
                 out.found(Verdict::Blocking, Cause::MuxElsewhere);
                 out.run("unset USBMUXD_SOCKET_ADDRESS");
-            } else if host.install.program.is_none() && !host.processes.runs("usbmuxd") {
+            } else if host.install.program.is_none() && host.install.unit.is_none() && !host.processes.runs("usbmuxd") {
                 out.found(Verdict::Blocking, Cause::MuxMissing);
                 out.run("sudo apt install usbmuxd");
                 out.run("sudo dnf install usbmuxd");
