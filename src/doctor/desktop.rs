@@ -73,7 +73,7 @@ pub(super) fn holders(host: &Host) -> Diagnosis {
         return out.seen("/dev/bus/usb", "no node of a device of Apple's").absent();
     }
     if out.cause.is_none() && !nodes.is_empty() {
-        out.see("/proc/*/fd", format!("nobody but usbmuxd holds {}", nodes.join(", ")));
+        out.see("/proc/*/fd", format!("nobody else holds {}", nodes.join(", ")));
     }
     if !nodes.is_empty() && processes.hidden > 0 {
         out.see("/proc/*/fd", format!("{} programs of other users cannot be looked into", processes.hidden));

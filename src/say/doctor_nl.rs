@@ -106,7 +106,7 @@ pub(super) fn cause(cause: Cause) -> Advice {
         ),
         Cause::OldLibrary => (
             "De libimobiledevice van de distributie is ouder dan 1.4 en kan vastlopen op iOS 17 en later.",
-            "Voor Herstel niets: dat gebruikt haar niet. Andere programma's hier hebben een nieuwere nodig.",
+            "Voor Herstel hoeft er niets: het gebruikt deze niet. Andere programma's hier hebben een nieuwere nodig.",
         ),
         Cause::FilesGrab => (
             "De camera- of schijfdienst van de bestandsbeheerder houdt het toestel vast.",
