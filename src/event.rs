@@ -6,10 +6,12 @@
 mod chance;
 mod doctor;
 mod preflight;
+mod triage;
 
 pub use chance::{Caveat, Ground, Possible};
 pub use doctor::{Cause, Exam, QUESTIONS};
 pub use preflight::{Check, Finding, Need, Verdict};
+pub use triage::{Choice, Clue, Question, WayOut};
 
 use crate::fault::Fault;
 use crate::ids::{Ecid, Mode};

@@ -185,6 +185,14 @@ codes! {
     StashbagRefused = "stashbag-refused", Device, AfterRemedy, 1;
     /// Too little charge for the minutes in which it must not go off.
     BatteryLow = "battery-low", User, AfterRemedy, 4;
+    // -- triage --
+    /// Found, lost or stolen: nothing is done for whoever holds it.
+    NotYours = "not-yours", User, Never, 4;
+    /// Questions are open, and there is no terminal to ask them on.
+    QuestionsOpen = "questions-open", User, AfterRemedy, 4;
+    AnswersInvalid = "answers-invalid", User, AfterRemedy, 2;
+    /// The way out is another one than a restore by this program.
+    OtherWayOut = "other-way-out", User, AfterRemedy, 4;
     // -- jobs and usage --
     NoJob = "no-such-job", User, AfterRemedy, 2;
     JournalDamaged = "journal-damaged", Host, Never, 7;

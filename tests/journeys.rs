@@ -17,12 +17,16 @@ mod encrypt;
 mod fetch;
 #[path = "journeys/img3.rs"]
 mod img3;
+#[path = "journeys/older.rs"]
+mod older;
 #[path = "journeys/orders.rs"]
 mod orders;
 #[path = "journeys/preboard.rs"]
 mod preboard;
 #[path = "journeys/putback.rs"]
 mod putback;
+#[path = "journeys/scenarios.rs"]
+mod scenarios;
 #[path = "journeys/tickets.rs"]
 mod tickets;
 

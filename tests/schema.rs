@@ -8,12 +8,15 @@
 use herstel::device::{Access, Device, Iboot, Identity, Normal, State, Trust};
 use herstel::doctor::{Diagnosis, Evidence};
 use herstel::event::{
-    Cause, Caveat, Check, Event, Exam, Finding, Ground, Hurdle, Need, Outcome, Possible, Request, Step, Unit, Verdict,
+    Cause, Caveat, Check, Choice, Clue, Event, Exam, Finding, Ground, Hurdle, Need, Outcome, Possible, Question,
+    Request, Step, Unit, Verdict, WayOut,
 };
 use herstel::fault::{Class, Code, DeviceState, Fault, Remedy, Retry, SeenIn};
 use herstel::ids::{Mode, PortPath, ProductType};
 use herstel::job::{Cost, Entry, Fact, Keeps, Plan, Record, Story, Way, report};
 use herstel::mux::MuxDevice;
+use herstel::report::{Items, Paper};
+use herstel::say::cards::Topic;
 use herstel::triage::Prospect;
 use herstel::usb::Address;
 use serde::Serialize;
@@ -141,6 +144,15 @@ fn words_of_every_kind() {
 }
 
 #[test]
+fn words_of_triage() {
+    let words = example("words.json");
+    assert_eq!(json!(Question::ALL), words["question"]);
+    assert_eq!(json!(Choice::ALL), words["choice"]);
+    assert_eq!(json!(WayOut::ALL), words["way_out"]);
+    assert_eq!(json!(Clue::ALL), words["clue"]);
+}
+
+#[test]
 fn a_row_of_list() {
     let anna = Identity {
         ecid: "0x126D0E81100001".parse().ok(),
@@ -253,11 +265,46 @@ fn what_helps() {
 }
 
 #[test]
+fn cards() {
+    let example = example("card.json");
+    let shape = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let mut sheet = example["card"].clone();
+    sheet.as_object_mut().unwrap().retain(|key, _| key != "topic" && key != "lang");
+    let paper = there_and_back::<Paper>(&json!([sheet])).remove(0);
+    let kind = |items: &Items| match items {
+        Items::Paragraph { .. } => "paragraph",
+        Items::Numbered { .. } => "numbered",
+        Items::Bullets { .. } => "bullets",
+        Items::Boxes { .. } => "boxes",
+        Items::Table { .. } => "table",
+        Items::Blanks { .. } => "blanks",
+    };
+    assert_eq!(set(paper.sections[0].items.iter().map(kind)).len(), 6, "an example of every kind");
+    let home = Home::new();
+    for topic in Topic::ALL {
+        let (code, lines) = home.lines(&["card", topic.as_str(), "--json"]);
+        assert_eq!((code, lines.len(), shape(&lines[0])), (Some(0), 2, vec!["schema".to_owned(), "card".to_owned()]));
+        assert_eq!(shape(&lines[0]["card"]), shape(&example["card"]));
+        assert_eq!((&lines[0]["schema"], &lines[0]["card"]["topic"]), (&json!(1), &json!(topic.as_str())));
+        assert_eq!(is_finished(&lines[1]).0, Outcome::Ok);
+    }
+    let (_, lines) = home.lines(&["card", "--json"]);
+    let rows = items(&lines[0]["cards"]);
+    assert!(rows.iter().all(|row| shape(row) == shape(&example["cards"][0])));
+    let topics: Vec<&str> = rows.iter().filter_map(|row| row["topic"].as_str()).collect();
+    assert_eq!(topics, Topic::ALL.map(Topic::as_str));
+}
+
+#[test]
 fn plans() {
     let examples = example("plan.json");
     let plans: Vec<Plan> = there_and_back(&examples);
-    assert_eq!(plans.len(), 3, "a backup that is made, one that is impossible, one that is not wanted");
-    assert_eq!(field(&examples, "backup"), set(["make", "skip", "impossible"]));
+    assert_eq!(
+        plans.len(),
+        4,
+        "a backup that is made, one from before, one that is impossible, one that is not wanted"
+    );
+    assert_eq!(field(&examples, "backup"), set(["make", "existing", "skip", "impossible"]));
 }
 
 #[test]

@@ -1,5 +1,15 @@
 //! What can be typed. Help, man pages and completions all come from here.
 
+mod advice;
+mod backups;
+mod bench;
+mod firmware;
+
+pub use advice::{CardArgs, DoctorArgs, GuideArgs, ScreenArgs, TriageArgs, Way};
+pub use backups::{BackupArgs, BackupsVerb, EncryptVerb, NewPasswordArgs, PasswordArgs, PutBackArgs};
+pub use bench::{BenchVerb, DemoArgs, PutStage, Situation};
+pub use firmware::{CacheVerb, FirmwareVerb};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -58,6 +68,8 @@ pub enum Verb {
     Unpair,
     /// Which keys to press, and watch that it worked
     Guide(GuideArgs),
+    /// Which way out, and what is lost: questions, what the device tells, one plan
+    Triage(TriageArgs),
     /// Back up a trusted device, verified, beside the previous backup
     Backup(BackupArgs),
     /// The backups that were made
@@ -94,20 +106,12 @@ pub enum Verb {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Advice to print: accounts, codes, locks, before a repair
+    Card(CardArgs),
     /// Is this computer ready? Twenty questions, with what was seen and what helps
     Doctor(DoctorArgs),
     /// The main job on a virtual iPhone
-    Demo {
-        /// iphone13, iphone5s, iphone8, ipad-pro-m4, or any other model
-        #[arg(long = "model", default_value = "iphone13", value_name = "MODEL")]
-        model: String,
-        /// Megabytes of the system image
-        #[arg(long, default_value_t = 64, value_name = "MB")]
-        image: u64,
-        /// Keep the bench's folder (backups, firmware, journal) here
-        #[arg(long, value_name = "DIR")]
-        keep: Option<PathBuf>,
-    },
+    Demo(DemoArgs),
     /// The virtual bench: phones that any program can talk to
     Bench {
         #[command(subcommand)]
@@ -123,304 +127,6 @@ pub enum Verb {
         what: Generate,
         /// Folder to write into
         folder: PathBuf,
-    },
-}
-
-#[derive(Args, Debug)]
-pub struct DoctorArgs {
-    /// First watch the bus for so many seconds, and count what drops off it
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "20",
-          value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub watch: Option<u64>,
-    /// Ask none of Apple's servers
-    #[arg(long)]
-    pub offline: bool,
-}
-
-#[derive(Args, Debug)]
-pub struct GuideArgs {
-    #[arg(value_enum)]
-    pub way: Way,
-    /// With keys, even where a command would do
-    #[arg(long)]
-    pub by_hand: bool,
-    /// The device is off (for recovery)
-    #[arg(long)]
-    pub off: bool,
-    /// A device that no bus shows: its model, e.g. iphone13
-    #[arg(long, value_name = "MODEL")]
-    pub model: Option<String>,
-    /// Print the steps and stop
-    #[arg(long)]
-    pub steps: bool,
-    /// Write the steps as a printable sheet (SVG) and stop
-    #[arg(long, value_name = "FILE")]
-    pub svg: Option<PathBuf>,
-    /// Tries before giving up
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    pub tries: u32,
-    #[command(flatten)]
-    pub screen: ScreenArgs,
-}
-
-/// How the coach shows itself.
-#[derive(Args, Debug, Clone, Default)]
-pub struct ScreenArgs {
-    /// Lines of text only, for screen readers
-    #[arg(long)]
-    pub plain: bool,
-    /// No colours (NO_COLOR does the same)
-    #[arg(long)]
-    pub no_color: bool,
-    /// No bell at each step
-    #[arg(long)]
-    pub no_bell: bool,
-}
-
-#[derive(Args, Debug)]
-pub struct BackupArgs {
-    /// Where backups are kept
-    #[arg(long, value_name = "DIR")]
-    pub vault: Option<PathBuf>,
-    /// Send every file again
-    #[arg(long)]
-    pub full: bool,
-    /// Afterwards keep so many of the newest backups of this device
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub keep: Option<u32>,
-    /// Afterwards keep what is not older than so many days; with --keep, what either of them keeps
-    #[arg(long, value_name = "DAYS")]
-    pub keep_days: Option<u32>,
-}
-
-#[derive(Subcommand, Debug)]
-pub enum BackupsVerb {
-    /// Every generation of every device
-    List,
-    /// One generation: device, system, size, what is in it
-    Show {
-        /// Its time, or (with a slash) the path of any backup; without it the newest
-        generation: Option<String>,
-    },
-    /// What is wrong with a generation, if anything
-    Verify {
-        /// Its time, or (with a slash) the path of any backup; without it the newest
-        generation: Option<String>,
-        /// Read every file again and compare its digest
-        #[arg(long)]
-        deep: bool,
-        #[command(flatten)]
-        password: PasswordArgs,
-    },
-    /// The files in a generation
-    Browse {
-        /// Its time, or (with a slash) the path of any backup; without it the newest
-        generation: Option<String>,
-        #[command(flatten)]
-        password: PasswordArgs,
-    },
-    /// Copy one file out of a generation
-    Extract {
-        /// domain/path as `browse` prints it
-        file: String,
-        /// Where to write it
-        to: PathBuf,
-        /// Its time, or (with a slash) the path of any backup; without it the newest
-        #[arg(long)]
-        generation: Option<String>,
-        #[command(flatten)]
-        password: PasswordArgs,
-    },
-    /// Restore a generation onto a virtual iPhone of its model, in this program, and compare every byte
-    Prove {
-        generation: Option<String>,
-        #[command(flatten)]
-        password: PasswordArgs,
-    },
-    /// Copy a whole generation into a folder, as iTunes, Finder and idevicebackup2 know it
-    #[command(allow_missing_positional = true)]
-    Export {
-        generation: Option<String>,
-        /// Folder in which the copy gets the name of the UDID; nothing is replaced
-        to: PathBuf,
-        /// Share the files with the vault by hard links: takes no room, and nobody may write into them
-        #[arg(long)]
-        link: bool,
-    },
-    /// Remove old generations; the newest good one always stays
-    Prune {
-        /// Keep so many of the newest of each device
-        #[arg(long, value_name = "N", required_unless_present = "keep_days", value_parser = clap::value_parser!(u32).range(1..))]
-        keep: Option<u32>,
-        /// Keep what is not older than so many days; with --keep, what either of them keeps
-        #[arg(long, value_name = "DAYS")]
-        keep_days: Option<u32>,
-        /// Say what would go, and stop
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-    /// The backup password of a device: encryption on, another password, or off
-    Encrypt {
-        #[command(subcommand)]
-        verb: EncryptVerb,
-    },
-    /// Put a generation back onto a device
-    Restore {
-        /// Its time, or (with a slash) the path of any backup; without it the newest
-        generation: Option<String>,
-        /// The full ECID or UDID, instead of the question
-        #[arg(long, value_name = "DEVICE")]
-        yes_restore: Option<String>,
-        /// Take a generation of this other device
-        #[arg(long, value_name = "UDID")]
-        from: Option<String>,
-        #[command(flatten)]
-        how: PutBackArgs,
-        #[command(flatten)]
-        password: PasswordArgs,
-    },
-}
-
-/// How a backup is put back. Without any of these the device becomes what it was: settings and system files from the
-/// backup, then a restart.
-#[derive(Args, Debug, Clone, Copy, Default)]
-pub struct PutBackArgs {
-    /// Do not restart the device at the end; what was put back shows only after a restart
-    #[arg(long)]
-    pub no_reboot: bool,
-    /// Keep the settings that are on the device now, instead of those in the backup
-    #[arg(long)]
-    pub keep_settings: bool,
-    /// Leave out the system's own files; which those are, the device decides
-    #[arg(long)]
-    pub no_system: bool,
-    /// Remove from the device what is not in the backup
-    #[arg(long)]
-    pub remove_others: bool,
-    /// Copy the whole backup to the device before anything is changed; needs room for both
-    #[arg(long)]
-    pub copy_first: bool,
-}
-
-/// Where the password of an encrypted backup comes from; on a terminal it is asked for. Never an argument, which every
-/// process of the computer could read.
-#[derive(Args, Debug, Clone, Default)]
-pub struct PasswordArgs {
-    /// File that holds the backup password
-    #[arg(long, value_name = "FILE", conflicts_with = "password_fd")]
-    pub password_file: Option<PathBuf>,
-    /// Open file descriptor that the backup password is read from
-    #[arg(long, value_name = "N")]
-    pub password_fd: Option<u32>,
-}
-
-/// The same for a password that is to be set; on a terminal it is asked for twice.
-#[derive(Args, Debug, Clone, Default)]
-pub struct NewPasswordArgs {
-    /// File that holds the new backup password
-    #[arg(long, value_name = "FILE", conflicts_with = "new_password_fd")]
-    pub new_password_file: Option<PathBuf>,
-    /// Open file descriptor that the new backup password is read from
-    #[arg(long, value_name = "N")]
-    pub new_password_fd: Option<u32>,
-}
-
-#[derive(Subcommand, Debug)]
-pub enum EncryptVerb {
-    /// Set a backup password: backups then hold saved passwords and Health data too
-    On {
-        #[command(flatten)]
-        new: NewPasswordArgs,
-    },
-    /// Another backup password
-    Change {
-        #[command(flatten)]
-        old: PasswordArgs,
-        #[command(flatten)]
-        new: NewPasswordArgs,
-    },
-    /// Take the backup password away
-    Off {
-        #[command(flatten)]
-        old: PasswordArgs,
-    },
-}
-
-#[derive(Subcommand, Debug)]
-pub enum FirmwareVerb {
-    /// What Apple offers for a device or a product type
-    List {
-        /// e.g. iPhone14,5
-        #[arg(long, value_name = "TYPE")]
-        product: Option<String>,
-        /// Betas too
-        #[arg(long)]
-        prereleases: bool,
-    },
-    /// Fetch and verify the newest firmware
-    Fetch {
-        /// e.g. iPhone14,5
-        #[arg(long, value_name = "TYPE")]
-        product: Option<String>,
-        /// A build instead of the newest, e.g. 24A446
-        #[arg(long)]
-        build: Option<String>,
-    },
-    /// Check a file's digests and its parts
-    Verify { file: PathBuf },
-    /// Take a local file into the store
-    Add { file: PathBuf },
-    /// Does Apple sign a build today? Asked without a device, for a device that does not exist
-    Signed {
-        /// e.g. iPhone14,5
-        #[arg(long, value_name = "TYPE")]
-        product: Option<String>,
-        /// A build instead of the newest, e.g. 24A446
-        #[arg(long)]
-        build: Option<String>,
-        /// Every build that the catalogues name
-        #[arg(long, conflicts_with = "build")]
-        all: bool,
-    },
-    /// What a file or a build is, for which devices, and what is inside
-    Show {
-        /// An IPSW, or a build such as 24A446: of the store, else read from Apple's server without the download
-        #[arg(value_name = "FILE|BUILD")]
-        what: String,
-        /// Which of the files of that build, e.g. iPhone14,5
-        #[arg(long, value_name = "TYPE")]
-        product: Option<String>,
-        /// Compare every part with the manifest's digests
-        #[arg(long)]
-        verify: bool,
-    },
-    /// What is in the store
-    Cache {
-        #[command(subcommand)]
-        verb: Option<CacheVerb>,
-    },
-}
-
-#[derive(Subcommand, Debug)]
-pub enum CacheVerb {
-    /// Every file, and whether it looks as it did when it was verified
-    List,
-    /// Read every file again and compare its digests
-    Verify,
-    /// Remove what is not among the newest builds of any of its product types
-    Prune {
-        /// So many of the newest builds of each product type stay
-        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-        keep: u32,
-        /// Say what would go, and stop
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
     },
 }
 
@@ -456,7 +162,11 @@ pub struct RecoverArgs {
     /// Coach a person's hands where no command is taken, even without a terminal
     #[arg(long)]
     pub by_hand: bool,
-    /// The full ECID or UDID of the device to erase, instead of the question
+    /// Answers for the questions that come first, as `triage` takes them; what they leave open is asked on a terminal
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
+    /// The full ECID or UDID of the device to erase, instead of the question; without --answers it also says that you
+    /// may decide about the device, and no question is asked
     #[arg(long, value_name = "DEVICE")]
     pub yes_erase: Option<String>,
     /// Where backups are kept
@@ -481,79 +191,6 @@ pub struct RecoverArgs {
     pub dry_run: bool,
     #[command(flatten)]
     pub password: PasswordArgs,
-}
-
-#[derive(Subcommand, Debug)]
-pub enum BenchVerb {
-    /// Put phones on the bench and serve until stopped
-    Up {
-        /// A model; may be given several times
-        #[arg(long = "model", value_name = "MODEL")]
-        models: Vec<String>,
-        /// A TOML file that describes phones and faults
-        #[arg(long, value_name = "FILE")]
-        spec: Option<PathBuf>,
-        /// Megabytes of the system image
-        #[arg(long, default_value_t = 64, value_name = "MB")]
-        image: u64,
-        /// Also on the kernel's virtual USB controller (root; module vhci-hcd): every program sees them
-        #[arg(long)]
-        vhci: bool,
-    },
-    /// Stop the bench
-    Down,
-    /// What is on the bench
-    Status,
-    /// Shell lines that point programs at the bench
-    Env,
-    /// What a phone accepted, as JSON lines
-    Memory {
-        /// Its place on the bench, from 0
-        #[arg(default_value_t = 0)]
-        phone: usize,
-    },
-    /// Press keys of a phone, e.g. `side+down:10 down:8`; `-` does what `guide --json` on standard input asks
-    Press {
-        /// Keys with seconds: key[+key]:seconds, in order; or -
-        #[arg(required = true)]
-        keys: Vec<String>,
-        /// Its place on the bench, from 0
-        #[arg(long, default_value_t = 0)]
-        phone: usize,
-    },
-    /// Put a phone into a mode at once, without keys
-    Put {
-        #[arg(value_enum)]
-        stage: PutStage,
-        /// Its place on the bench, from 0
-        #[arg(long, default_value_t = 0)]
-        phone: usize,
-    },
-    /// Run a program inside the emulated USB bus
-    Run {
-        #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
-        program: Vec<String>,
-    },
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum PutStage {
-    Normal,
-    Recovery,
-    Dfu,
-    Off,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Way {
-    Recovery,
-    Dfu,
-    /// Restart; with keys it is a force restart
-    Restart,
-    /// Power off
-    Off,
-    /// Out of recovery or DFU
-    Exit,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

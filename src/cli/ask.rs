@@ -1,5 +1,6 @@
 //! Questions to a person, and the consents that come of them.
 
+use super::show::wrap::COLUMNS;
 use crate::device::{Consent, Deed, Given, Identity};
 use crate::fault::{Code, Fault};
 use crate::say::{self, Lang, Text};
@@ -38,7 +39,8 @@ pub fn consent(lang: Lang, who: &Identity, deed: Deed, option: Option<&str>) -> 
     let word = if matches!(deed, Deed::Update { .. }) { Text::UpdateWord } else { Text::ConsentWord };
     let wanted = say::text(lang, &word);
     let type_it = Text::EraseTypeToConfirm { word: wanted.clone() };
-    let question = format!("{}\n{}", say::text(lang, &warning), say::text(lang, &type_it));
+    let warning = say::wrapped(&say::text(lang, &warning), COLUMNS).join("\n");
+    let question = format!("{warning}\n{}", say::text(lang, &type_it));
     let typed = prompt(&question)?;
     Consent::from_person(who, deed, &Given::Typed { word: &typed, wanted: &wanted })
 }

@@ -233,14 +233,7 @@ struct Log {
 impl Log {
     /// A log that cannot be written is no reason not to help.
     fn open(setting: &Setting, errand: &Errand<'_>) -> Log {
-        let open = || -> Option<fs_err::File> {
-            let path = setting.log.as_ref()?;
-            fs_err::create_dir_all(path.parent()?).ok()?;
-            let mut options = fs_err::OpenOptions::new();
-            options.create(true).append(true);
-            fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            options.open(path).ok()
-        };
+        let open = || crate::disk::append_private(setting.log.as_ref()?).ok();
         let head = json!({
             "time": jiff::Timestamp::now(),
             "aim": errand.recipe.aim.as_str(),

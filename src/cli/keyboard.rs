@@ -23,17 +23,26 @@ pub fn restore() {
     }
 }
 
-/// Asks for a line that is not shown, until Enter or `stop`; none where standard input is no terminal. It is read
-/// byte by byte from the descriptor, as the standard library's buffer would keep a copy.
-pub fn hidden_line(question: &str, stop: &dyn Fn() -> bool) -> std::io::Result<Option<Zeroizing<Vec<u8>>>> {
+/// Is what a person types shown?
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Echo {
+    Shown,
+    Hidden,
+}
+
+/// Asks for a line, until Enter or `stop`; none at the end of input and where standard input is no terminal. It is
+/// read byte by byte from the descriptor, as the standard library's buffer would keep a copy.
+pub fn line(question: &str, echo: Echo, stop: &dyn Fn() -> bool) -> std::io::Result<Option<Zeroizing<Vec<u8>>>> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         return Ok(None);
     }
     let before = tcgetattr(&stdin)?;
     let mut quiet = before.clone();
-    quiet.local_modes.remove(LocalModes::ECHO);
-    quiet.local_modes.insert(LocalModes::ECHONL);
+    if echo == Echo::Hidden {
+        quiet.local_modes.remove(LocalModes::ECHO);
+        quiet.local_modes.insert(LocalModes::ECHONL);
+    }
     *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
     tcsetattr(&stdin, OptionalActions::Flush, &quiet)?;
     eprint!("{question}");
@@ -51,6 +60,7 @@ pub fn hidden_line(question: &str, stop: &dyn Fn() -> bool) -> std::io::Result<O
         let mut byte = Zeroizing::new([0]);
         match rustix::io::read(&stdin, &mut *byte) {
             Ok(1) if byte[0] != b'\n' && line.len() < MAX_LINE => line.push(byte[0]),
+            Ok(0) if line.is_empty() => break Ok(None),
             Ok(_) => break Ok(Some(line)),
             Err(Errno::INTR) => {}
             Err(err) => break Err(err.into()),

@@ -12,6 +12,7 @@ mod coached;
 mod context;
 mod keyboard;
 mod password;
+mod questions;
 mod show;
 
 use crate::event::Outcome;
@@ -45,7 +46,7 @@ pub fn main() -> ExitCode {
         Err(err) => return finish(lang, cli.common.json, false, Err(Fault::new(Code::Internal, err.to_string()))),
     };
     let json = cli.common.json;
-    let quiet = matches!(cli.verb, Verb::Bench { .. } | Verb::Demo { .. } | Verb::Generate { .. });
+    let quiet = matches!(cli.verb, Verb::Bench { .. } | Verb::Demo(_) | Verb::Generate { .. });
     let done = runtime.block_on(cmd::run(cli, lang));
     // A blocking read of libusb or of a terminal must not hold the end up.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));

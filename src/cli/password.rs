@@ -3,7 +3,7 @@
 
 use super::args::{NewPasswordArgs, PasswordArgs};
 use super::context::Context;
-use super::keyboard::hidden_line;
+use super::keyboard::{self, Echo};
 use crate::backup::Password;
 use crate::fault::{Code, Fault};
 use crate::say::{self, Text};
@@ -69,7 +69,7 @@ pub fn chosen(context: &Context, args: &NewPasswordArgs) -> Result<Password, Fau
 /// What a person types after `question`; none without a terminal and for an empty line.
 fn typed(context: &Context, question: &Text) -> Result<Option<Password>, Fault> {
     let question = say::text(context.lang, question);
-    let line = hidden_line(&question, &|| context.cancel.is_cancelled());
+    let line = keyboard::line(&question, Echo::Hidden, &|| context.cancel.is_cancelled());
     let line = line.map_err(|e| Fault::new(Code::NotATerminal, e.to_string()))?;
     if context.cancel.is_cancelled() {
         return Err(Fault::cancelled());

@@ -47,12 +47,16 @@ const DOMAINS: &[(&str, &[&str])] = &[
     ("com.apple.disk_usage", &["TotalDataCapacity", "TotalDataAvailable", "TotalDiskCapacity"]),
     ("com.apple.mobile.backup", &["WillEncrypt", "RequiresEncryption", "CloudBackupEnabled"]),
     ("com.apple.mobile.chaperone", &["DeviceIsChaperoned"]),
+    ("com.apple.fmip", &["IsAssociated"]),
     ("com.apple.PurpleBuddy", &["SetupDone"]),
 ];
 
 /// iBoot's variables that a technician wants to know; most exist only when they are set.
 const VARIABLES: &[&str] =
     &["build-version", "auto-boot", "fm-activation-locked", "fm-account-masked", "restore-outcome"];
+
+/// Longest variable that is shown, in bytes.
+const VARIABLE_CAP: usize = 256;
 
 /// Reads the sheet. Untrusted devices tell less; in recovery and DFU it is what boot code says of itself, and
 /// a device that may not be opened has its serial string only.
@@ -132,12 +136,25 @@ async fn read_normal(mux: &Mux, normal: &Normal, sheet: &mut Intake) -> Result<(
     let values = lockdown.all(None).await.map_err(Fault::from)?;
     take(sheet, &values, WANTED);
     if normal.trust == Trust::Trusted {
+        take_lock(sheet, &values);
         for (domain, keys) in DOMAINS {
             let values = lockdown.all(Some(domain)).await.map_err(Fault::from)?;
             take(sheet, &values, keys);
         }
     }
     Ok(())
+}
+
+/// iBoot's variables about Activation Lock, which the system shows as bytes.
+fn take_lock(sheet: &mut Intake, values: &Dictionary) {
+    let variables = values.get("NonVolatileRAM").and_then(Value::as_dictionary);
+    for name in ["fm-activation-locked", "fm-account-masked"] {
+        let value = variables.and_then(|all| all.get(name)).and_then(Value::as_data);
+        if let Some(text) = value.filter(|bytes| bytes.len() <= VARIABLE_CAP).and_then(|b| std::str::from_utf8(b).ok())
+        {
+            sheet.facts.insert(name.to_owned(), json!(text.trim_end_matches('\0')));
+        }
+    }
 }
 
 fn take(sheet: &mut Intake, values: &Dictionary, keys: &[&str]) {

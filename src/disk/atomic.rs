@@ -89,6 +89,17 @@ fn write_as(path: &Path, bytes: &[u8], privacy: Privacy) -> Result<(), Fault> {
     file.commit()
 }
 
+/// Opens a log of this user's, for lines at its end; made with its folder if it is not there.
+pub fn append_private(path: &Path) -> std::io::Result<fs_err::File> {
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder)?;
+    }
+    let mut options = fs_err::OpenOptions::new();
+    options.create(true).append(true);
+    fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// Writes a folder's entries (names, renames, removals) to the medium.
 pub fn sync_folder(folder: &Path) -> Result<(), Fault> {
     fs_err::File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Fault::disk(&e))

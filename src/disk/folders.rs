@@ -55,6 +55,11 @@ impl Folders {
         self.state.join("coach.jsonl")
     }
 
+    /// Devices that were refused, since they are not the person's: JSON lines.
+    pub fn refusals(&self) -> PathBuf {
+        self.state.join("refused.jsonl")
+    }
+
     /// Generations of backups, a folder per device.
     pub fn vault(&self) -> PathBuf {
         self.data.join("vault")

@@ -13,7 +13,9 @@ mod jobs;
 mod journal;
 mod lock;
 
-pub use atomic::{AtomicFile, Privacy, create_private_folder, sync_folder, write_atomic, write_private};
+pub use atomic::{
+    AtomicFile, Privacy, append_private, create_private_folder, sync_folder, write_atomic, write_private,
+};
 pub use folders::Folders;
 pub use jobs::{JobFolder, JobId, Jobs};
 pub use journal::{Journal, read_journal};

@@ -2,6 +2,7 @@
 
 pub mod backup_errors;
 pub mod guess;
+pub mod lockout;
 pub mod models;
 #[cfg(test)]
 mod models_tests;

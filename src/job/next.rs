@@ -16,7 +16,7 @@ pub struct Seen {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Make the backup and verify it.
+    /// Make the backup and verify it, or verify the one that is there.
     Backup,
     /// Fetch the firmware (or find it) and verify it.
     Firmware,
@@ -36,9 +36,10 @@ pub fn next(story: &Story, seen: &Seen) -> Result<Next, Fault> {
     let plan = &story.plan;
     let restored = story.fact(Step::Restore).is_some() || ended_unseen(story, seen);
     if !restored {
-        if plan.backup == BackupPlan::Make && story.fact(Step::VerifyBackup).is_none() {
+        if plan.backup.saves() && story.fact(Step::VerifyBackup).is_none() {
             return match seen.mode {
                 None | Some(Mode::Normal) => Ok(Next::Backup),
+                Some(_) if plan.backup != BackupPlan::Make => Ok(Next::Backup),
                 Some(mode) => Err(Fault::new(
                     Code::WrongMode,
                     format!("the plan wants a backup first, and the device is in {mode} mode"),
@@ -67,7 +68,8 @@ pub fn next(story: &Story, seen: &Seen) -> Result<Next, Fault> {
 fn ended_unseen(story: &Story, seen: &Seen) -> bool {
     let new_build = seen.build.as_ref() == Some(&story.plan.firmware.build);
     let was_older = story.plan.version.as_ref() != Some(&story.plan.firmware.version);
-    let lost_trust = story.plan.way == Way::Erase && story.fact(Step::VerifyBackup).is_some() && !seen.trusted;
+    let had_trust = story.plan.backup == BackupPlan::Make && story.fact(Step::VerifyBackup).is_some();
+    let lost_trust = story.plan.way == Way::Erase && had_trust && !seen.trusted;
     story.began(Step::Restore) && seen.mode == Some(Mode::Normal) && new_build && (was_older || lost_trust)
 }
 
@@ -135,6 +137,22 @@ mod tests {
     fn a_promised_backup_is_not_skipped_because_the_device_left_normal_mode() {
         let story = story(BackupPlan::Make, &[], &[]);
         assert_eq!(next(&story, &in_mode(Mode::Recovery)).unwrap_err().code, Code::WrongMode);
+    }
+
+    #[test]
+    fn a_backup_from_before_is_verified_in_any_mode_and_proves_no_trust() {
+        let existing = BackupPlan::Existing { generation: "g".into() };
+        for mode in [Mode::Normal, Mode::Recovery, Mode::Dfu] {
+            assert_eq!(next(&story(existing.clone(), &[], &[]), &in_mode(mode)).unwrap(), Next::Backup);
+        }
+        let backup = Fact::Backup { generation: "g".into(), place: "/v".into(), files: 1, bytes: 1, unread: 0 };
+        let firmware = Fact::Firmware { path: "/f".into(), sha256: "s".into(), size: 1 };
+        let done = [(Step::VerifyBackup, backup), (Step::VerifyFirmware, firmware)];
+        let mut same = story(existing, &done, &[Step::Restore]);
+        same.plan.version = Some(same.plan.firmware.version.clone());
+        let mut seen = in_mode(Mode::Normal);
+        seen.build = "24A446".parse().ok();
+        assert_eq!(next(&same, &seen).unwrap(), Next::Restore, "never trusted: no sign that it was erased");
     }
 
     #[test]

@@ -19,6 +19,10 @@ pub enum Way {
 #[serde(tag = "backup", rename_all = "kebab-case")]
 pub enum BackupPlan {
     Make,
+    /// None can be made now; this generation from before is put back.
+    Existing {
+        generation: String,
+    },
     /// The person does not want one, or an update keeps the data.
     Skip {
         why: String,
@@ -66,6 +70,13 @@ pub struct Plan {
     pub ticket: Option<PathBuf>,
     #[serde(rename = "virtual", default)]
     pub is_virtual: bool,
+}
+
+impl BackupPlan {
+    /// Is there, or will there be, something to put back?
+    pub fn saves(&self) -> bool {
+        matches!(self, BackupPlan::Make | BackupPlan::Existing { .. })
+    }
 }
 
 impl Plan {

@@ -39,7 +39,7 @@ impl Plan {
     pub fn keeps(&self) -> Keeps {
         match (self.way, &self.backup) {
             (Way::Update, _) => Keeps::Data,
-            (Way::Erase, BackupPlan::Make) => Keeps::Backup,
+            (Way::Erase, BackupPlan::Make | BackupPlan::Existing { .. }) => Keeps::Backup,
             (Way::Erase, BackupPlan::Skip { .. }) => Keeps::Unsaved,
             (Way::Erase, BackupPlan::Impossible { .. }) => Keeps::Nothing,
         }
@@ -103,6 +103,9 @@ fn steps(plan: &Plan, seen: &Seen, size: Option<u64>, cached: bool) -> Vec<Cost>
             put(Step::Pair, None, Some(30));
         }
         put(Step::Backup, None, None);
+        put(Step::VerifyBackup, None, None);
+    }
+    if matches!(plan.backup, BackupPlan::Existing { .. }) {
         put(Step::VerifyBackup, None, None);
     }
     put(Step::Fetch, if cached { Some(0) } else { size }, if cached { Some(0) } else { None });

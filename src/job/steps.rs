@@ -1,7 +1,7 @@
 //! The steps, each from its plan to its fact.
 
 use super::kit::{FromIpsw, Kit};
-use super::plan::{FirmwarePlan, Plan};
+use super::plan::{BackupPlan, FirmwarePlan, Plan};
 use super::record::Fact;
 use super::vigil::Vigil;
 use super::warming::Warming;
@@ -273,13 +273,38 @@ pub async fn ensure_trust(eyes: &Eyes, device: &Device, kit: &Kit) -> Result<Nor
     }
 }
 
-pub async fn make_backup(kit: &Kit, plan: &Plan) -> Result<Fact, Fault> {
+/// The backup of the plan: made now, or the one from before, which has to be sound before anything is erased.
+pub async fn backup(kit: &Kit, plan: &Plan) -> Result<Fact, Fault> {
+    match &plan.backup {
+        BackupPlan::Existing { generation } => existing(kit, plan, generation).await,
+        _ => make_backup(kit, plan).await,
+    }
+}
+
+async fn existing(kit: &Kit, plan: &Plan, name: &str) -> Result<Fact, Fault> {
+    let udid = plan.udid.clone().ok_or_else(|| Fault::new(Code::BackupNone, "the plan has no UDID"))?;
+    let (vault, wanted) = (Vault::new(&plan.vault), name.to_owned());
+    let generation = blocking(move || vault.generation(&udid, Some(&wanted))).await?;
+    let encrypted = generation.summary.encrypted == Some(true);
+    let verdict = opened(kit, &generation, encrypted).await.map_err(|f| f.during(Step::VerifyBackup))?;
+    Ok(Fact::Backup {
+        generation: generation.name.clone(),
+        place: generation.path.clone(),
+        files: verdict.files,
+        bytes: verdict.bytes,
+        unread: 0,
+    })
+}
+
+async fn make_backup(kit: &Kit, plan: &Plan) -> Result<Fact, Fault> {
     let normal = trusted(kit, plan).await?;
     let vault = Vault::new(&plan.vault);
     let options = BackupOptions { full: false, patience: Patience::default().shortened(kit.haste) };
     let made = backup::make(&kit.eyes.mux, &normal, &vault, options, &kit.tell, &kit.cancel).await?;
     let verdict = match made.generation.summary.encrypted {
-        Some(true) if plan.put_back => opened(kit, &made.generation).await.map_err(|f| f.during(Step::VerifyBackup))?,
+        Some(true) if plan.put_back => {
+            opened(kit, &made.generation, true).await.map_err(|f| f.during(Step::VerifyBackup))?
+        }
         _ => made.verdict,
     };
     Ok(Fact::Backup {
@@ -291,19 +316,21 @@ pub async fn make_backup(kit: &Kit, plan: &Plan) -> Result<Fact, Fault> {
     })
 }
 
-/// An encrypted backup is opened and looked through before anything is erased: what nobody can open, nobody can put
-/// back.
-async fn opened(kit: &Kit, generation: &Generation) -> Result<backup::Verdict, Fault> {
-    let Some(password) = kit.backup_password.clone() else {
-        let text = "the backup is made and encrypted; it cannot be put back without its password, so nothing was \
+/// A backup is looked through before anything is erased, an encrypted one with its password: what nobody can open,
+/// nobody can put back.
+async fn opened(kit: &Kit, generation: &Generation, encrypted: bool) -> Result<backup::Verdict, Fault> {
+    let password = kit.backup_password.clone();
+    if encrypted && password.is_none() {
+        let text = "the backup is there and encrypted; it cannot be put back without its password, so nothing was \
                     erased. `herstel resume` goes on with it";
         return Err(Fault::new(Code::BackupPassword, text));
-    };
+    }
     let (folder, scratch) = (generation.folder(), kit.folders.scratch());
     let verdict = or_cancel(kit, async {
         blocking(move || {
-            let unlock = Unlock { password: &password, scratch: &scratch };
-            backup::verify_with(&folder, Depth::Quick, Some(unlock), &Quiet, &Cancel::new())
+            let unlock = password.filter(|_| encrypted);
+            let unlock = unlock.as_ref().map(|password| Unlock { password, scratch: &scratch });
+            backup::verify_with(&folder, Depth::Quick, unlock, &Quiet, &Cancel::new())
         })
         .await
     });

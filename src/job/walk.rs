@@ -82,7 +82,7 @@ impl Job {
             let plan = self.story.plan.clone();
             match next(&self.story, &seen)? {
                 Next::Backup => {
-                    let fact = self.step(Step::Backup, steps::make_backup(kit, &plan)).await?;
+                    let fact = self.step(Step::Backup, steps::backup(kit, &plan)).await?;
                     self.write(Record::Did { step: Step::VerifyBackup, fact })?;
                 }
                 Next::Firmware => opened = Some(self.fetch_firmware(kit, &plan).await?),

@@ -1,62 +1,74 @@
 //! The report as one printable page.
 
+use super::page::{escaped, page};
 use super::{Report, text::facts};
 use crate::say::{self, Lang, Text, text};
 use std::fmt::Write;
 
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 pub(super) fn render(report: &Report, lang: Lang) -> String {
     let title = text(lang, &Text::ReportTitle);
-    let code = match lang {
-        Lang::En => "en",
-        Lang::Nl => "nl",
-    };
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"{code}\"><meta charset=\"utf-8\"><title>{title} {job}</title>\n\
-         <style>body{{font:14px sans-serif;max-width:44em;margin:2em auto}}td{{padding:.2em .8em .2em 0;\
-         vertical-align:top}}h1{{font-size:1.4em}}.v{{color:#a00}}</style>\n<h1>{title}</h1>\n",
-        job = escaped(&report.job),
-    );
+    let mut body = format!("<h1>{}</h1>\n", escaped(&title));
     if report.is_virtual {
-        let _ = writeln!(page, "<p class=\"v\">{}</p>", escaped(&text(lang, &Text::VirtualBanner)));
+        let _ = writeln!(body, "<p class=\"v\">{}</p>", escaped(&text(lang, &Text::VirtualBanner)));
     }
-    page.push_str("<table>\n");
+    body.push_str("<table>\n");
     for (label, value) in facts(report, lang) {
-        let _ = writeln!(page, "<tr><td>{}<td>{}", escaped(&label), escaped(&value));
+        let _ = writeln!(body, "<tr><td>{}</td><td>{}</td></tr>", escaped(&label), escaped(&value));
     }
-    page.push_str("</table>\n<table>\n");
+    body.push_str("</table>\n<table>\n");
     for step in &report.steps {
         let sign = if step.ok { "✓" } else { "✗" };
-        let _ = writeln!(page, "<tr><td>{sign}<td>{:.1} s<td>{}", step.seconds, escaped(say::step(lang, step.step)));
+        let _ = writeln!(
+            body,
+            "<tr><td>{sign}</td><td>{:.1} s</td><td>{}</td></tr>",
+            step.seconds,
+            escaped(say::step(lang, step.step))
+        );
     }
-    page.push_str("</table>\n");
+    body.push_str("</table>\n");
     if let Some(fault) = &report.fault {
-        let _ = writeln!(page, "<pre>{}</pre>", escaped(&say::whole_fault(lang, fault).join("\n")));
+        let _ = writeln!(body, "<pre>{}</pre>", escaped(&say::whole_fault(lang, fault).join("\n")));
     }
-    page.push_str("</html>\n");
-    page
+    page(lang, &format!("{title} {}", report.job), &body)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Outcome, Step};
+    use crate::fault::{Code, Fault};
+    use crate::ids::{Ecid, ProductType};
+    use crate::report::StepLine;
+    use crate::report::page::tests::assert_balanced;
+    use jiff::Timestamp;
 
     #[test]
-    fn a_devices_name_cannot_write_the_page() {
-        assert_eq!(escaped("<b onload='x'>&\""), "&lt;b onload=&#39;x&#39;&gt;&amp;&quot;");
+    fn a_report_is_a_closed_page_whatever_the_device_is_called() {
+        let report = Report {
+            schema: 1,
+            job: "0199<x>".into(),
+            tool: "herstel".into(),
+            is_virtual: true,
+            title: "Anna\u{1b}[2J <script>x</script>".into(),
+            product: ProductType::new("iPhone14,5"),
+            model: None,
+            ecid: Ecid(1),
+            udid: None,
+            began: Timestamp::UNIX_EPOCH,
+            ended: Timestamp::UNIX_EPOCH,
+            outcome: Some(Outcome::Failed),
+            backup: None,
+            firmware: None,
+            restored: None,
+            erased: None,
+            put_back: None,
+            steps: vec![StepLine { step: Step::Backup, seconds: 1.0, ok: false }],
+            fault: Some(Fault::new(Code::DiskError, "<i>full</i>")),
+        };
+        for lang in [Lang::En, Lang::Nl] {
+            let page = render(&report, lang);
+            assert_balanced(&page);
+            assert!(!page.contains("<script") && !page.contains('\u{1b}') && page.contains("&lt;i&gt;full"), "{page}");
+        }
     }
 }

@@ -1,10 +1,17 @@
-//! The sheet at the end of a job: for the person, the customer, the shop's system.
+//! Sheets: what was done at the end of a job, and what is printed before one.
 //!
-//! A [`Report`] is plain data that a job fills from its journal; here are only its three shapes. Identifiers
+//! A [`Report`] is plain data that a job fills from its journal, for the person, the customer and the shop's system;
+//! here are only its three shapes. A [`Paper`] is any other sheet: a card, a plan. Identifiers of a report
 //! are whole: it is the customer's own sheet. JSON is English, text and HTML follow the language.
 
+pub mod card;
 mod html;
+mod page;
+pub mod paper;
 mod text;
+pub mod way_out;
+
+pub use paper::{Blank, Items, Paper, Section};
 
 use crate::event::{Outcome, Step};
 use crate::fault::Fault;

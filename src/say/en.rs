@@ -74,6 +74,9 @@ pub fn text(text: &Text) -> String {
         T::ConsentRefused => "Stopped. Nothing was changed.".into(),
         T::BackupDone { files, size, place } => format!("Backup verified: {files} files, {size}, in {place}"),
         T::BackupPartial { unread } => format!("{unread} files could not be read by the device; the rest is safe."),
+        T::BackupExisting { generation } => {
+            format!("The backup of {generation} is put back; what came after it is lost")
+        }
         T::BackupNotPossible { why } => format!("No backup can be made: {why}"),
         T::BackupPasswordAsk => "Backup password (not shown): ".into(),
         T::BackupPasswordAskVerify => "Backup password (not shown; Enter to check without it): ".into(),

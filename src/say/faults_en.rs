@@ -316,6 +316,20 @@ pub fn fault(code: Code) -> Advice {
             "The battery is too low for this",
             "Leave the device on a charger for half an hour and try again. Nothing was changed.",
         ),
+        Code::NotYours => (
+            "This device is not yours to open",
+            "Help it back to its owner: the plan above says how. Nothing was done to it.",
+        ),
+        Code::QuestionsOpen => (
+            "Questions are open, and there is nobody to ask",
+            "Run `herstel triage` in a terminal, or give the answers named above with --answers FILE.",
+        ),
+        Code::AnswersInvalid => {
+            ("The answers cannot be used", "Correct the file: the detail names the line or the words that are known.")
+        }
+        Code::OtherWayOut => {
+            ("The way out is another one than a restore", "Follow the plan above; nothing was done to the device.")
+        }
         Code::NoJob => ("There is no such job", "Run `herstel resume` without a name to see the open jobs."),
         Code::JournalDamaged => (
             "The journal of this job is damaged",

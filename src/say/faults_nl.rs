@@ -333,6 +333,21 @@ pub fn fault(code: Code) -> Advice {
             "De batterij is hiervoor te leeg",
             "Leg het toestel een half uur aan een lader en probeer het opnieuw. Er is niets veranderd.",
         ),
+        Code::NotYours => (
+            "Dit toestel is niet aan jou om te openen",
+            "Help het terug naar de eigenaar: hoe, staat in het plan hierboven. Er is niets mee gedaan.",
+        ),
+        Code::QuestionsOpen => (
+            "Er staan vragen open, en er is niemand om ze aan te stellen",
+            "Doe `herstel triage` in een terminal, of geef de antwoorden hierboven met --answers BESTAND.",
+        ),
+        Code::AnswersInvalid => (
+            "Met deze antwoorden kunnen we niets",
+            "Verbeter het bestand: het detail noemt de regel of de woorden die wel bekend zijn.",
+        ),
+        Code::OtherWayOut => {
+            ("De uitweg is een andere dan herstellen", "Volg het plan hierboven; er is niets met het toestel gedaan.")
+        }
         Code::NoJob => ("Die klus is er niet", "Draai `herstel resume` zonder naam om de open klussen te zien."),
         Code::JournalDamaged => (
             "Het journaal van deze klus is beschadigd",

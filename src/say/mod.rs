@@ -4,6 +4,9 @@
 //! logs stay English; only what a person reads on a terminal or a sheet comes from here. The Dutch is
 //! written, not translated word by word: "je", and the words that Dutch phones show on their screens.
 
+pub mod cards;
+mod cards_en;
+mod cards_nl;
 mod chance;
 mod coach;
 pub mod doctor;
@@ -13,10 +16,12 @@ mod en;
 mod faults_en;
 mod faults_nl;
 mod found;
+pub mod lockout;
 mod nl;
 mod preflight;
 mod remedies;
 pub mod restore;
+pub mod scenario;
 mod text;
 pub mod triage;
 mod triage_en;
@@ -35,6 +40,16 @@ pub enum Lang {
     #[default]
     En,
     Nl,
+}
+
+impl Lang {
+    /// As `--lang` and HTML have it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Lang::En => "en",
+            Lang::Nl => "nl",
+        }
+    }
 }
 
 impl FromStr for Lang {

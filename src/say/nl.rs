@@ -78,6 +78,9 @@ pub fn text(text: &Text) -> String {
         T::BackupPartial { unread } => {
             format!("{unread} bestanden kon het toestel zelf niet lezen; de rest is veilig.")
         }
+        T::BackupExisting { generation } => {
+            format!("De reservekopie van {generation} komt terug; wat daarna kwam gaat verloren")
+        }
         T::BackupNotPossible { why } => format!("Een reservekopie kan niet: {why}"),
         T::BackupPasswordAsk => "Wachtwoord van de reservekopie (onzichtbaar): ".into(),
         T::BackupPasswordAskVerify => {

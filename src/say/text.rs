@@ -146,6 +146,10 @@ pub enum Text {
     BackupPartial {
         unread: u64,
     },
+    /// No backup can be made; this one from before comes back.
+    BackupExisting {
+        generation: String,
+    },
     BackupNotPossible {
         why: String,
     },

@@ -1,8 +1,7 @@
 //! The questions of triage and its plans, in English.
 
-use super::triage::{Asked, Told};
-use crate::triage::answers::{Choice, Question};
-use crate::triage::tree::Plan;
+use super::triage::{Asked, Label, Told};
+use crate::event::{Choice, Clue, Question, WayOut};
 
 pub(super) fn asked(question: Question) -> Asked {
     let (question, why) = match question {
@@ -53,6 +52,22 @@ pub(super) fn asked(question: Question) -> Asked {
     Asked { question, why }
 }
 
+pub(super) fn subject(question: Question) -> &'static str {
+    match question {
+        Question::Ownership => "Whose device",
+        Question::Problem => "The trouble",
+        Question::Managed => "Managed",
+        Question::PreviousCode => "Old passcode known",
+        Question::Trusted => "Trusts a computer",
+        Question::Unlocked => "Unlocked since start",
+        Question::Backup => "Backup",
+        Question::FindMy => "Find My",
+        Question::Password => "Account password known",
+        Question::Online => "Online, offers to erase",
+        Question::WhoseAccount => "Whose account",
+    }
+}
+
 pub(super) fn choice(choice: Choice) -> &'static str {
     match choice {
         Choice::Owner => "It is mine",
@@ -62,6 +77,8 @@ pub(super) fn choice(choice: Choice) -> &'static str {
         Choice::ReportedMissing => "It is reported lost or stolen, or its screen says so",
         Choice::ForgottenCode => "Nobody knows the passcode, or it says Unavailable",
         Choice::DoesNotStart => "It does not start, or shows a cable and a computer",
+        Choice::UpdateFailed => "It does not start, and `herstel restore --update` failed",
+        Choice::StartAfresh => "It works; it is to be erased and set up again",
         Choice::AsksForAccount => "After an erase it asks for an Apple Account",
         Choice::AccountLost => "It works, but the Apple Account is lost",
         Choice::Yes => "Yes",
@@ -77,10 +94,10 @@ pub(super) fn choice(choice: Choice) -> &'static str {
     }
 }
 
-pub(super) fn told(plan: Plan) -> Told {
+pub(super) fn told(way: WayOut) -> Told {
     let told = |title, kept, lost, needs, steps| Told { title, kept, lost, needs, steps };
-    match plan {
-        Plan::NotYours => told(
+    match way {
+        WayOut::NotYours => told(
             "Stop: this device is not yours to open",
             "Everything, and its owner's chance to get it back",
             "Nothing",
@@ -92,7 +109,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Erasing it gains nothing: with Find My on it asks for its owner's account for ever.",
             ],
         ),
-        Plan::AskOrganisation => told(
+        WayOut::AskOrganisation => told(
             "Ask whoever manages it: they can take the passcode off",
             "Everything",
             "Nothing",
@@ -103,7 +120,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Bought second-hand and still managed? Then the seller must have it released.",
             ],
         ),
-        Plan::PreviousCode => told(
+        WayOut::PreviousCode => told(
             "Open it with the previous passcode",
             "Everything",
             "Nothing",
@@ -114,7 +131,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Done at once: the old one works for 72 hours after the change, and not a minute longer.",
             ],
         ),
-        Plan::UpdateFirst => told(
+        WayOut::UpdateFirst => told(
             "Install the system again, keeping the data",
             "Everything, if it succeeds",
             "Nothing by this step",
@@ -125,8 +142,8 @@ pub(super) fn told(plan: Plan) -> Told {
                 "It fails at the same percentage on two computers? Then it is likely the hardware.",
             ],
         ),
-        Plan::BackUpAndRestore => told(
-            "Back it up on the trusted computer now, then erase it and put the backup back",
+        WayOut::BackUpAndRestore => told(
+            "Back it up now, on the computer that it trusts; then erase it and put the backup back",
             "What the backup holds: nearly everything; passwords only in an encrypted one",
             "The passcode, cards in Wallet, and what apps keep out of backups",
             &["The trusted computer", "Room on its disk", "The Apple Account's password, if Find My is on"],
@@ -136,18 +153,19 @@ pub(super) fn told(plan: Plan) -> Told {
                 "After the erase it may ask for the Apple Account.",
             ],
         ),
-        Plan::RestoreAndPutBack => told(
+        WayOut::RestoreAndPutBack => told(
             "Erase it here, then put the backup back",
             "What the backup holds",
             "All that came after the backup",
             &["The backup", "The Apple Account's password, if Find My is on", "A cable and a network"],
             &[
                 "`herstel restore --erase`: without its passcode it is led into recovery with its keys; the way is shown.",
-                "Set it up. An iCloud backup is offered by its own assistant.",
-                "A backup on this computer: `herstel backups restore`.",
+                "A backup on this computer: `herstel recover` puts it back after the erase. Leave the device at its first \
+                 screens meanwhile.",
+                "A backup in iCloud: set it up; its own assistant offers that backup.",
             ],
         ),
-        Plan::RestoreWithoutBackup => told(
+        WayOut::RestoreWithoutBackup => told(
             "Erase it here; what lies in the account comes back",
             "Photos, contacts, notes and messages that were in iCloud or other services",
             "Everything that is only on the device, for ever",
@@ -158,7 +176,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Set it up and sign in: what was in iCloud comes back by itself.",
             ],
         ),
-        Plan::EraseOnDevice => told(
+        WayOut::EraseOnDevice => told(
             "Let it erase itself, then put the backup back",
             "What the backup holds, and what lies in the account",
             "All that came after the backup",
@@ -169,7 +187,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "It erases itself; then set it up and choose the backup. No computer is needed.",
             ],
         ),
-        Plan::EraseByFindMy => told(
+        WayOut::EraseByFindMy => told(
             "Erase it from iCloud.com/find, then put the backup back",
             "What the backup holds, and what lies in the account",
             "All that came after the backup",
@@ -180,7 +198,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Is it not online? Then `herstel restore --erase` here.",
             ],
         ),
-        Plan::RecoverAccount => told(
+        WayOut::RecoverAccount => told(
             "First get the Apple Account back; erase nothing before",
             "Everything on the device",
             "Nothing; an erase now would end at a lock that only the account opens",
@@ -190,11 +208,10 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Another device that is signed in: Settings, name, Sign-In & Security, Change Password.",
                 "A recovery key or a recovery contact shortens it. Else account recovery: Apple mails when, and nobody \
                  can speed it up; do not use the account meanwhile.",
-                "Apple never asks for a password, a code or a recovery key. Whoever does is not Apple.",
                 "Then run `herstel triage` again: with the password there is a way.",
             ],
         ),
-        Plan::SignIn => told(
+        WayOut::SignIn => told(
             "Sign in with the owner's account",
             "Nothing is changed",
             "Nothing",
@@ -205,7 +222,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Or remove it at iCloud.com/find from the account, and start its setup again.",
             ],
         ),
-        Plan::AskPreviousOwner => told(
+        WayOut::AskPreviousOwner => told(
             "Ask the previous owner: it takes two minutes, from afar",
             "Nothing is changed",
             "Nothing",
@@ -216,7 +233,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Nobody else needs their password. Do not ask for it.",
             ],
         ),
-        Plan::ProofOfPurchase => told(
+        WayOut::ProofOfPurchase => told(
             "Ask Apple, with the proof of purchase",
             "Nothing is changed",
             "Nothing",
@@ -227,5 +244,60 @@ pub(super) fn told(plan: Plan) -> Told {
                 "No receipt? Take it back to the seller. Nobody sells an honest way round this lock.",
             ],
         ),
+    }
+}
+
+pub(super) fn clue(clue: Clue) -> &'static str {
+    match clue {
+        Clue::TrustsThisComputer => "it trusts this computer and opened a session",
+        Clue::LockedSinceStart => "it says that it was not unlocked since it started",
+        Clue::NotStarted => "its system is not running",
+        Clue::Supervised => "it says that it is supervised",
+        Clue::FindMyAssociated => "it says whether Find My is on",
+        Clue::ActivationLockVariable => "its boot code says whether it is locked to an account",
+        Clue::BackupHere => "there is a backup of it on this computer",
+        Clue::CloudBackupEnabled => "iCloud Backup is switched on",
+        Clue::StopsInRecovery => "it stopped in recovery though it was told to start",
+        Clue::NotActivated => "it is not activated",
+        Clue::Version => "it says which system it runs",
+    }
+}
+
+pub(super) fn label(label: Label<'_>) -> String {
+    match label {
+        Label::Kept => "What is kept".to_owned(),
+        Label::Lost => "What is lost".to_owned(),
+        Label::Takes => "How long".to_owned(),
+        Label::AtHand => "Have at hand".to_owned(),
+        Label::Steps => "What to do".to_owned(),
+        Label::Command => "The command".to_owned(),
+        Label::Known => "What this follows from".to_owned(),
+        Label::Said => "you".to_owned(),
+        Label::Proven => "the device".to_owned(),
+        Label::Question => "Question".to_owned(),
+        Label::Answer => "Answer".to_owned(),
+        Label::Source => "From".to_owned(),
+        Label::Device => "Device".to_owned(),
+        Label::System => "System".to_owned(),
+        Label::Why => "Why".to_owned(),
+        Label::Suggests { answer, clue } => format!("Perhaps \"{answer}\": {clue}."),
+        Label::Account { masked } => format!("The lock belongs to {masked}."),
+        Label::Disagrees { question, said, read, clue } => {
+            format!("{question}: you say \"{said}\", the device \"{read}\" ({clue}). The device is believed.")
+        }
+        Label::Prompt { hinted: Some(number) } => format!("Number (Enter: {number}, b: back, q: stop): "),
+        Label::Prompt { hinted: None } => "Number (b: back, q: stop): ".to_owned(),
+        Label::NoSuchNumber { most } => format!("Type a number from 1 to {most}, b or q."),
+        Label::NoDevice => "No device is connected: everything is asked.".to_owned(),
+        Label::Minutes { from, to } => format!("{from} to {to} minutes"),
+        Label::OthersDecide => "Others decide how long it takes".to_owned(),
+        Label::Unanswered => "Still to be answered".to_owned(),
+        Label::Refused { place } => format!("Nothing is done for this device. Written down in {place}."),
+        Label::Intro => "A few questions first. Nothing is done to the device meanwhile.".to_owned(),
+        Label::GoesOn => "This is what follows now.".to_owned(),
+        Label::AsksConsent => "Before anything is erased you are asked once more.".to_owned(),
+        Label::Footer => {
+            "Apple never asks for a password, a code or a recovery key. Whoever does is not Apple.".to_owned()
+        }
     }
 }

@@ -1,8 +1,7 @@
 //! De vragen van triage en de plannen, in het Nederlands.
 
-use super::triage::{Asked, Told};
-use crate::triage::answers::{Choice, Question};
-use crate::triage::tree::Plan;
+use super::triage::{Asked, Label, Told};
+use crate::event::{Choice, Clue, Question, WayOut};
 
 pub(super) fn asked(question: Question) -> Asked {
     let (question, why) = match question {
@@ -57,6 +56,22 @@ pub(super) fn asked(question: Question) -> Asked {
     Asked { question, why }
 }
 
+pub(super) fn subject(question: Question) -> &'static str {
+    match question {
+        Question::Ownership => "Van wie",
+        Question::Problem => "Het probleem",
+        Question::Managed => "Onder beheer",
+        Question::PreviousCode => "Oude code bekend",
+        Question::Trusted => "Vertrouwt een computer",
+        Question::Unlocked => "Ontgrendeld sinds start",
+        Question::Backup => "Reservekopie",
+        Question::FindMy => "Zoek mijn",
+        Question::Password => "Wachtwoord bekend",
+        Question::Online => "Online, biedt wissen aan",
+        Question::WhoseAccount => "Wiens account",
+    }
+}
+
 pub(super) fn choice(choice: Choice) -> &'static str {
     match choice {
         Choice::Owner => "Het is van mij",
@@ -66,6 +81,8 @@ pub(super) fn choice(choice: Choice) -> &'static str {
         Choice::ReportedMissing => "Het is als vermist of gestolen opgegeven, of dat staat op het scherm",
         Choice::ForgottenCode => "Niemand weet de toegangscode, of het is niet beschikbaar",
         Choice::DoesNotStart => "Het start niet, of toont een kabel en een computer",
+        Choice::UpdateFailed => "Het start niet, en `herstel restore --update` is mislukt",
+        Choice::StartAfresh => "Het werkt; het moet gewist en opnieuw ingesteld worden",
         Choice::AsksForAccount => "Na het wissen vraagt het om een Apple Account",
         Choice::AccountLost => "Het werkt, maar het Apple Account is kwijt",
         Choice::Yes => "Ja",
@@ -81,10 +98,10 @@ pub(super) fn choice(choice: Choice) -> &'static str {
     }
 }
 
-pub(super) fn told(plan: Plan) -> Told {
+pub(super) fn told(way: WayOut) -> Told {
     let told = |title, kept, lost, needs, steps| Told { title, kept, lost, needs, steps };
-    match plan {
-        Plan::NotYours => told(
+    match way {
+        WayOut::NotYours => told(
             "Stop: dit toestel is niet aan jou om te openen",
             "Alles, en de kans van de eigenaar om het terug te krijgen",
             "Niets",
@@ -97,7 +114,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Wissen levert niets op: met Zoek mijn aan blijft het om het account van de eigenaar vragen.",
             ],
         ),
-        Plan::AskOrganisation => told(
+        WayOut::AskOrganisation => told(
             "Vraag de beheerder: die kan de toegangscode eraf halen",
             "Alles",
             "Niets",
@@ -112,7 +129,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Tweedehands gekocht en nog onder beheer? Dan moet de verkoper het laten vrijgeven.",
             ],
         ),
-        Plan::PreviousCode => told(
+        WayOut::PreviousCode => told(
             "Open het met de vorige toegangscode",
             "Alles",
             "Niets",
@@ -123,7 +140,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Doe het meteen: de oude werkt tot 72 uur na de verandering, en geen minuut langer.",
             ],
         ),
-        Plan::UpdateFirst => told(
+        WayOut::UpdateFirst => told(
             "Zet het systeem er opnieuw op, met behoud van de gegevens",
             "Alles, als het lukt",
             "Niets door deze stap",
@@ -134,8 +151,8 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Stopt het op twee computers bij hetzelfde percentage? Dan ligt het waarschijnlijk aan de hardware.",
             ],
         ),
-        Plan::BackUpAndRestore => told(
-            "Maak nu een reservekopie op de vertrouwde computer, wis dan, en zet de kopie terug",
+        WayOut::BackUpAndRestore => told(
+            "Maak nu een reservekopie, op de computer die het vertrouwt; wis het dan en zet de kopie terug",
             "Wat in de reservekopie staat: bijna alles; wachtwoorden alleen als die versleuteld is",
             "De toegangscode, passen in Wallet, en wat apps buiten reservekopieën houden",
             &[
@@ -149,7 +166,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Na het wissen kan het om het Apple Account vragen.",
             ],
         ),
-        Plan::RestoreAndPutBack => told(
+        WayOut::RestoreAndPutBack => told(
             "Wis het hier en zet daarna de reservekopie terug",
             "Wat in de reservekopie staat",
             "Alles van na de reservekopie",
@@ -160,11 +177,12 @@ pub(super) fn told(plan: Plan) -> Told {
             ],
             &[
                 "`herstel restore --erase`: zonder toegangscode gaat het met de knoppen naar de herstelmodus; je ziet hoe.",
-                "Stel het in. Een reservekopie uit iCloud biedt de configuratie zelf aan.",
-                "Een reservekopie op deze computer: `herstel backups restore`.",
+                "Een reservekopie op deze computer zet `herstel recover` na het wissen terug. Laat het toestel tot dan bij \
+                 de eerste schermen staan.",
+                "Een reservekopie in iCloud: stel het in; de configuratie biedt die zelf aan.",
             ],
         ),
-        Plan::RestoreWithoutBackup => told(
+        WayOut::RestoreWithoutBackup => told(
             "Wis het hier; wat in het account staat komt terug",
             "Foto's, contacten, notities en berichten die in iCloud of bij andere diensten stonden",
             "Alles wat alleen op het toestel staat, voorgoed",
@@ -175,7 +193,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Stel het in en log in: wat in iCloud stond, komt vanzelf terug.",
             ],
         ),
-        Plan::EraseOnDevice => told(
+        WayOut::EraseOnDevice => told(
             "Laat het zichzelf wissen en zet daarna de reservekopie terug",
             "Wat in de reservekopie en in het account staat",
             "Alles van na de reservekopie",
@@ -187,7 +205,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Het wist zichzelf; stel het daarna in en kies de reservekopie. Een computer is niet nodig.",
             ],
         ),
-        Plan::EraseByFindMy => told(
+        WayOut::EraseByFindMy => told(
             "Wis het via iCloud.com/find en zet daarna de reservekopie terug",
             "Wat in de reservekopie en in het account staat",
             "Alles van na de reservekopie",
@@ -198,7 +216,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Is het niet online? Dan hier `herstel restore --erase`.",
             ],
         ),
-        Plan::RecoverAccount => told(
+        WayOut::RecoverAccount => told(
             "Krijg eerst het Apple Account terug; wis tot die tijd niets",
             "Alles op het toestel",
             "Niets; nu wissen eindigt bij een slot dat alleen het account opent",
@@ -208,11 +226,10 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Op een ander toestel dat is ingelogd: Instellingen, naam, Inloggen en beveiliging, Wijzig wachtwoord.",
                 "Een herstelsleutel of herstelcontact maakt het korter. Anders accountherstel: Apple mailt wanneer, en \
                  niemand kan het versnellen; gebruik het account ondertussen niet.",
-                "Apple vraagt nooit om een wachtwoord, een code of een herstelsleutel. Wie dat doet, is Apple niet.",
                 "Doe daarna opnieuw `herstel triage`: met het wachtwoord is er een weg.",
             ],
         ),
-        Plan::SignIn => told(
+        WayOut::SignIn => told(
             "Log in met het account van de eigenaar",
             "Er verandert niets",
             "Niets",
@@ -223,7 +240,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Of haal het op iCloud.com/find uit het account en begin opnieuw met instellen.",
             ],
         ),
-        Plan::AskPreviousOwner => told(
+        WayOut::AskPreviousOwner => told(
             "Vraag het de vorige eigenaar: het kost twee minuten, op afstand",
             "Er verandert niets",
             "Niets",
@@ -234,7 +251,7 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Niemand anders heeft dat wachtwoord nodig. Vraag er niet om.",
             ],
         ),
-        Plan::ProofOfPurchase => told(
+        WayOut::ProofOfPurchase => told(
             "Vraag het Apple, met het aankoopbewijs",
             "Er verandert niets",
             "Niets",
@@ -245,5 +262,61 @@ pub(super) fn told(plan: Plan) -> Told {
                 "Geen bon? Ga terug naar de verkoper. Een eerlijke weg om dit slot heen is nergens te koop.",
             ],
         ),
+    }
+}
+
+pub(super) fn clue(clue: Clue) -> &'static str {
+    match clue {
+        Clue::TrustsThisComputer => "het vertrouwt deze computer en opende een sessie",
+        Clue::LockedSinceStart => "het zegt dat het sinds het aangaan niet ontgrendeld is",
+        Clue::NotStarted => "het systeem ervan draait niet",
+        Clue::Supervised => "het zegt dat het onder beheer staat",
+        Clue::FindMyAssociated => "het zegt zelf of Zoek mijn aanstaat",
+        Clue::ActivationLockVariable => "de opstartcode zegt of het aan een account vastzit",
+        Clue::BackupHere => "op deze computer staat er een reservekopie van",
+        Clue::CloudBackupEnabled => "iCloud-reservekopie staat aan",
+        Clue::StopsInRecovery => "het bleef in de herstelmodus staan terwijl het moest starten",
+        Clue::NotActivated => "het is niet geactiveerd",
+        Clue::Version => "het zegt welk systeem erop staat",
+    }
+}
+
+pub(super) fn label(label: Label<'_>) -> String {
+    match label {
+        Label::Kept => "Wat blijft".to_owned(),
+        Label::Lost => "Wat verloren gaat".to_owned(),
+        Label::Takes => "Hoe lang het duurt".to_owned(),
+        Label::AtHand => "Wat je nodig hebt".to_owned(),
+        Label::Steps => "Wat je doet".to_owned(),
+        Label::Command => "De opdracht".to_owned(),
+        Label::Known => "Waar dit uit volgt".to_owned(),
+        Label::Said => "jij".to_owned(),
+        Label::Proven => "het toestel".to_owned(),
+        Label::Question => "Vraag".to_owned(),
+        Label::Answer => "Antwoord".to_owned(),
+        Label::Source => "Van".to_owned(),
+        Label::Device => "Toestel".to_owned(),
+        Label::System => "Systeem".to_owned(),
+        Label::Why => "Waarom".to_owned(),
+        Label::Suggests { answer, clue } => format!("Misschien \"{answer}\": {clue}."),
+        Label::Account { masked } => format!("Het slot hoort bij {masked}."),
+        Label::Disagrees { question, said, read, clue } => {
+            format!("{question}: jij zegt \"{said}\", het toestel \"{read}\" ({clue}). We geloven het toestel.")
+        }
+        Label::Prompt { hinted: Some(number) } => format!("Nummer (Enter: {number}, b: terug, q: stoppen): "),
+        Label::Prompt { hinted: None } => "Nummer (b: terug, q: stoppen): ".to_owned(),
+        Label::NoSuchNumber { most } => format!("Typ een nummer van 1 tot {most}, b of q."),
+        Label::NoDevice => "Er is geen toestel aangesloten: alles wordt gevraagd.".to_owned(),
+        Label::Minutes { from, to } => format!("{from} tot {to} minuten"),
+        Label::OthersDecide => "Anderen bepalen hoe lang het duurt".to_owned(),
+        Label::Unanswered => "Nog te beantwoorden".to_owned(),
+        Label::Refused { place } => format!("Voor dit toestel wordt niets gedaan. Opgeschreven in {place}."),
+        Label::Intro => "Eerst een paar vragen. Ondertussen gebeurt er niets met het toestel.".to_owned(),
+        Label::GoesOn => "Dit is wat er nu volgt.".to_owned(),
+        Label::AsksConsent => "Voor er iets gewist wordt, wordt het je nog een keer gevraagd.".to_owned(),
+        Label::Footer => {
+            "Apple vraagt nooit om een wachtwoord, een code of een herstelsleutel. Wie dat doet, is Apple niet."
+                .to_owned()
+        }
     }
 }

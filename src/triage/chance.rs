@@ -77,6 +77,11 @@ pub fn prospect(seen: &Evidence) -> Prospect {
     Prospect { possible, ground, caveats }
 }
 
+/// Can a backup be made by somebody who does not know the passcode?
+pub fn is_open_without_passcode(prospect: &Prospect) -> bool {
+    matches!(prospect.ground, Ground::Ready | Ground::RecordOpens | Ground::TrustByTap)
+}
+
 fn ground(seen: &Evidence) -> Ground {
     let locked = seen.locked == Some(true);
     let Some(trust) = seen.trust else { return Ground::NotStarted };

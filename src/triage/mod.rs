@@ -1,14 +1,21 @@
 //! Which way out, and what is lost.
 //!
-//! For now the part that `recover` needs: from what can be read of a device to whether a backup can be made
-//! first ([`prospect`]). The questions to a person follow later; evidence that is read over USB goes before answers.
+//! Advice turned into software. [`clues`] reads what a device tells, [`Answers`] joins it with what a person says, and
+//! [`stand`] walks the tree with it: to the next question, or to the one plan ([`WayOut`](crate::event::WayOut)) that
+//! `plans` describes. [`prospect`] is the part that every erase needs: can a backup be made first? All of it is pure;
+//! whoever asks and prints is `cli`.
 
 pub mod answers;
 mod chance;
+mod evidence;
 pub mod plans;
 pub mod tree;
 
-pub use chance::{Evidence, Prospect, backup_chance, prospect};
+pub use answers::{Answers, BadAnswer, Conflict, Reading, Source, answer};
+pub use chance::{Evidence, Prospect, backup_chance, is_open_without_passcode, prospect};
+pub use evidence::{Clues, clues};
+pub use plans::{Cost, Data, Verb};
+pub use tree::{Stand, stand, walk};
 
 use crate::fault::Code;
 
@@ -22,13 +29,14 @@ pub enum BackupChance {
     No(Code),
 }
 
+/// Devices for the tests of this room.
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::device::{Access, Device, Identity, Normal, State, Trust};
+mod testing {
+    use crate::device::{Access, Device, Iboot, Identity, Normal, State, Trust};
     use crate::mux::MuxDevice;
+    use crate::usb::Address;
 
-    fn normal(trust: Trust, locked: bool, version: &str) -> Device {
+    pub fn normal(trust: Trust, locked: bool, version: &str) -> Device {
         let mux = MuxDevice { id: 1, serial: String::new(), product_id: 0, location: 0, usb: true, speed: 0 };
         let state = State::Normal(Normal {
             who: Identity::default(),
@@ -40,6 +48,19 @@ mod tests {
         });
         Device { state, access: Access::Ok, is_virtual: true }
     }
+
+    pub fn recovery() -> Device {
+        let address = Address { bus: 1, device: 1 };
+        let state = State::Recovery(Iboot { who: Identity::default(), address, rom: false });
+        Device { state, access: Access::Ok, is_virtual: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::normal;
+    use super::*;
+    use crate::device::Trust;
 
     #[test]
     fn a_backup_needs_trust_and_from_16_1_the_passcode() {

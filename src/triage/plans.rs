@@ -1,9 +1,13 @@
 //! What a plan costs and which verb does it. The words are `say`'s.
 
-use super::tree::Plan;
+use super::answers::{Answers, Source};
+use crate::event::{Clue, Question, WayOut};
+use crate::ids::Ecid;
+use serde::Serialize;
 
 /// What becomes of what is on the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Data {
     /// Nothing is touched.
     Stays,
@@ -32,24 +36,71 @@ pub struct Cost {
     pub verb: Option<Verb>,
 }
 
-impl Plan {
+impl WayOut {
     pub fn cost(self) -> Cost {
         let cost = |data, minutes, verb| Cost { data, minutes, verb };
         match self {
-            Plan::NotYours | Plan::AskOrganisation | Plan::AskPreviousOwner => cost(Data::Stays, None, None),
-            Plan::RecoverAccount | Plan::ProofOfPurchase => cost(Data::Stays, None, None),
-            Plan::PreviousCode => cost(Data::Stays, Some((5, 15)), None),
-            Plan::SignIn => cost(Data::Stays, Some((10, 30)), None),
-            Plan::UpdateFirst => cost(Data::Stays, Some((20, 60)), Some(Verb::RestoreUpdate)),
-            Plan::BackUpAndRestore => cost(Data::SavedFirst, Some((60, 240)), Some(Verb::Recover)),
-            Plan::RestoreAndPutBack => cost(Data::AsBackedUp, Some((30, 180)), Some(Verb::RestoreErase)),
-            Plan::RestoreWithoutBackup => cost(Data::Lost, Some((20, 60)), Some(Verb::RestoreErase)),
-            Plan::EraseOnDevice | Plan::EraseByFindMy => cost(Data::AsBackedUp, Some((20, 120)), None),
+            WayOut::NotYours | WayOut::AskOrganisation | WayOut::AskPreviousOwner => cost(Data::Stays, None, None),
+            WayOut::RecoverAccount | WayOut::ProofOfPurchase => cost(Data::Stays, None, None),
+            WayOut::PreviousCode => cost(Data::Stays, Some((5, 15)), None),
+            WayOut::SignIn => cost(Data::Stays, Some((10, 30)), None),
+            WayOut::UpdateFirst => cost(Data::Stays, Some((20, 60)), Some(Verb::RestoreUpdate)),
+            WayOut::BackUpAndRestore => cost(Data::SavedFirst, Some((60, 240)), Some(Verb::Recover)),
+            WayOut::RestoreAndPutBack => cost(Data::AsBackedUp, Some((30, 180)), Some(Verb::RestoreErase)),
+            WayOut::RestoreWithoutBackup => cost(Data::Lost, Some((20, 60)), Some(Verb::RestoreErase)),
+            WayOut::EraseOnDevice | WayOut::EraseByFindMy => cost(Data::AsBackedUp, Some((20, 120)), None),
         }
     }
 
     /// Does it end with an empty device? Such a plan needs consent.
     pub fn erases(self) -> bool {
         self.cost().data != Data::Stays
+    }
+}
+
+impl Verb {
+    /// The way `recover` and `restore` go about it: erase, or keep the data.
+    pub fn erases(self) -> bool {
+        self != Verb::RestoreUpdate
+    }
+}
+
+/// What to type for a plan, in order; none where hands or other people do it.
+pub fn commands(way: WayOut, ecid: Option<Ecid>, answers: &Answers) -> Vec<String> {
+    let on = ecid.map(|ecid| format!(" -d {ecid}")).unwrap_or_default();
+    // A backup that lies here `recover` puts back; one in iCloud the device gets by itself.
+    let here = answers.source(Question::Backup) == Some(Source::Device(Clue::BackupHere));
+    let verb = match way.cost().verb {
+        Some(Verb::RestoreErase) if way == WayOut::RestoreAndPutBack && here => Some(Verb::Recover),
+        verb => verb,
+    };
+    verb.into_iter()
+        .map(|verb| match verb {
+            Verb::Recover => format!("herstel recover{on}"),
+            Verb::RestoreErase => format!("herstel restore --erase{on}"),
+            Verb::RestoreUpdate => format!("herstel restore --update{on}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answers::Reading;
+    use super::*;
+    use crate::event::Choice;
+
+    #[test]
+    fn a_plan_that_erases_by_a_verb_names_the_device() {
+        for way in WayOut::ALL.iter().copied() {
+            let commands = commands(way, Some(Ecid(0x1A)), &Answers::default());
+            assert!(commands.iter().all(|c| c.contains(" -d 0x1A")), "{commands:?}");
+            assert_eq!(commands.is_empty(), way.cost().verb.is_none());
+            let verb = way.cost().verb;
+            assert!(verb.is_none_or(|verb| verb.erases() == way.erases()), "{way:?}");
+        }
+        let way = WayOut::RestoreAndPutBack;
+        assert_eq!(commands(way, None, &Answers::default()), ["herstel restore --erase"]);
+        let here = Reading { question: Question::Backup, answer: Choice::Yes, from: Clue::BackupHere, proves: true };
+        assert_eq!(commands(way, None, &Answers::new(None, None, &[here])), ["herstel recover"]);
     }
 }

@@ -4,7 +4,8 @@
 //! adds is that they make sense: a test walks every way and holds that each ends in one plan, that nothing is asked
 //! twice, and that no way reaches an erase before it was said whose device this is.
 
-use super::answers::{Answers, Choice, Question};
+use super::answers::{Answers, answer};
+use crate::event::{Choice, Question, WayOut};
 use crate::ids::Version;
 use std::sync::OnceLock;
 
@@ -24,70 +25,14 @@ pub struct Way {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {
     Node(&'static str),
-    Plan(Plan),
-}
-
-/// What the way ends in. What each keeps, loses and needs is in `plans`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Plan {
-    /// Stop: what to do with a device that is not the person's.
-    NotYours,
-    AskOrganisation,
-    PreviousCode,
-    /// Repair that keeps the data, before anything that does not.
-    UpdateFirst,
-    BackUpAndRestore,
-    RestoreAndPutBack,
-    RestoreWithoutBackup,
-    EraseOnDevice,
-    EraseByFindMy,
-    RecoverAccount,
-    SignIn,
-    AskPreviousOwner,
-    ProofOfPurchase,
-}
-
-impl Plan {
-    pub const ALL: [Plan; 13] = [
-        Plan::NotYours,
-        Plan::AskOrganisation,
-        Plan::PreviousCode,
-        Plan::UpdateFirst,
-        Plan::BackUpAndRestore,
-        Plan::RestoreAndPutBack,
-        Plan::RestoreWithoutBackup,
-        Plan::EraseOnDevice,
-        Plan::EraseByFindMy,
-        Plan::RecoverAccount,
-        Plan::SignIn,
-        Plan::AskPreviousOwner,
-        Plan::ProofOfPurchase,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Plan::NotYours => "not-yours",
-            Plan::AskOrganisation => "ask-organisation",
-            Plan::PreviousCode => "previous-code",
-            Plan::UpdateFirst => "update-first",
-            Plan::BackUpAndRestore => "back-up-and-restore",
-            Plan::RestoreAndPutBack => "restore-and-put-back",
-            Plan::RestoreWithoutBackup => "restore-without-backup",
-            Plan::EraseOnDevice => "erase-on-device",
-            Plan::EraseByFindMy => "erase-by-find-my",
-            Plan::RecoverAccount => "recover-account",
-            Plan::SignIn => "sign-in",
-            Plan::AskPreviousOwner => "ask-previous-owner",
-            Plan::ProofOfPurchase => "proof-of-purchase",
-        }
-    }
+    WayOut(WayOut),
 }
 
 /// Where the tree stands with what is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stand {
     Ask(Question),
-    Plan(Plan),
+    WayOut(WayOut),
 }
 
 /// All rows in order.
@@ -107,11 +52,11 @@ fn way(row: &'static str) -> Option<Way> {
         "-" => Some(None),
         text => text.parse().ok().map(Some),
     };
-    let (node, question, answer) = (next()?, Question::named(next()?)?, next()?);
-    let answer = question.answer(answer).ok()?;
+    let (node, question) = (next()?, Question::named(next()?)?);
+    let answer = answer(question, next()?).ok()?;
     let (since, before, to) = (version(next()?)?, version(next()?)?, next()?);
     let to = match to.strip_prefix('!') {
-        Some(plan) => To::Plan(Plan::ALL.into_iter().find(|known| known.as_str() == plan)?),
+        Some(plan) => To::WayOut(WayOut::named(plan)?),
         None => To::Node(to),
     };
     Some(Way { node, question, answer, since, before, to })
@@ -119,16 +64,24 @@ fn way(row: &'static str) -> Option<Way> {
 
 /// Walks as far as the answers lead.
 pub fn stand(answers: &Answers) -> Stand {
+    walk(answers).1
+}
+
+/// The same, and which answers led there.
+pub fn walk(answers: &Answers) -> (Vec<Question>, Stand) {
+    // A tree with a node that leads nowhere does not pass its tests; the careful end stands for it.
+    const LOST: Stand = Stand::WayOut(WayOut::NotYours);
     let mut node = "start";
+    let mut trail = Vec::new();
     loop {
         let here = || ways().iter().filter(|way| way.node == node);
-        // A tree with a node that leads nowhere does not pass its tests; the careful end stands for it.
-        let Some(question) = here().next().map(|way| way.question) else { return Stand::Plan(Plan::NotYours) };
-        let Some(known) = answers.get(question) else { return Stand::Ask(question) };
+        let Some(question) = here().next().map(|way| way.question) else { return (trail, LOST) };
+        let Some(known) = answers.get(question) else { return (trail, Stand::Ask(question)) };
+        trail.push(question);
         match here().find(|way| way.answer == known && fits(way, answers.version())).map(|way| way.to) {
             Some(To::Node(next)) => node = next,
-            Some(To::Plan(plan)) => return Stand::Plan(plan),
-            None => return Stand::Plan(Plan::NotYours),
+            Some(To::WayOut(way)) => return (trail, Stand::WayOut(way)),
+            None => return (trail, LOST),
         }
     }
 }
@@ -140,22 +93,24 @@ fn fits(way: &Way, version: Option<&Version>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::answers::Source;
     use super::*;
     use std::collections::BTreeSet;
 
     /// Every way through the tree for one system: what was answered on it, and where it ends.
-    fn walks(version: Option<&str>) -> Vec<(Vec<(Question, Choice)>, Plan)> {
+    fn walks(version: Option<&str>) -> Vec<(Vec<(Question, Choice)>, WayOut)> {
         let mut open: Vec<Vec<(Question, Choice)>> = vec![vec![]];
         let mut done = vec![];
         while let Some(said) = open.pop() {
-            let mut answers = Answers::new(version.and_then(|v| v.parse().ok()));
+            let mut answers = Answers::new(version.and_then(|v| v.parse().ok()), None, &[]);
             for (question, choice) in &said {
-                answers.say(*question, *choice, Source::Person).unwrap();
+                answers.say(*question, *choice).unwrap();
             }
-            match stand(&answers) {
-                Stand::Plan(plan) => done.push((said, plan)),
-                Stand::Ask(question) => {
+            match walk(&answers) {
+                (trail, Stand::WayOut(plan)) => {
+                    assert_eq!(trail, said.iter().map(|(question, _)| *question).collect::<Vec<_>>());
+                    done.push((said, plan));
+                }
+                (_, Stand::Ask(question)) => {
                     assert!(said.iter().all(|(asked, _)| *asked != question), "{question:?} twice after {said:?}");
                     for choice in question.choices() {
                         let mut more = said.clone();
@@ -209,7 +164,7 @@ mod tests {
             plans.extend(walks.iter().map(|(_, plan)| *plan));
         }
         assert_eq!(plans.into_iter().collect::<Vec<_>>(), {
-            let mut all = Plan::ALL.to_vec();
+            let mut all = WayOut::ALL.to_vec();
             all.sort();
             all
         });
@@ -228,7 +183,7 @@ mod tests {
                     assert!(!said.contains(&(Question::Managed, Choice::Yes)), "{plan:?} after {said:?}");
                 }
                 if matches!(said[0].1, Choice::Found | Choice::ReportedMissing) {
-                    assert_eq!((plan, said.len()), (Plan::NotYours, 1));
+                    assert_eq!((plan, said.len()), (WayOut::NotYours, 1));
                 }
             }
         }

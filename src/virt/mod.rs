@@ -13,6 +13,7 @@ pub mod control;
 pub mod ipsw;
 pub mod keys;
 pub mod mux;
+mod owner;
 pub mod phone;
 pub mod restore;
 pub mod spec;

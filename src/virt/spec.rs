@@ -80,6 +80,8 @@ pub struct PhoneSpec {
     pub build: Option<BuildId>,
     /// Activation Lock and Find My.
     pub find_my: bool,
+    /// An organisation manages it.
+    pub supervised: bool,
     /// Number and size of the person's files.
     pub photos: u32,
     pub photo_bytes: u64,
@@ -106,6 +108,7 @@ impl Default for PhoneSpec {
             version: None,
             build: None,
             find_my: false,
+            supervised: false,
             photos: 24,
             photo_bytes: 700_000,
             small_files: 0,

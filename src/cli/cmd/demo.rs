@@ -1,26 +1,30 @@
 //! `demo`: the main job on a virtual iPhone, by the same program that a person runs.
 //!
-//! The bench lives in this process; the walk is this very program started again with `recover`, pointed at
-//! the bench by its environment. Where umockdev's preload library is installed the child runs inside the
+//! The bench lives in this process; the walk is this very program started again with `recover` (`demo_stage`). With
+//! `--scenario` it is a whole situation instead (`scenarios`). Where umockdev's preload library is installed the child runs inside the
 //! emulated bus and meets the phone through libusb; else through the bus trait. It says which.
 
+use super::demo_stage::Stage;
 use super::list::{print_out, say_line};
+use super::scenarios;
 use crate::cli::Done;
-use crate::cli::args::Common;
+use crate::cli::args::{Common, DemoArgs};
 use crate::cli::show::{print_line, size};
 use crate::event::Outcome;
 use crate::fault::{Code, Fault};
+use crate::say::scenario::Scenario;
 use crate::say::{self, Lang, Text};
 use crate::virt::bench::Bench;
 use crate::virt::spec::{BenchSpec, PhoneSpec, TrustSpec};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-pub async fn run(common: &Common, lang: Lang, model: &str, image: u64, keep: Option<PathBuf>) -> Done {
+pub async fn run(common: &Common, lang: Lang, demo: DemoArgs) -> Done {
     let began = Instant::now();
+    let DemoArgs { model, image, keep, scenario } = demo;
     // `demo --device iphone5s` reads naturally: here a device is a model.
-    let model = common.device.as_deref().unwrap_or(model).to_owned();
+    let model = common.device.as_deref().unwrap_or(&model).to_owned();
     let temporary = match &keep {
         None => Some(temporary_folder().map_err(|e| Fault::disk(&e))?),
         Some(_) => None,
@@ -30,11 +34,24 @@ pub async fn run(common: &Common, lang: Lang, model: &str, image: u64, keep: Opt
         (None, Some(temporary)) => temporary.path().to_owned(),
         (None, None) => return Err(Fault::new(Code::Internal, "no folder")),
     };
-    let phone = PhoneSpec { model, trust: TrustSpec::Untrusted, ..PhoneSpec::default() };
-    let spec = BenchSpec { phones: vec![phone], ..BenchSpec::default() };
+    let wanted: Vec<Scenario> = scenario.iter().flat_map(|asked| asked.all()).copied().collect();
+    let spec = if wanted.is_empty() {
+        let phone = PhoneSpec { model, trust: TrustSpec::Untrusted, ..PhoneSpec::default() };
+        BenchSpec { phones: vec![phone], ..BenchSpec::default() }
+    } else {
+        scenarios::bench(&wanted)
+    };
     let place = folder.clone();
     let started = tokio::task::spawn_blocking(move || Bench::start(&place, spec, image << 20));
     let bench = started.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
+    if !wanted.is_empty() {
+        say_line(&say::text(lang, &Text::VirtualBanner));
+        let stage = Stage { common, lang, bench: &bench, folder: &folder, haste: Some(scenarios::PACE) };
+        let outcome = scenarios::play(&stage, &wanted).await?;
+        say_line("");
+        say_line(&say::text(lang, &Text::DemoDone { seconds: began.elapsed().as_secs() }));
+        return Ok(outcome);
+    }
     let phone = bench.phones.first().ok_or_else(|| Fault::new(Code::Internal, "an empty bench"))?.clone();
     let before = (phone.files.user_file_count(), phone.files.digest_of_user_data());
 
@@ -43,7 +60,9 @@ pub async fn run(common: &Common, lang: Lang, model: &str, image: u64, keep: Opt
     say_line(&say::text(lang, &Text::VirtualBanner));
     say_line(&say::text(lang, &Text::DemoIntro { device: phone.model.name.to_owned(), bus }));
     say_line("");
-    let code = walk(common, lang, &bench, &folder, &phone.ecid.to_string()).await?;
+    let stage = Stage { common, lang, bench: &bench, folder: &folder, haste: None };
+    let ecid = phone.ecid.to_string();
+    let code = stage.run(&["recover", "--yes-erase", &ecid, "-d", &ecid]).await?;
     if code != 0 {
         return Err(Fault::new(Code::RestoreFailed, format!("the walk ended with exit code {code}")));
     }
@@ -75,37 +94,4 @@ fn temporary_folder() -> std::io::Result<tempfile::TempDir> {
     let usual = std::env::temp_dir();
     let root = if usual.as_os_str().len() <= 40 { usual } else { PathBuf::from("/tmp") };
     tempfile::Builder::new().prefix("herstel-demo-").tempdir_in(root)
-}
-
-/// This program again, with `recover`; its exit code.
-async fn walk(common: &Common, lang: Lang, bench: &Bench, folder: &Path, ecid: &str) -> Result<i32, Fault> {
-    let program = std::env::current_exe().map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
-    let mut command = tokio::process::Command::new(program);
-    command.args(["recover", "--yes-erase", ecid, "-d", ecid]);
-    command.args(["--lang", if lang == Lang::Nl { "nl" } else { "en" }]);
-    if common.json {
-        command.arg("--json");
-    }
-    for _ in 0..common.verbose {
-        command.arg("-v");
-    }
-    command.envs(bench.environment(true));
-    for (key, name) in [
-        ("XDG_DATA_HOME", "data"),
-        ("XDG_CACHE_HOME", "cache"),
-        ("XDG_STATE_HOME", "state"),
-        ("XDG_CONFIG_HOME", "config"),
-    ] {
-        command.env(key, folder.join(name));
-    }
-    let mut child = command.spawn().map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
-    // Ctrl-C reaches the child by itself: it asks, and we wait for what it decides.
-    let ended = loop {
-        tokio::select! {
-            ended = child.wait() => break ended,
-            _ = tokio::signal::ctrl_c() => {}
-        }
-    };
-    let ended = ended.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
-    Ok(ended.code().unwrap_or(1))
 }

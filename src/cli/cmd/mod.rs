@@ -7,7 +7,9 @@ mod backups_prune;
 mod backups_show;
 mod backups_verify;
 mod bench;
+mod card;
 mod demo;
+mod demo_stage;
 mod doctor;
 mod doctor_show;
 mod firmware;
@@ -16,12 +18,14 @@ mod firmware_signed;
 mod generate;
 mod guide;
 mod info;
-mod list;
+pub(super) mod list;
 mod pair;
 mod preflight;
 mod recover;
 mod report;
 mod restore;
+mod scenarios;
+mod triage;
 
 use super::Done;
 use super::args::{BackupsVerb, Cli, FirmwareVerb, Verb};
@@ -37,7 +41,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
     match cli.verb {
         Verb::Generate { what, folder } => generate::run(what, &folder),
         Verb::Bench { verb, dir } => bench::run(verb, dir, lang, common.json).await,
-        Verb::Demo { model, image, keep } => demo::run(&common, lang, &model, image, keep).await,
+        Verb::Demo(demo) => demo::run(&common, lang, demo).await,
         verb => {
             let context = Context::new(common, lang)?;
             let step = step_of(&verb);
@@ -47,6 +51,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 Verb::Pair { wait, reset } => pair::pair(&context, wait, reset).await,
                 Verb::Unpair => pair::unpair(&context).await,
                 Verb::Guide(args) => guide::run(&context, args).await,
+                Verb::Triage(args) => triage::run(&context, args).await,
                 Verb::Backup(args) => backup::make_backup(&context, args).await,
                 Verb::Backups { verb, vault } => backup::backups(&context, verb, vault).await,
                 Verb::Firmware { verb } => firmware::run(&context, verb).await,
@@ -56,8 +61,9 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                     recover::resume(&context, job.as_deref(), by_hand, &password).await
                 }
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
+                Verb::Card(args) => card::run(&context, args).await,
                 Verb::Doctor(args) => doctor::run(&context, args).await,
-                Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo { .. } => Ok(crate::event::Outcome::Ok),
+                Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo(_) => Ok(crate::event::Outcome::Ok),
             };
             done.map_err(|fault| fault.during(step))
         }
@@ -76,8 +82,8 @@ fn step_of(verb: &Verb) -> Step {
             verb: FirmwareVerb::List { .. } | FirmwareVerb::Fetch { .. } | FirmwareVerb::Signed { .. },
         } => Step::Catalogue,
         Verb::Firmware { .. } => Step::VerifyFirmware,
-        Verb::Restore(_) | Verb::Recover(_) => Step::Plan,
-        Verb::Report { .. } => Step::Report,
+        Verb::Triage(_) | Verb::Restore(_) | Verb::Recover(_) => Step::Plan,
+        Verb::Report { .. } | Verb::Card(_) => Step::Report,
         _ => Step::Find,
     }
 }

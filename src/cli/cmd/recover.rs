@@ -2,6 +2,7 @@
 
 use super::list::say_line;
 use super::preflight::{check, rehearse};
+use super::triage::lead;
 use crate::backup::{Password, Vault, encryption};
 use crate::cli::args::{PasswordArgs, RecoverArgs};
 use crate::cli::coached::Hands;
@@ -42,6 +43,8 @@ pub fn kit(context: &Context, by_hand: bool) -> Result<Kit, Fault> {
 pub struct Wish {
     pub way: Way,
     pub backup: bool,
+    /// A generation from before, to be put back where no backup can be made.
+    pub existing: Option<String>,
     pub vault: Option<PathBuf>,
     pub ipsw: Option<PathBuf>,
     pub ticket: Option<PathBuf>,
@@ -65,6 +68,9 @@ pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish)
         BackupPlan::Skip { why: "not wanted".into() }
     } else {
         match backup_chance(device) {
+            _ if wish.existing.is_some() => {
+                BackupPlan::Existing { generation: wish.existing.clone().unwrap_or_default() }
+            }
             BackupChance::Possible | BackupChance::AfterTrust => BackupPlan::Make,
             BackupChance::No(code) => BackupPlan::Impossible { code },
         }
@@ -87,7 +93,7 @@ pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish)
         bdid: model.bdid.or(who.bdid).ok_or_else(|| Fault::new(Code::UnknownModel, model.name).on(ecid))?,
         version: normal.and_then(|n| n.version.clone()),
         way: wish.way,
-        put_back: backup == BackupPlan::Make && wish.way == Way::Erase,
+        put_back: backup.saves() && wish.way == Way::Erase,
         backup,
         firmware,
         vault: match wish.vault {
@@ -135,6 +141,9 @@ pub fn show_plan(context: &Context, plan: &Plan) {
     for (label, value) in rows {
         say_line(&format!("  {label:width$}  {value}"));
     }
+    if let BackupPlan::Existing { generation } = &plan.backup {
+        say_line(&format!("  ! {}", t(Text::BackupExisting { generation: generation.clone() })));
+    }
     if let BackupPlan::Impossible { code } = plan.backup {
         say_line(&format!("  ! {}", t(Text::BackupNotPossible { why: say::fault(context.lang, code).what.into() })));
     }
@@ -181,11 +190,20 @@ pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
     kit.tell.tell(Event::StepBegan { step: Step::Find, what: String::new() });
     let device = context.device(&kit.eyes).await?;
     kit.tell.tell(Event::StepDone { step: Step::Find, what: format!("{} ({})", device.who().title(), device.mode()) });
-    let wish =
-        Wish { way: Way::Erase, backup: !args.no_backup, vault: args.vault, ipsw: args.ipsw, ticket: args.ticket };
+    let lead = lead(context, &kit, &device, &args).await?;
+    let wish = Wish {
+        way: lead.way,
+        backup: lead.backup,
+        existing: lead.existing,
+        vault: args.vault,
+        ipsw: args.ipsw,
+        ticket: args.ticket,
+    };
     let plan = plan_for(context, &kit, &device, wish).await?;
     show_plan(context, &plan);
-    show_chance(context, &device);
+    if plan.way == Way::Erase {
+        show_chance(context, &device);
+    }
     if args.plan {
         return Ok(Outcome::Ok);
     }
@@ -193,10 +211,14 @@ pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
         return rehearse(context, &kit, &plan, &device).await;
     }
     check(context, &kit, &plan, &device).await?;
-    let encrypts = match device.normal().filter(|normal| plan.put_back && normal.trust == Trust::Trusted) {
+    let encrypts = match device
+        .normal()
+        .filter(|_| plan.backup == BackupPlan::Make)
+        .filter(|normal| plan.put_back && normal.trust == Trust::Trusted)
+    {
         // What cannot be read now shows when the backup is made, before anything is erased.
         Some(normal) => encryption(&kit.eyes.mux, normal).await.is_ok_and(|setting| setting.on == Some(true)),
-        None => false,
+        None => matches!(plan.backup, BackupPlan::Existing { .. }) && is_encrypted(&plan),
     };
     kit.backup_password = backup_password(context, encrypts, &args.password)?;
     let consents = consents(context, &plan, args.yes_erase.as_deref())?;

@@ -31,7 +31,12 @@ struct Staged {
 }
 
 pub(super) fn restore(phone: &Phone, line: &mut Line, source: &str, options: &RestoreOptions) -> Result<(), Halt> {
-    if phone.state().find_my {
+    // Find My begins with the end of the setup; before the account is given nothing may change the phone.
+    let guarded = {
+        let state = phone.state();
+        state.find_my && (state.setup_done || !state.activated)
+    };
+    if guarded {
         return Err(Halt::refused(211, "Find My must be turned off before a restore"));
     }
     let facts = read_facts(phone, line, source)?;

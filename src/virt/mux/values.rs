@@ -431,7 +431,7 @@ fn other_domain(phone: &Phone, domain: &str) -> Dictionary {
             let shown = state.find_my && state.setup_done;
             fill.flag(&[("IsAssociated", shown), ("FMiPAccountExists", shown)]);
         }
-        "com.apple.mobile.chaperone" => fill.flag(&[("DeviceIsChaperoned", false)]),
+        "com.apple.mobile.chaperone" => fill.flag(&[("DeviceIsChaperoned", phone.spec.supervised)]),
         "com.apple.PurpleBuddy" => {
             fill.flag(&[("SetupDone", state.setup_done), ("SetupFinishedAllSteps", state.setup_done)]);
         }

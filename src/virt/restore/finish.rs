@@ -36,12 +36,7 @@ pub(super) fn to_new_system(phone: &Arc<Phone>, system: &Installed, erase: bool)
         state.nvram.remove("restored-exit-status");
         state.nvram.remove("boot-args");
         if erase {
-            state.setup_done = false;
-            state.activated = !state.find_my;
-            state.passcode = PasscodeSpec::None;
-            state.backup_password = None;
-            state.set_values.clear();
-            state.name = phone.model.name.split(' ').next().unwrap_or("iPhone").to_owned();
+            state.forget(phone.first_name());
         } else if has_passcode {
             // With a stashbag the new system opens the data by itself and shows the lock screen of a phone that was
             // unlocked before; without one it asks the passcode first. From memory of such phones, not recorded.
