@@ -4,10 +4,12 @@
 //! Work rooms get a [`Tell`] and never know who listens. The JSON form is frozen in `tests/schema/v1/`.
 
 mod chance;
+mod doctor;
 mod preflight;
 mod triage;
 
 pub use chance::{Caveat, Ground, Possible};
+pub use doctor::{Cause, Exam, QUESTIONS};
 pub use preflight::{Check, Finding, Need, Verdict};
 pub use triage::{Choice, Clue, Question, WayOut};
 

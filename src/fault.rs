@@ -83,6 +83,8 @@ codes! {
     MuxUnreachable = "mux-unreachable", Host, AfterRemedy, 6;
     /// Something answers in usbmuxd's place that is not usbmuxd.
     MuxGarbage = "mux-garbage", Host, AfterRemedy, 6;
+    /// `doctor` found something in the way that no other code names.
+    HostNotReady = "host-not-ready", Host, AfterRemedy, 6;
     /// No root certificates, so that no server can be checked.
     NoCertificates = "no-certificates", Host, AfterRemedy, 6;
     UsbUnavailable = "usb-unavailable", Host, AfterRemedy, 6;

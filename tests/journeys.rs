@@ -189,8 +189,9 @@ fn the_walk_by_verbs() {
     assert!(exits(&rig, &["report"], 0).out.contains("[virtual]"));
     assert!(exits(&rig, &["report", "--format", "html"], 0).out.starts_with("<!doctype html>"));
     let doctor = herstel(&rig, &["doctor", "--json"]);
-    let good = line_with(&doctor, "checks")["checks"].as_array().unwrap().iter().all(|c| c["good"] == true);
-    assert_eq!(doctor.code, Some(if good { 0 } else { 6 }), "{doctor}");
+    let checks = line_with(&doctor, "checks")["checks"].clone();
+    let blocked = checks.as_array().unwrap().iter().any(|c| c["verdict"] == "blocking");
+    assert_eq!(doctor.code, Some(if blocked { 6 } else { 0 }), "{doctor}");
     exits(&rig, &["unpair"], 0);
     assert_eq!(exits(&rig, &["backup", "--json"], 4).code_of_fault(), Some(Code::NotTrusted));
 }

@@ -6,9 +6,10 @@
 //! it to the examples: the matches and counts below see to that.
 
 use herstel::device::{Access, Device, Iboot, Identity, Normal, State, Trust};
+use herstel::doctor::{Diagnosis, Evidence};
 use herstel::event::{
-    Caveat, Check, Choice, Clue, Event, Finding, Ground, Hurdle, Need, Outcome, Possible, Question, Request, Step,
-    Unit, Verdict, WayOut,
+    Cause, Caveat, Check, Choice, Clue, Event, Exam, Finding, Ground, Hurdle, Need, Outcome, Possible, Question,
+    Request, Step, Unit, Verdict, WayOut,
 };
 use herstel::fault::{Class, Code, DeviceState, Fault, Remedy, Retry, SeenIn};
 use herstel::ids::{Mode, PortPath, ProductType};
@@ -202,12 +203,46 @@ fn what_is_looked_at_before_a_restore() {
     let checks: Vec<Check> = findings.iter().map(|f| f.check).collect();
     assert_eq!(checks, Check::ALL, "one example of each check");
     let verdicts: BTreeSet<Verdict> = findings.iter().map(|f| f.verdict).collect();
-    assert_eq!(verdicts.len(), Verdict::Blocking as usize + 1);
+    assert_eq!(verdicts.len(), Verdict::Blocking as usize, "all but the one that only doctor gives");
     let needs: Vec<Need> = there_and_back(&examples["needs"]);
     assert_eq!(needs, Need::ALL);
     assert_eq!(json!([Keeps::Data, Keeps::Backup, Keeps::Unsaved, Keeps::Nothing]), examples["keeps"]);
     let cost = Cost { step: Step::Fetch, bytes: Some(9_126_805_504), cached: false, seconds: None };
     assert_eq!(json!(cost), examples["cost"]);
+}
+
+#[test]
+fn what_doctor_finds() {
+    let frozen = example("doctor.json");
+    let list = |of: &str| set_of(&frozen[of]);
+    assert_eq!(set(Cause::ALL.iter().map(|c| c.as_str())), list("causes"), "a cause that scripts know");
+    let exams: Vec<Value> = Exam::ALL.iter().map(|e| json!([e.question(), e])).collect();
+    assert_eq!(json!(exams), frozen["exams"]);
+    let verdicts = [Verdict::NotApplicable, Verdict::Good, Verdict::Unknown, Verdict::Warning, Verdict::Blocking];
+    assert_eq!(json!(verdicts), frozen["verdicts"]);
+    assert_eq!(verdicts.len(), Verdict::Blocking as usize + 1);
+    let row = |exam, verdict, cause, seen: &[(&str, &str)], commands: &[&str]| Diagnosis {
+        exam,
+        verdict,
+        cause,
+        evidence: seen.iter().map(|(place, seen)| Evidence { place: (*place).into(), seen: (*seen).into() }).collect(),
+        commands: commands.iter().map(|c| (*c).to_owned()).collect(),
+    };
+    let rows = [
+        row(Exam::Usbmuxd, Verdict::Good, None, &[("UNIX:/var/run/usbmuxd", "answers, 1 on a cable")], &[]),
+        row(
+            Exam::Trust,
+            Verdict::Warning,
+            Some(Cause::TrustStale),
+            &[("Anna's iPhone (0x126D0E81100001)", "trust: stale")],
+            &["herstel -d 0x126D0E81100001 pair --reset"],
+        ),
+    ];
+    assert_eq!(json!({ "schema": 1, "virtual": false, "checks": rows }), frozen["doctor"]);
+}
+
+fn set_of(words: &Value) -> BTreeSet<String> {
+    items(words).iter().map(|w| w.as_str().expect("a word").to_owned()).collect()
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod bench;
 mod explain;
 mod firmware;
 
-pub use advice::{CardArgs, GuideArgs, ScreenArgs, TriageArgs, Way};
+pub use advice::{CardArgs, DoctorArgs, GuideArgs, ScreenArgs, TriageArgs, Way};
 pub use backups::{BackupArgs, BackupsVerb, EncryptVerb, NewPasswordArgs, PasswordArgs, PutBackArgs};
 pub use bench::{BenchVerb, DemoArgs, PutStage, Situation};
 pub use explain::{CodeSpace, ExplainArgs};
@@ -110,8 +110,8 @@ pub enum Verb {
     },
     /// Advice to print: accounts, codes, locks, before a repair
     Card(CardArgs),
-    /// Is this computer ready?
-    Doctor,
+    /// Is this computer ready? Twenty questions, with what was seen and what helps
+    Doctor(DoctorArgs),
     /// What a code of iTunes, Finder, a device, Apple's server or Herstel means, and what helps; offline
     #[command(after_help = "Exit codes: 0 at least one code is known, 1 none is, 2 usage")]
     Explain(ExplainArgs),

@@ -1,71 +1,165 @@
 //! Is this host ready?
 //!
-//! Checks with a verdict and, where it is bad, a fault whose text is the remedy. Nothing is repaired: what a
-//! person should run is said. The first checks are the ones without which nothing works.
+//! Twenty things that people ask when an iPhone is not seen, not trusted or not restored, as looks at this computer.
+//! [`Host::read`] gathers: files below one folder (`/`, or a tree of a test), and what only `cli` can know
+//! ([`Given`]: the environment, what usbmuxd, the bus and Apple's servers answered). [`examine`] judges: pure functions
+//! from what was gathered to a [`Diagnosis`], so that every kind of broken computer can be made up in a test.
+//!
+//! Nothing is repaired, and nothing is run: commands are said, and a person runs them. What could not be read is
+//! unknown, with the reason, and stands in nobody's way. Pair records hold keys: their owners and dates are looked at,
+//! never what is in them.
 
-use crate::disk;
-use crate::fault::{Code, Fault};
-use crate::mux::Mux;
-use crate::usb::Bus;
+mod bus;
+mod desktop;
+mod host;
+mod net;
+mod processes;
+mod records;
+mod rights;
+mod room;
+mod root;
+mod software;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod udev;
+mod usbmuxd;
+mod walls;
+
+pub use bus::{Drops, count_drops};
+pub use host::{Given, Host, Known, Muxed, Person, ProbeAnswer, Probed, Room};
+pub use root::Root;
+
+use crate::event::{Cause, Exam, Verdict};
+use root::clean;
 use serde::Serialize;
-use std::path::Path;
-use std::sync::Arc;
 
-/// Room for one firmware file and a small backup.
-const ROOM: u64 = 20_000_000_000;
-
-#[derive(Clone, Debug, Serialize)]
-pub struct Check {
-    /// A stable word.
-    pub name: &'static str,
-    pub good: bool,
-    /// What was seen, in English.
+/// One thing that was seen, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    pub place: String,
     pub seen: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fault: Option<Fault>,
 }
 
-impl Check {
-    fn of(name: &'static str, result: Result<String, Fault>) -> Self {
-        match result {
-            Ok(seen) => Check { name, good: true, seen, fault: None },
-            Err(fault) => Check { name, good: false, seen: fault.detail.clone(), fault: Some(fault) },
+/// What one look found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    pub exam: Exam,
+    pub verdict: Verdict,
+    /// The worst of what is wrong, or what is to be known.
+    pub cause: Option<Cause>,
+    pub evidence: Vec<Evidence>,
+    /// For a person to run; never run here.
+    pub commands: Vec<String>,
+}
+
+impl Serialize for Diagnosis {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            question: u8,
+            name: Exam,
+            verdict: Verdict,
+            cause: Option<Cause>,
+            evidence: &'a [Evidence],
+            commands: &'a [String],
+        }
+        let (evidence, commands) = (&self.evidence[..], &self.commands[..]);
+        let (question, name) = (self.exam.question(), self.exam);
+        Row { question, name, verdict: self.verdict, cause: self.cause, evidence, commands }.serialize(s)
+    }
+}
+
+impl Diagnosis {
+    /// Good until something is found.
+    fn of(exam: Exam) -> Diagnosis {
+        Diagnosis { exam, verdict: Verdict::Good, cause: None, evidence: Vec::new(), commands: Vec::new() }
+    }
+
+    fn seen(mut self, place: impl AsRef<str>, seen: impl AsRef<str>) -> Diagnosis {
+        self.see(place, seen);
+        self
+    }
+
+    fn see(&mut self, place: impl AsRef<str>, seen: impl AsRef<str>) {
+        /// More of the same helps nobody.
+        const MOST: usize = 24;
+        if self.evidence.len() < MOST {
+            self.evidence.push(Evidence { place: clean(place.as_ref()), seen: clean(seen.as_ref()) });
         }
     }
-}
 
-/// Runs all checks; `folders` are the ones that will be written to.
-pub async fn examine(bus: Arc<dyn Bus>, mux: &Mux, folders: &[(&'static str, &Path)]) -> Vec<Check> {
-    let mut checks = Vec::new();
-    let muxed = mux.devices().await.map_err(Fault::from);
-    let seen = muxed.map(|d| format!("usbmuxd at {} shows {} devices", mux.address(), d.len()));
-    checks.push(Check::of("usbmuxd", seen));
-    let name = bus.name().to_owned();
-    let usb = tokio::task::spawn_blocking(move || bus.devices()).await;
-    let usb = usb.map_err(|e| Fault::new(Code::Internal, e.to_string())).and_then(|r| r.map_err(Fault::from));
-    match usb {
-        Err(fault) => checks.push(Check::of("usb", Err(fault))),
-        Ok(devices) => {
-            checks.push(Check::of("usb", Ok(format!("{name} shows {} devices of Apple's", devices.len()))));
-            let refused: Vec<_> = devices.iter().filter(|d| d.no_access).map(|d| d.port.to_string()).collect();
-            let rights = if refused.is_empty() {
-                Ok("every device node may be opened".to_owned())
-            } else {
-                Err(Fault::new(Code::UsbNoAccess, format!("no rights for {}", refused.join(", "))))
-            };
-            checks.push(Check::of("usb-rights", rights));
+    /// What is wrong; of several the worst is kept, of equals the first.
+    fn found(&mut self, verdict: Verdict, cause: Cause) {
+        if self.cause.is_none() || verdict > self.verdict {
+            (self.verdict, self.cause) = (verdict, Some(cause));
         }
     }
-    for (name, folder) in folders {
-        checks.push(Check::of(name, room(folder)));
+
+    fn with(mut self, verdict: Verdict, cause: Cause) -> Diagnosis {
+        self.found(verdict, cause);
+        self
     }
-    checks
+
+    fn absent(mut self) -> Diagnosis {
+        if self.cause.is_none() {
+            self.verdict = Verdict::NotApplicable;
+        }
+        self
+    }
+
+    fn run(&mut self, command: impl Into<String>) {
+        let command = command.into();
+        if !self.commands.contains(&command) {
+            self.commands.push(command);
+        }
+    }
+
+    fn runs(mut self, command: impl Into<String>) -> Diagnosis {
+        self.run(command);
+        self
+    }
 }
 
-/// The free space of the folder, or of the nearest one above it that exists.
-fn room(folder: &Path) -> Result<String, Fault> {
-    let there = folder.ancestors().find(|f| f.exists()).unwrap_or(folder);
-    let free = disk::free_space(there)?;
-    let seen = format!("{} GB free for {}", free / 1_000_000_000, folder.display());
-    if free < ROOM { Err(Fault::new(Code::DiskFull, seen)) } else { Ok(seen) }
+/// Every look, in the order of the questions.
+pub fn examine(host: &Host) -> Vec<Diagnosis> {
+    Exam::ALL.iter().map(|exam| look(*exam, host)).collect()
+}
+
+fn look(exam: Exam, host: &Host) -> Diagnosis {
+    match exam {
+        Exam::Usbmuxd => usbmuxd::answers(host),
+        Exam::Usb => bus::listed(host),
+        Exam::UsbmuxdStart => usbmuxd::starts(host),
+        Exam::UdevRule => rights::rule(host),
+        Exam::UsbRights => rights::node(host),
+        Exam::Root => rights::root(host),
+        Exam::OneUsbmuxd => records::one_daemon(host),
+        Exam::PairRecords => records::records(host),
+        Exam::Unlocked => trust::unlocked(host),
+        Exam::Trust => trust::stale(host),
+        Exam::Libimobiledevice => software::library(host),
+        Exam::Holders => desktop::holders(host),
+        Exam::ModemManager => desktop::modem_manager(host),
+        Exam::Tethering => desktop::tethering(host),
+        Exam::Selinux => walls::selinux(host),
+        Exam::Sandbox => walls::sandbox(host),
+        Exam::Container => walls::container(host),
+        Exam::Wsl => walls::wsl(host),
+        Exam::VirtualMachine => walls::virtual_machine(host),
+        Exam::UsbPower => bus::power(host),
+        Exam::UsbSpeed => bus::speed(host),
+        Exam::HubDepth => bus::depth(host),
+        Exam::UsbDrops => bus::drops(host),
+        Exam::LockedDevice => trust::locked_device(host),
+        Exam::Autosuspend => room::autosuspend(host),
+        Exam::Sleep => room::sleep(host),
+        Exam::ComputerPower => room::power(host),
+        Exam::RoomFirmware | Exam::RoomBackups => room::room(host, exam),
+        Exam::Clock => net::clock(host),
+        Exam::AppleHosts => net::hosts(host),
+        Exam::Proxy => net::proxy(host),
+        Exam::HostsFile => net::hosts_file(host),
+        Exam::Resolver => net::resolver(host),
+    }
 }

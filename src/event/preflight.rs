@@ -40,6 +40,8 @@ impl Check {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
+    /// There is no such thing here; only `doctor` says so.
+    NotApplicable,
     Good,
     /// It could not be looked at, which stands in nobody's way.
     Unknown,

@@ -17,7 +17,7 @@ use crate::facts::models;
 use crate::fault::{Code, Fault, Remedy};
 use crate::firmware::{self, Firmware, Ipsw, Probe, Signed, choice, read_manifest};
 use crate::mux::{Mux, Session};
-use crate::net::{Tss, Url};
+use crate::net::{self, Tss, Url};
 use crate::wire::manifest::{Behaviour, BuildManifest};
 use plist::{Dictionary, Value};
 use std::os::unix::fs::MetadataExt;
@@ -31,9 +31,6 @@ const LOW: u64 = 30;
 /// Bytes free on the device below which an update is hopeless, or doubtful.
 const FULL: u64 = 1_000_000_000;
 const TIGHT: u64 = 5_000_000_000;
-/// Calibration data and certificates are fetched from there by the device itself, through this computer and not
-/// through its proxy. From memory; only a warning hangs on it.
-const DEVICE_HOSTS: [&str; 2] = ["gg.apple.com", "skl.apple.com"];
 const REACH: Duration = Duration::from_secs(5);
 
 /// Looks at everything; what blocks comes with its fault.
@@ -290,14 +287,13 @@ async fn signed(kit: &Kit, plan: &Plan, manifest: &BuildManifest, newest: Option
 /// A plain connection, since that is what the device is given.
 async fn device_hosts() -> Finding {
     let mut away = Vec::new();
-    for host in DEVICE_HOSTS {
-        let reached = tokio::time::timeout(REACH, tokio::net::TcpStream::connect((host, 443))).await;
-        if !matches!(reached, Ok(Ok(_))) {
+    for host in net::DEVICE_HOSTS {
+        if net::reach(host, 443, REACH).await.connected.is_err() {
             away.push(host);
         }
     }
     match &away[..] {
-        [] => Finding::good(Check::DeviceHosts, DEVICE_HOSTS.join(", ")),
+        [] => Finding::good(Check::DeviceHosts, net::DEVICE_HOSTS.join(", ")),
         _ => Finding::warning(Check::DeviceHosts, format!("no connection to {}", away.join(", "))),
     }
 }

@@ -96,6 +96,10 @@ const RELAYED: [&str; 5] = [
     "updates.cdn-apple.com",
 ];
 
+/// Calibration data and certificates are fetched from there by the device itself, through this computer and not
+/// through its proxy. From memory; only a warning hangs on it.
+pub const DEVICE_HOSTS: [&str; 2] = ["gg.apple.com", "skl.apple.com"];
+
 /// The rule of hosts, as the endpoints make it.
 #[derive(Clone, Debug)]
 pub struct Hosts {

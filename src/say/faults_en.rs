@@ -31,6 +31,10 @@ pub fn fault(code: Code) -> Advice {
             "What answers in usbmuxd's place is not usbmuxd",
             "Look at USBMUXD_SOCKET_ADDRESS, or unset it; then restart usbmuxd (`systemctl restart usbmuxd`).",
         ),
+        Code::HostNotReady => (
+            "This computer is not ready",
+            "See above what stands in the way and what helps; then run `herstel doctor` again.",
+        ),
         Code::UsbUnavailable => (
             "USB cannot be used here",
             "Run `herstel doctor`: in containers and virtual machines USB has to be passed through.",

@@ -33,6 +33,10 @@ pub fn fault(code: Code) -> Advice {
             "Wat daar antwoordt, is usbmuxd niet",
             "Kijk naar USBMUXD_SOCKET_ADDRESS of haal die weg, en herstart usbmuxd (`systemctl restart usbmuxd`).",
         ),
+        Code::HostNotReady => (
+            "Deze computer is er niet klaar voor",
+            "Hierboven staat wat in de weg zit en wat helpt; draai daarna `herstel doctor` nog eens.",
+        ),
         Code::UsbUnavailable => (
             "USB is hier niet te gebruiken",
             "Draai `herstel doctor`: in containers en virtuele machines moet USB worden doorgegeven.",

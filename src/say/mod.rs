@@ -10,6 +10,9 @@ mod cards_nl;
 mod chance;
 mod coach;
 pub mod codes;
+pub mod doctor;
+mod doctor_en;
+mod doctor_nl;
 mod en;
 mod faults_en;
 mod faults_nl;
@@ -340,7 +343,7 @@ mod tests {
             assert_ne!(check(Lang::En, each), check(Lang::Nl, each));
         }
         assert!(Need::ALL.iter().all(|n| need(Lang::En, *n) != need(Lang::Nl, *n)));
-        let all = [Verdict::Good, Verdict::Unknown, Verdict::Warning, Verdict::Blocking];
+        let all = [Verdict::NotApplicable, Verdict::Good, Verdict::Unknown, Verdict::Warning, Verdict::Blocking];
         assert!(all.iter().all(|v| verdict(Lang::En, *v) != verdict(Lang::Nl, *v)));
     }
 

@@ -253,7 +253,16 @@ pub fn text(text: &Text) -> String {
         T::BenchDown => "De proefbank is uit.".into(),
         T::Waiting { seconds } => format!("wachten, nog {seconds} s"),
         T::DoctorGood => "Deze computer is er klaar voor.".into(),
-        T::DoctorBad { count } => format!("{count} dingen vragen aandacht."),
+        T::DoctorBad { blocking: 0, warnings } => {
+            format!("Deze computer is er klaar voor; waarschuwingen: {warnings}.")
+        }
+        T::DoctorBad { blocking, warnings } => {
+            format!("Deze computer is er niet klaar voor; in de weg: {blocking}, waarschuwingen: {warnings}.")
+        }
+        T::DoctorMore { count } => format!("en nog {count}: met --json zie je alles."),
+        T::DoctorWatching { seconds } => {
+            format!("De bus wordt {seconds} s bekeken. Beweeg de stekker een beetje; Ctrl-C stopt.")
+        }
     }
 }
 

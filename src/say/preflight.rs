@@ -30,6 +30,7 @@ pub(super) fn check_nl(check: Check) -> &'static str {
 
 pub(super) fn verdict_en(verdict: Verdict) -> &'static str {
     match verdict {
+        Verdict::NotApplicable => "does not apply",
         Verdict::Good => "good",
         Verdict::Unknown => "unknown",
         Verdict::Warning => "warning",
@@ -39,6 +40,7 @@ pub(super) fn verdict_en(verdict: Verdict) -> &'static str {
 
 pub(super) fn verdict_nl(verdict: Verdict) -> &'static str {
     match verdict {
+        Verdict::NotApplicable => "speelt hier niet",
         Verdict::Good => "goed",
         Verdict::Unknown => "onbekend",
         Verdict::Warning => "let op",

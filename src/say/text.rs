@@ -337,6 +337,13 @@ pub enum Text {
     },
     DoctorGood,
     DoctorBad {
+        blocking: usize,
+        warnings: usize,
+    },
+    DoctorMore {
         count: usize,
+    },
+    DoctorWatching {
+        seconds: u64,
     },
 }

@@ -146,6 +146,11 @@ pub trait Bus: Send + Sync {
     /// `libusb`, or the bench's own word for how it is reached.
     fn name(&self) -> &str;
 
+    /// Why there is no bus at all, if so: it is then empty, which is no error.
+    fn unavailable(&self) -> Option<String> {
+        None
+    }
+
     /// All of Apple's devices now, in bus order.
     fn devices(&self) -> Result<Vec<UsbDevice>, UsbError>;
 

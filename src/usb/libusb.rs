@@ -12,7 +12,7 @@
 //! tried again at each listing, since udev sets permissions a moment after the device appears; its serial
 //! comes from the kernel's copy in sysfs, so that it can be named in the advice.
 //!
-//! *No USB is not an error.* A container or a kernel without USB has an empty bus; [`LibUsb::unavailable`]
+//! *No USB is not an error.* A container or a kernel without USB has an empty bus; [`Bus::unavailable`]
 //! says why, for `doctor`.
 
 use super::bus::{Address, Bus, BusEvent, Direction, Handle, Setup, UsbDevice, UsbError};
@@ -111,11 +111,6 @@ impl LibUsb {
         Ok(LibUsb { inner: Arc::new(inner) })
     }
 
-    /// Why there is no bus at all, if so.
-    pub fn unavailable(&self) -> Option<String> {
-        self.inner.context().err()
-    }
-
     /// libusb's version, e.g. `1.0.27`.
     pub fn version() -> String {
         let v = rusb::version();
@@ -136,6 +131,10 @@ impl Drop for LibUsb {
 impl Bus for LibUsb {
     fn name(&self) -> &str {
         self.inner.name
+    }
+
+    fn unavailable(&self) -> Option<String> {
+        self.inner.context().err()
     }
 
     fn devices(&self) -> Result<Vec<UsbDevice>, UsbError> {

@@ -79,3 +79,14 @@ pub enum Way {
     /// Out of recovery or DFU
     Exit,
 }
+
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// First watch the bus for so many seconds, and count what drops off it
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "20",
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub watch: Option<u64>,
+    /// Ask none of Apple's servers
+    #[arg(long)]
+    pub offline: bool,
+}

@@ -11,6 +11,7 @@ mod card;
 mod demo;
 mod demo_stage;
 mod doctor;
+mod doctor_show;
 mod explain;
 mod firmware;
 mod firmware_cache;
@@ -62,7 +63,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 }
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
                 Verb::Card(args) => card::run(&context, args).await,
-                Verb::Doctor => doctor::run(&context).await,
+                Verb::Doctor(args) => doctor::run(&context, args).await,
                 Verb::Explain(args) => explain::run(&context, &args),
                 Verb::Generate { .. } | Verb::Bench { .. } | Verb::Demo(_) => Ok(crate::event::Outcome::Ok),
             };
