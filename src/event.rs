@@ -7,6 +7,7 @@ mod chance;
 mod doctor;
 mod preflight;
 mod triage;
+mod words;
 
 pub use chance::{Caveat, Ground, Possible};
 pub use doctor::{Cause, Exam, QUESTIONS};

@@ -1,29 +1,6 @@
 //! Is this computer ready? The words of that question: what people ask, what is looked at, what is found wrong.
 
-use serde::{Serialize, Serializer};
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$on:meta])* $each:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$on])* $each,)* }
-
-        impl $name {
-            pub const ALL: &'static [$name] = &[$($name::$each,)*];
-
-            /// The stable word of JSON, logs and terminals.
-            pub fn as_str(self) -> &'static str {
-                match self { $($name::$each => $word,)* }
-            }
-        }
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                s.serialize_str(self.as_str())
-            }
-        }
-    };
-}
+use super::words::words;
 
 words! {
     /// One look at this computer.

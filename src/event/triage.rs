@@ -1,34 +1,7 @@
 //! The words of triage: what is asked, what can be answered, and where it ends. In JSON and in a file of answers they
 //! are as here; the sentences are `say`'s, the tree that joins them is the room `triage`.
 
-use serde::{Serialize, Serializer};
-
-macro_rules! words {
-    ($(#[$about:meta])* $kind:ident { $($(#[$doc:meta])* $name:ident = $text:literal,)* }) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $kind { $($(#[$doc])* $name,)* }
-
-        impl $kind {
-            pub const ALL: &'static [$kind] = &[$($kind::$name,)*];
-
-            /// The word of JSON and of a file of answers.
-            pub fn as_str(self) -> &'static str {
-                match self { $($kind::$name => $text,)* }
-            }
-
-            pub fn named(word: &str) -> Option<$kind> {
-                $kind::ALL.iter().copied().find(|each| each.as_str() == word)
-            }
-        }
-
-        impl Serialize for $kind {
-            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                s.serialize_str(self.as_str())
-            }
-        }
-    };
-}
+use super::words::words;
 
 words! {
     Question {

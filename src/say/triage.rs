@@ -75,7 +75,6 @@ pub enum Label<'a> {
     Source,
     Device,
     System,
-    Why,
     /// The device suggests this answer.
     Suggests {
         answer: &'a str,
@@ -118,7 +117,6 @@ pub enum Label<'a> {
     Intro,
     /// `recover` goes on with this plan.
     GoesOn,
-    AsksConsent,
     Footer,
 }
 

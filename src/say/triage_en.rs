@@ -282,7 +282,6 @@ pub(super) fn label(label: Label<'_>) -> String {
         Label::Source => "From".to_owned(),
         Label::Device => "Device".to_owned(),
         Label::System => "System".to_owned(),
-        Label::Why => "Why".to_owned(),
         Label::Suggests { answer, clue } => format!("Perhaps \"{answer}\": {clue}."),
         Label::Account { masked } => format!("The lock belongs to {masked}."),
         Label::LockFollows { masked } => {
@@ -305,7 +304,6 @@ pub(super) fn label(label: Label<'_>) -> String {
         Label::Refused { place } => format!("Nothing is done for this device. Written down in {place}."),
         Label::Intro => "A few questions first. Nothing is done to the device meanwhile.".to_owned(),
         Label::GoesOn => "This is what follows now.".to_owned(),
-        Label::AsksConsent => "Before anything is erased you are asked once more.".to_owned(),
         Label::Footer => {
             "Apple never asks for a password, a code or a recovery key. Whoever does is not Apple.".to_owned()
         }

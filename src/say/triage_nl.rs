@@ -300,7 +300,6 @@ pub(super) fn label(label: Label<'_>) -> String {
         Label::Source => "Van".to_owned(),
         Label::Device => "Toestel".to_owned(),
         Label::System => "Systeem".to_owned(),
-        Label::Why => "Waarom".to_owned(),
         Label::Suggests { answer, clue } => format!("Misschien \"{answer}\": {clue}."),
         Label::Account { masked } => format!("Het slot hoort bij {masked}."),
         Label::LockFollows { masked } => {
@@ -323,7 +322,6 @@ pub(super) fn label(label: Label<'_>) -> String {
         Label::Refused { place } => format!("Voor dit toestel wordt niets gedaan. Opgeschreven in {place}."),
         Label::Intro => "Eerst een paar vragen. Ondertussen gebeurt er niets met het toestel.".to_owned(),
         Label::GoesOn => "Dit is wat er nu volgt.".to_owned(),
-        Label::AsksConsent => "Voor er iets gewist wordt, wordt het je nog een keer gevraagd.".to_owned(),
         Label::Footer => {
             "Apple vraagt nooit om een wachtwoord, een code of een herstelsleutel. Wie dat doet, is Apple niet."
                 .to_owned()
