@@ -7,7 +7,7 @@ use super::processes::Processes;
 use super::records::Records;
 use super::rights::Owned;
 use super::room::Supply;
-use super::root::{Root, Seen};
+use crate::disk::root::{Root, Seen};
 use super::software::Packages;
 use super::udev::Rules;
 use super::usbmuxd::Install;

@@ -17,7 +17,6 @@ mod processes;
 mod records;
 mod rights;
 mod room;
-mod root;
 mod software;
 #[cfg(test)]
 mod tests;
@@ -28,10 +27,10 @@ mod walls;
 
 pub use bus::{Drops, count_drops};
 pub use host::{Given, Host, Known, Muxed, Person, ProbeAnswer, Probed, Room};
-pub use root::Root;
+pub use crate::disk::root::Root;
 
+use crate::disk::root::clean;
 use crate::event::{Cause, Exam, Verdict};
-use root::clean;
 use serde::Serialize;
 
 /// One thing that was seen, and where.
