@@ -25,9 +25,9 @@ mod udev;
 mod usbmuxd;
 mod walls;
 
+pub use crate::disk::root::Root;
 pub use bus::{Drops, count_drops};
 pub use host::{Given, Host, Known, Muxed, Person, ProbeAnswer, Probed, Room};
-pub use crate::disk::root::Root;
 
 use crate::disk::root::clean;
 use crate::event::{Cause, Exam, Verdict};

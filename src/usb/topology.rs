@@ -227,7 +227,8 @@ mod tests {
         let route = Route::of(&port("4-1.3.2")).unwrap();
         assert_eq!((route.bus, route.hubs(), route.chain().as_str()), (4, 2, "1.3.2"));
         assert_eq!(Route::of(&port("12-14")).unwrap().hubs(), 0);
-        for bad in ["", "1", "1-", "-1", "1-0", "0-1", "1-01", "1-+1", "1-1.", "1-1:1.0", "usb1", "1-256", "1-1.1.1.1.1.1.1.1"]
+        for bad in
+            ["", "1", "1-", "-1", "1-0", "0-1", "1-01", "1-+1", "1-1.", "1-1:1.0", "usb1", "1-256", "1-1.1.1.1.1.1.1.1"]
         {
             assert_eq!(Route::of(&port(bad)), None, "{bad:?}");
         }
@@ -273,7 +274,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join(DEVICES);
         fs::create_dir_all(&list).unwrap();
-        for (bus, to) in [(1, "../../../devices/pci0/usb7"), (2, "usb2"), (3, "/etc/devices/pci0/usb3"), (4, "a devices/\n/usb4")]
+        for (bus, to) in
+            [(1, "../../../devices/pci0/usb7"), (2, "usb2"), (3, "/etc/devices/pci0/usb3"), (4, "a devices/\n/usb4")]
         {
             symlink(to, list.join(format!("usb{bus}"))).unwrap();
             let topology = Topology::of(Root::new(folder.path()));
