@@ -56,6 +56,9 @@ pub enum Verb {
         /// Go on and print changes
         #[arg(long)]
         watch: bool,
+        /// Go on, with a row for each device and station: a screen on a terminal, else a line for each change
+        #[arg(long, conflicts_with = "watch")]
+        board: bool,
     },
     /// Numbers for the USB ports of a bench; without a verb they are listed
     Stations(StationsArgs),

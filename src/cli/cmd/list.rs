@@ -13,8 +13,11 @@ use crate::say::{self, Text};
 use serde_json::json;
 use std::io::Write;
 
-pub async fn run(context: &Context, watch: bool) -> Done {
+pub async fn run(context: &Context, watch: bool, board: bool) -> Done {
     let places = Places::of(context)?;
+    if board {
+        return super::list_board::run(context, &places).await;
+    }
     let eyes = context.eyes()?;
     let seen = look(&eyes).await;
     remarks(context, &seen);

@@ -20,6 +20,7 @@ mod generate;
 mod guide;
 mod info;
 pub(super) mod list;
+mod list_board;
 mod pair;
 mod preflight;
 mod recover;
@@ -49,7 +50,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
             let context = Context::new(common, lang)?;
             let step = step_of(&verb);
             let done = match verb {
-                Verb::List { watch } => list::run(&context, watch).await,
+                Verb::List { watch, board } => list::run(&context, watch, board).await,
                 Verb::Stations(args) => stations::run(&context, args.verb).await,
                 Verb::Info => info::run(&context).await,
                 Verb::Pair { wait, reset } => pair::pair(&context, wait, reset).await,
