@@ -3,6 +3,7 @@
 //! Step events and progress are apart: a step is never dropped, of progress only the newest counts.
 //! Work rooms get a [`Tell`] and never know who listens. The JSON form is frozen in `tests/schema/v1/`.
 
+pub mod batch;
 mod chance;
 mod doctor;
 mod preflight;
