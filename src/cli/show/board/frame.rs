@@ -6,6 +6,8 @@
 
 use super::{Board, Doing, Need, Row, Sort};
 use crate::device::Trust;
+use crate::event::Request;
+use crate::event::batch::Wants;
 use crate::say::board::{Board as Say, board as say};
 use crate::say::{self, Lang, Text, cut, padded, width};
 use std::time::Duration;
@@ -49,6 +51,8 @@ const PERCENT: usize = 5;
 const TIME: usize = 6;
 const BAR: usize = 10;
 const GAP: usize = 2;
+/// Of a column with words, where there is room for it.
+const NARROWEST: usize = 12;
 
 /// Which columns there is room for, and how wide the two with words are.
 struct Columns {
@@ -60,16 +64,16 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(columns: usize) -> Columns {
+    /// The step gets what the widest one needed so far, up to a bit more than half; a name what it needs of the rest.
+    fn of(columns: usize, names: usize, steps: usize) -> Columns {
         let (time, mode, bar) = (columns >= 50, columns >= 62, columns >= 78);
         let mut fixed = MARK + STATION + GAP + PERCENT + GAP;
         fixed += if time { TIME + GAP } else { 0 };
         fixed += if mode { MODE + GAP } else { 0 };
         fixed += if bar { BAR + 1 } else { 0 };
         let words = columns.saturating_sub(fixed + GAP);
-        // Longest texts of the steps have 40 letters; a name can take what is left.
-        let step = (words * 11 / 20).min(44);
-        Columns { device: words - step, step, mode, time, bar }
+        let device = names.max(NARROWEST).min(words - steps.max(NARROWEST).min(words * 11 / 20));
+        Columns { device, step: words - device, mode, time, bar }
     }
 
     fn line(&self, cells: &Cells) -> String {
@@ -118,7 +122,10 @@ struct Cells<'a> {
 /// The whole screen: never more lines than it has, and none that is too long. Scrolling that went too far is taken
 /// back in the board itself.
 pub fn frame(board: &mut Board, setting: Setting, size: Size, now: Duration) -> Vec<Line> {
-    let columns = Columns::of(size.columns);
+    let steps = board.rows().map(|row| width(&doing(setting.lang, row))).max().unwrap_or(0);
+    board.widest = board.widest.max(steps);
+    let names = board.rows().map(|row| width(&device(row))).max().unwrap_or(0);
+    let columns = Columns::of(size.columns, names, board.widest);
     let rows = board.sorted();
     let blocks: Vec<Vec<Line>> = rows.iter().map(|row| block(row, &columns, setting.lang, size.columns, now)).collect();
     let room = size.rows.saturating_sub(AROUND).max(1);
@@ -246,7 +253,18 @@ fn clean(text: &str) -> String {
 pub(super) fn needed(lang: Lang, need: &Need) -> String {
     match need {
         Need::Ask(request) => say::request(lang, request),
-        Need::Remedy(code) => say::fault(lang, *code).next.to_owned(),
+        Need::Remedy(code) | Need::Wants(Wants::Remedy, Some(code)) => say::fault(lang, *code).next.to_owned(),
+        Need::Wants(wants, _) => wanted(lang, *wants),
+        Need::Stranger(ecid) => say(lang, &Say::Stranger { ecid: ecid.to_string() }),
+    }
+}
+
+fn wanted(lang: Lang, wants: Wants) -> String {
+    match wants {
+        Wants::PlugIn => say(lang, &Say::PlugIn),
+        Wants::OtherCable => say(lang, &Say::OtherCable),
+        Wants::Dfu => say(lang, &Say::BringToDfu),
+        Wants::Replug | Wants::Remedy => say::request(lang, &Request::Replug),
     }
 }
 

@@ -54,15 +54,28 @@ pub fn json_line(setting: Setting, row: &Row) -> Value {
         Doing::Here(trust) => trust,
         _ => None,
     };
-    let (request, remedy) = match &row.need {
-        Some(Need::Ask(request)) => (Some(request), None),
-        Some(Need::Remedy(code)) => (None, Some(code)),
-        None => (None, None),
+    let request = match &row.need {
+        Some(Need::Ask(request)) => Some(request),
+        _ => None,
+    };
+    let remedy = match row.need {
+        Some(Need::Remedy(code)) => Some(code),
+        Some(Need::Wants(_, code)) => code,
+        _ => None,
+    };
+    let wants = match row.need {
+        Some(Need::Wants(wants, _)) => Some(wants),
+        _ => None,
+    };
+    let stranger = match row.need {
+        Some(Need::Stranger(ecid)) => Some(ecid),
+        _ => None,
     };
     json!({
         "schema": 1, "event": "row", "virtual": setting.is_virtual, "row": row.key, "station": row.station,
         "ecid": row.ecid, "name": row.title, "mode": row.mode, "state": state, "trust": trust, "step": step,
-        "percent": percent(row), "needs_person": row.need.is_some(), "ask": request, "remedy": remedy, "fault": fault,
+        "percent": percent(row), "needs_person": row.need.is_some(), "ask": request, "remedy": remedy, "wants": wants,
+        "stranger": stranger, "fault": fault,
     })
 }
 

@@ -8,7 +8,8 @@ use super::frame::{Setting, Size, frame};
 use super::paint::{Painter, Screen, take_notice};
 use super::{Board, Command, Keys, Row, lines};
 use crate::cli::keyboard::Keyboard;
-use crate::say::Lang;
+use crate::say::{self, Lang};
+use rustix::process::{Signal, getpid, kill_process};
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -83,7 +84,6 @@ impl Live {
     }
 
     /// A new row, or the same one as it is now.
-    #[allow(dead_code, reason = "the feed of a batch and the tests use it")]
     pub fn put(&self, row: Row) {
         self.put_in(&mut self.board(), row);
         self.0.changed.notify_one();
@@ -125,6 +125,22 @@ impl Live {
         self.0.changed.notify_one();
     }
 
+    /// A row as it is now.
+    #[cfg(test)]
+    pub(super) fn row(&self, key: &str) -> Option<Row> {
+        self.board().get(key).cloned()
+    }
+
+    /// A remark about all of it: the foot of the screen, or a line for people.
+    pub fn notice(&self, text: &str) {
+        match self.0.show {
+            Show::Screen => self.board().notice = Some(say::plain(text).replace('\n', " ")),
+            Show::Lines => self.line(&format!("! {}", say::plain(text))),
+            Show::Json => {}
+        }
+        self.0.changed.notify_one();
+    }
+
     pub fn keys(&self) -> Vec<String> {
         self.board().rows().map(|row| row.key.clone()).collect()
     }
@@ -141,9 +157,10 @@ impl Live {
             cancel.cancelled().await;
             return;
         }
-        let Some((_keyboard, mut keys)) = Keyboard::open() else { return };
-        let Ok(_screen) = Screen::open() else { return };
+        let Some((keyboard, mut keys)) = Keyboard::open() else { return };
+        let Ok(screen) = Screen::open() else { return };
         let Ok(mut resized) = signal(SignalKind::window_change()) else { return };
+        let Ok(mut stopped) = signal(SignalKind::from_raw(Signal::TSTP.as_raw())) else { return };
         let (sender, mut commands) = tokio::sync::mpsc::unbounded_channel();
         let reader = tokio::spawn(async move {
             let mut state = Keys::default();
@@ -154,6 +171,7 @@ impl Live {
                         None => Some(Command::Quit),
                     },
                     _ = resized.recv() => Some(Command::Redraw),
+                    _ = stopped.recv() => Some(Command::Suspend),
                 };
                 let end = command == Some(Command::Quit);
                 if command.is_some_and(|command| sender.send(command).is_err()) || end {
@@ -161,7 +179,13 @@ impl Live {
                 }
             }
         });
-        self.draw(size, &mut commands, cancel).await;
+        let suspend = || {
+            crate::cli::keyboard::restore();
+            super::restore();
+            let _ = kill_process(getpid(), Signal::STOP);
+            let _ = keyboard.again().and_then(|()| screen.again());
+        };
+        self.draw(size, suspend, &mut commands, cancel).await;
         reader.abort();
     }
 
@@ -169,6 +193,7 @@ impl Live {
     pub(super) async fn draw(
         &self,
         size: impl Fn() -> Size,
+        suspend: impl Fn(),
         commands: &mut tokio::sync::mpsc::UnboundedReceiver<Command>,
         cancel: &CancellationToken,
     ) {
@@ -183,7 +208,10 @@ impl Live {
                 command = commands.recv() => match command {
                     None | Some(Command::Quit) => return,
                     Some(command) => {
-                        if command == Command::Redraw {
+                        if command == Command::Suspend {
+                            suspend();
+                        }
+                        if matches!(command, Command::Redraw | Command::Suspend) {
                             painter.forget();
                         }
                         self.board().obey(command);

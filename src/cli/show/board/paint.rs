@@ -94,10 +94,15 @@ impl Screen {
             }));
         });
         let screen = Screen;
+        screen.again()?;
+        Ok(screen)
+    }
+
+    /// After [`restore`].
+    pub fn again(&self) -> std::io::Result<()> {
         SHOWN.store(true, Ordering::SeqCst);
         let mut out = std::io::stdout();
-        out.write_all(OPEN).and_then(|()| out.flush())?;
-        Ok(screen)
+        out.write_all(OPEN).and_then(|()| out.flush())
     }
 }
 
