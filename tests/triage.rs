@@ -285,6 +285,45 @@ fn recover_stops_where_the_way_out_is_another_one() {
 }
 
 #[test]
+fn no_answers_erase_without_a_word_that_names_the_device() {
+    let rig = one("passcode = \"locked\"\nversion = \"26.0\"");
+    let file = rig.path("answers.toml");
+    let (.., said) = WAYS.iter().find(|(way, ..)| *way == WayOut::RestoreWithoutBackup).unwrap();
+    fs::write(&file, toml(said)).unwrap();
+    let before = rig.phone().files.digest_of_user_data();
+    let answers = file.to_str().unwrap();
+    for (more, code) in [(&[][..], Code::ConsentMissing), (&["--yes-erase", "0x99"], Code::ConsentMismatch)] {
+        let mut all = vec!["recover", "--json", "--answers", answers];
+        all.extend(more);
+        let ran = bench::run(rig.command(&all), LIMIT);
+        assert_eq!(ran.code_of_fault(), Some(code), "{ran}");
+        assert_eq!(result(&ran)["plan"]["name"], "restore-without-backup");
+    }
+    assert_eq!((rig.phone().remembered("files.erased"), rig.phone().files.digest_of_user_data()), (0, before));
+    assert!(!rig.jobs().exists());
+}
+
+#[test]
+fn an_erase_that_ends_at_a_lock_says_so_first() {
+    for (more, account) in [
+        ("trust = \"trusted\"\nfind_my = true", json!("v•••••@example.com")),
+        ("mode = \"recovery\"\nfind_my = true", Value::Null),
+    ] {
+        let rig = one(more);
+        for all in [&["restore", "--erase", "--dry-run", "--json"][..], &["recover", "--plan", "--json"]] {
+            let ran = bench::run(rig.command(all), LIMIT);
+            let told = ran.events("activation-lock");
+            assert_eq!(told, [json!({ "schema": 1, "event": "activation-lock", "account": account })], "{ran}");
+            assert!(ran.err.contains("Find My is on: after the erase it asks"), "{ran}");
+        }
+        let ran = bench::run(rig.command(&["restore", "--update", "--dry-run", "--json"]), LIMIT);
+        assert!(ran.events("activation-lock").is_empty(), "an update asks for no account\n{ran}");
+    }
+    let ran = bench::run(one("trust = \"trusted\"").command(&["recover", "--plan", "--json"]), LIMIT);
+    assert!(ran.events("activation-lock").is_empty(), "{ran}");
+}
+
+#[test]
 fn recover_does_an_update_where_the_answers_say_so() {
     let rig = one("mode = \"recovery\"");
     let before = rig.phone().files.digest_of_user_data();

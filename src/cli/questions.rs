@@ -69,8 +69,8 @@ pub async fn triage(
     Ok(Triaged { case, clues, answers, stand })
 }
 
-/// A device that tells little is asked about instead.
-async fn look(context: &Context, eyes: &Eyes, device: &Device, vault: &Path) -> Clues {
+/// What the device tells; one that tells little is asked about instead.
+pub async fn look(context: &Context, eyes: &Eyes, device: &Device, vault: &Path) -> Clues {
     let sheet = match intake(eyes, device).await {
         Ok(sheet) => sheet.facts,
         Err(fault) => {

@@ -46,4 +46,4 @@ pub use signed::{Answer, Probe, Signed};
 pub use store::{Check, Record, Store, Stored};
 pub use tidy::old;
 pub use unpacked::Unpacked;
-pub use verify::{Checked, Verdict, verify_components};
+pub use verify::{Checked, Tally, Verdict, verify_components};

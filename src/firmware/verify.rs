@@ -39,6 +39,37 @@ pub struct Checked {
     pub verdict: Verdict,
 }
 
+/// What checks came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub ok: u64,
+    pub unchecked: u64,
+    /// Which part of which board, and what is wrong with it.
+    pub wrong: Vec<String>,
+}
+
+impl Tally {
+    pub fn of(board: &str, checked: Vec<Checked>) -> Tally {
+        let mut tally = Tally::default();
+        for part in checked {
+            let wrong = match part.verdict {
+                Verdict::Ok => {
+                    tally.ok += 1;
+                    continue;
+                }
+                Verdict::CannotCheck(_) => {
+                    tally.unchecked += 1;
+                    continue;
+                }
+                Verdict::Mismatch { found, wanted } => format!("its digest is {found}, not {wanted}"),
+                Verdict::Damaged(why) => why,
+            };
+            tally.wrong.push(format!("{board} {}: {wrong}", part.component));
+        }
+        tally
+    }
+}
+
 /// Checks every component that has a path, in the order of their files; each file is read once. Then those of
 /// the recovery system beside it that are not among them. `go_on` is asked between files and pieces of large
 /// ones.

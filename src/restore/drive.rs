@@ -21,7 +21,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// How long a device may take from one mode to recovery.
 pub(super) const RECOVERY: Duration = Duration::from_secs(120);
@@ -227,9 +226,4 @@ fn boot<'a>(engine: &'a Engine, plan: &RestorePlan) -> Boot<'a> {
 /// The machine's patience is for what its parts do not end themselves, and for a device that stays away.
 fn patience(waits: &Waits) -> Patience {
     Patience { restored: waits.restored, ..Patience::default() }
-}
-
-/// A wish to stop is the machine's affair while the session runs.
-pub(super) fn never_cancelled() -> CancellationToken {
-    CancellationToken::new()
 }

@@ -127,7 +127,6 @@ impl Engine {
             options,
             allowed: self.allowed,
             tell: Arc::clone(&self.tell),
-            cancel: super::drive::never_cancelled(),
             silence: self.waits.silence,
         }
     }

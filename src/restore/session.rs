@@ -41,7 +41,6 @@ pub struct Session {
     pub options: RestoreOptions,
     pub allowed: super::fdr::Allowed,
     pub tell: Teller,
-    pub cancel: CancellationToken,
     /// Longest silence on the control link.
     pub silence: Duration,
 }
@@ -124,7 +123,7 @@ impl Session {
             in_order,
             tasks,
         };
-        let result = router.route(&mut messages, &mut reported, &self.cancel).await;
+        let result = router.route(&mut messages, &mut reported).await;
         ended.cancel();
         let _ = tokio::time::timeout(STOP, router.tasks.shutdown()).await;
         if tokio::time::timeout(STOP, &mut trust).await.is_err() {
@@ -158,11 +157,9 @@ impl Router<'_> {
         &mut self,
         messages: &mut mpsc::Receiver<Received>,
         reported: &mut mpsc::UnboundedReceiver<Report>,
-        cancel: &CancellationToken,
     ) -> Result<(), Fault> {
         let mut ours: Option<Ours> = None;
         let mut deadline: Option<tokio::time::Instant> = None;
-        let mut told = false;
         loop {
             let until = deadline.unwrap_or_else(|| tokio::time::Instant::now() + Duration::from_secs(3600));
             let wrong = tokio::select! {
@@ -188,12 +185,6 @@ impl Router<'_> {
                 () = tokio::time::sleep_until(until), if deadline.is_some() => {
                     let fault = ours.map_or_else(|| Fault::new(Code::LinkSilent, "no last words"), Ours::fault);
                     return Err(self.trail.broken(fault));
-                }
-                () = cancel.cancelled(), if !told => {
-                    told = true;
-                    let text = "a restore cannot stop half way: the device would not start until it is restored again";
-                    self.tell.tell(Event::Warning { text: text.into() });
-                    None
                 }
             };
             if let Some(wrong) = wrong {

@@ -268,7 +268,6 @@ pub fn run<T>(server: Server, script: impl AsyncFnOnce(Device) -> T) -> Ended {
             options: RestoreOptions::new(true, "U"),
             allowed: |_| false,
             tell: Arc::clone(&recorder) as _,
-            cancel: CancellationToken::new(),
             silence: SILENCE,
         };
         // True while the trust channel is served.

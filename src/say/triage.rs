@@ -85,6 +85,10 @@ pub enum Label<'a> {
     Account {
         masked: &'a str,
     },
+    /// Find My is on: an erase ends at the lock of this account.
+    LockFollows {
+        masked: Option<&'a str>,
+    },
     /// A person and the device disagree.
     Disagrees {
         question: &'a str,

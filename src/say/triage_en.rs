@@ -285,6 +285,13 @@ pub(super) fn label(label: Label<'_>) -> String {
         Label::Why => "Why".to_owned(),
         Label::Suggests { answer, clue } => format!("Perhaps \"{answer}\": {clue}."),
         Label::Account { masked } => format!("The lock belongs to {masked}."),
+        Label::LockFollows { masked } => {
+            let account = masked.map(|masked| format!(" ({masked})")).unwrap_or_default();
+            format!(
+                "Find My is on: after the erase it asks for the owner's Apple Account{account} and its password. Without \
+                 them it stays locked."
+            )
+        }
         Label::Disagrees { question, said, read, clue } => {
             format!("{question}: you say \"{said}\", the device \"{read}\" ({clue}). The device is believed.")
         }

@@ -303,6 +303,13 @@ pub(super) fn label(label: Label<'_>) -> String {
         Label::Why => "Waarom".to_owned(),
         Label::Suggests { answer, clue } => format!("Misschien \"{answer}\": {clue}."),
         Label::Account { masked } => format!("Het slot hoort bij {masked}."),
+        Label::LockFollows { masked } => {
+            let account = masked.map(|masked| format!(" ({masked})")).unwrap_or_default();
+            format!(
+                "Zoek mijn staat aan: na het wissen vraagt het om het Apple Account van de eigenaar{account} met \
+                 wachtwoord. Zonder dat blijft het op slot."
+            )
+        }
         Label::Disagrees { question, said, read, clue } => {
             format!("{question}: jij zegt \"{said}\", het toestel \"{read}\" ({clue}). We geloven het toestel.")
         }

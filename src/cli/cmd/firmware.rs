@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::show::{print_line, size, table::table};
 use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
-use crate::firmware::{self, Gathered, Ipsw, Store, Verdict, verify_components};
+use crate::firmware::{self, Gathered, Ipsw, Store, Tally, verify_components};
 use crate::ids::{BuildId, ProductType};
 use crate::say::{self, Text};
 use serde_json::json;
@@ -114,25 +114,22 @@ async fn fetch(context: &Context, product: Option<String>, build: Option<String>
 async fn verify(context: &Context, file: &Path) -> Done {
     let tell = context.show();
     tell.tell(Event::StepBegan { step: Step::VerifyFirmware, what: file.display().to_string() });
-    let path = file.to_owned();
+    let (path, cancel) = (file.to_owned(), context.cancel.clone());
     let work = tokio::task::spawn_blocking(move || {
         let ipsw = Ipsw::open(&path)?;
         let manifest = ipsw.build_manifest()?;
-        let mut bad = Vec::new();
-        let (mut good, mut unchecked) = (0u64, 0u64);
+        let mut all = Tally::default();
         for identity in &manifest.identities {
-            for part in verify_components(&ipsw, identity, &|| true)? {
-                match part.verdict {
-                    Verdict::Ok => good += 1,
-                    Verdict::CannotCheck(_) => unchecked += 1,
-                    wrong => bad.push(format!("{} {}: {wrong:?}", identity.device_class, part.component)),
-                }
-            }
+            let checked = verify_components(&ipsw, identity, &|| !cancel.is_cancelled())?;
+            let Tally { ok, unchecked, wrong } = Tally::of(&identity.device_class, checked);
+            all.ok += ok;
+            all.unchecked += unchecked;
+            all.wrong.extend(wrong);
         }
-        Ok::<_, Fault>((manifest.build.clone(), good, unchecked, bad))
+        Ok::<_, Fault>((manifest.build.clone(), all))
     });
     let checked = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
-    let (build, good, unchecked, bad) = checked.map_err(|f| f.during(Step::VerifyFirmware))?;
+    let (build, Tally { ok: good, unchecked, wrong: bad }) = checked.map_err(|f| f.during(Step::VerifyFirmware))?;
     let what = format!("{build}: {good} ok, {unchecked} cannot be checked, {} wrong", bad.len());
     tell.tell(Event::StepDone { step: Step::VerifyFirmware, what: what.clone() });
     if context.common.json {

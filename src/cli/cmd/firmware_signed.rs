@@ -8,7 +8,7 @@ use crate::cli::show::{print_line, size, table::table};
 use crate::event::{Event, Outcome, Step};
 use crate::facts::models::{self, Model};
 use crate::fault::{Code, Fault};
-use crate::firmware::{Answer, Firmware, Ipsw, Probe, Signed, Store, Verdict, read_manifest, verify_components};
+use crate::firmware::{Answer, Firmware, Ipsw, Probe, Signed, Store, Tally, read_manifest, verify_components};
 use crate::ids::{BuildId, ProductType};
 use crate::net::{Tss, Url};
 use crate::say::{self, Text};
@@ -157,14 +157,6 @@ pub async fn show(context: &Context, what: &str, product: Option<String>, verify
     Ok(Outcome::Ok)
 }
 
-/// How many components of an identity hold, cannot be checked, and are wrong.
-#[derive(Clone, Copy, Default)]
-struct Count {
-    ok: u64,
-    unchecked: u64,
-    wrong: u64,
-}
-
 async fn show_file(context: &Context, path: &Path, verify: bool) -> Done {
     let (path, cancel) = (path.to_owned(), context.cancel.clone());
     let place = path.display().to_string();
@@ -178,21 +170,14 @@ async fn show_file(context: &Context, path: &Path, verify: bool) -> Done {
         let manifest = ipsw.build_manifest()?;
         let mut counts = Vec::new();
         for identity in manifest.identities.iter().filter(|_| verify) {
-            let mut count = Count::default();
-            for part in verify_components(&ipsw, identity, &|| !cancel.is_cancelled())? {
-                match part.verdict {
-                    Verdict::Ok => count.ok += 1,
-                    Verdict::CannotCheck(_) => count.unchecked += 1,
-                    Verdict::Mismatch { .. } | Verdict::Damaged(_) => count.wrong += 1,
-                }
-            }
-            counts.push(count);
+            let checked = verify_components(&ipsw, identity, &|| !cancel.is_cancelled())?;
+            counts.push(Tally::of(&identity.device_class, checked));
         }
         Ok::<_, Fault>((manifest, length, counts))
     });
     let (manifest, length, counts) = work.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
     tell(context, &manifest, length, &place, &counts);
-    match counts.iter().map(|count| count.wrong).sum::<u64>() {
+    match counts.iter().map(|count| count.wrong.len()).sum::<usize>() {
         0 => Ok(Outcome::Ok),
         wrong => {
             Err(Fault::new(Code::FirmwareDigest, format!("{place}: {wrong} parts are not what the manifest says")))
@@ -200,10 +185,11 @@ async fn show_file(context: &Context, path: &Path, verify: bool) -> Done {
     }
 }
 
-fn tell(context: &Context, manifest: &BuildManifest, bytes: u64, place: &str, counts: &[Count]) {
+fn tell(context: &Context, manifest: &BuildManifest, bytes: u64, place: &str, counts: &[Tally]) {
     if context.common.json {
         let identities = manifest.identities.iter().enumerate().map(|(n, i)| {
-            let checked = counts.get(n).map(|c| json!({ "ok": c.ok, "unchecked": c.unchecked, "wrong": c.wrong }));
+            let checked =
+                counts.get(n).map(|c| json!({ "ok": c.ok, "unchecked": c.unchecked, "wrong": c.wrong.len() }));
             json!({
                 "board": i.device_class, "cpid": i.cpid.to_string(), "bdid": i.bdid.to_string(),
                 "variant": i.variant, "components": i.components.len(), "checked": checked,
@@ -227,7 +213,7 @@ fn tell(context: &Context, manifest: &BuildManifest, bytes: u64, place: &str, co
             identity.components.len().to_string(),
         ];
         if let Some(count) = counts.get(n) {
-            row.extend([count.ok, count.unchecked, count.wrong].map(|n| n.to_string()));
+            row.extend([count.ok, count.unchecked, count.wrong.len() as u64].map(|n| n.to_string()));
         }
         row
     });

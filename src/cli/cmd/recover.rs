@@ -2,7 +2,7 @@
 
 use super::list::say_line;
 use super::preflight::{check, rehearse};
-use super::triage::lead;
+use super::triage::{lead, warn_of_lock};
 use crate::backup::{Password, Vault, encryption};
 use crate::cli::args::{PasswordArgs, RecoverArgs};
 use crate::cli::coached::Hands;
@@ -203,6 +203,7 @@ pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
     show_plan(context, &plan);
     if plan.way == Way::Erase {
         show_chance(context, &device);
+        warn_of_lock(context, &kit, &device).await;
     }
     if args.plan {
         return Ok(Outcome::Ok);

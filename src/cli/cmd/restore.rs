@@ -2,6 +2,7 @@
 
 use super::preflight::{check, rehearse};
 use super::recover::{Wish, deed, drive, kit, plan_for, show_chance, show_plan};
+use super::triage::warn_of_lock;
 use crate::cli::args::RestoreArgs;
 use crate::cli::context::Context;
 use crate::cli::{Done, ask};
@@ -19,6 +20,7 @@ pub async fn run(context: &Context, args: RestoreArgs) -> Done {
     show_plan(context, &plan);
     if way == Way::Erase {
         show_chance(context, &device);
+        warn_of_lock(context, &kit, &device).await;
     }
     if args.dry_run {
         return rehearse(context, &kit, &plan, &device).await;

@@ -9,7 +9,7 @@ use crate::cli::show::print_line;
 use crate::cli::show::wrap::COLUMNS;
 use crate::device::{self, Device, look};
 use crate::disk::{append_private, write_atomic};
-use crate::event::{Outcome, Step, WayOut};
+use crate::event::{Choice, Outcome, Question, Step, WayOut};
 use crate::fault::{Code, Fault};
 use crate::job::{Kit, Way};
 use crate::report::way_out::sheet;
@@ -100,6 +100,22 @@ pub async fn lead(context: &Context, kit: &Kit, device: &Device, args: &RecoverA
     };
     let way = if verb.erases() { Way::Erase } else { Way::Update };
     Ok(Lead { way, backup: !args.no_backup && (can || existing.is_some()), existing })
+}
+
+/// An erase of a device with Find My on ends at a lock: said before it, with the account where the device names it.
+pub async fn warn_of_lock(context: &Context, kit: &Kit, device: &Device) {
+    let clues = questions::look(context, &kit.eyes, device, &kit.folders.vault()).await;
+    let on = clues.readings.iter().any(|r| (r.question, r.answer, r.proves) == (Question::FindMy, Choice::On, true));
+    if !on {
+        return;
+    }
+    if context.common.json {
+        print_line(&json!({ "schema": 1, "event": "activation-lock", "account": clues.account }));
+    }
+    let text = label(context.lang, Label::LockFollows { masked: clues.account.as_deref() });
+    for (at, piece) in say::wrapped(&text, 76).into_iter().enumerate() {
+        say_line(&format!("{} {piece}", if at == 0 { "  !" } else { "   " }));
+    }
 }
 
 /// The plan on the terminal, and on paper where that is wanted.
