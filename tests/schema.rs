@@ -192,7 +192,8 @@ fn a_row_of_list() {
         Device { state: State::Dfu(iboot), access: Access::NoPermission, is_virtual: false },
         Device { state: State::Other(Mode::Unknown, Identity::default()), access: Access::Ok, is_virtual: false },
     ];
-    let rows: Vec<_> = devices.iter().map(Device::row).collect();
+    let mut rows: Vec<_> = devices.iter().map(Device::row).collect();
+    rows[1].station = Some(3);
     assert_eq!(json!({ "schema": 1, "devices": rows }), example("list.json"));
 }
 

@@ -5,12 +5,14 @@ mod backups;
 mod bench;
 mod explain;
 mod firmware;
+mod stations;
 
 pub use advice::{CardArgs, DoctorArgs, GuideArgs, ScreenArgs, TriageArgs, Way};
 pub use backups::{BackupArgs, BackupsVerb, EncryptVerb, NewPasswordArgs, PasswordArgs, PutBackArgs};
 pub use bench::{BenchVerb, DemoArgs, PutStage, Situation};
 pub use explain::{CodeSpace, ExplainArgs};
 pub use firmware::{CacheVerb, FirmwareVerb};
+pub use stations::{StationsArgs, StationsVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -55,6 +57,8 @@ pub enum Verb {
         #[arg(long)]
         watch: bool,
     },
+    /// Numbers for the USB ports of a bench; without a verb they are listed
+    Stations(StationsArgs),
     /// The intake sheet of one device
     Info,
     /// Ask a device to trust this computer

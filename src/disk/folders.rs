@@ -50,6 +50,11 @@ impl Folders {
         self.config.join("devices.tsv")
     }
 
+    /// Which USB port is which station; those of a bench are kept apart, as its ports have the names of real ones.
+    pub fn stations(&self, is_virtual: bool) -> PathBuf {
+        self.config.join(if is_virtual { "stations-virtual.toml" } else { "stations.toml" })
+    }
+
     /// What the button coach saw, in milliseconds: JSON lines.
     pub fn coach_log(&self) -> PathBuf {
         self.state.join("coach.jsonl")
@@ -106,6 +111,8 @@ mod tests {
         for path in [
             folders.config_file(),
             folders.device_table(),
+            folders.stations(false),
+            folders.stations(true),
             folders.vault(),
             folders.firmware(),
             folders.catalogue(),

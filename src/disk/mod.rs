@@ -3,7 +3,8 @@
 //! Three promises, each in a file of its own. A file that others read is either the old one or the new one,
 //! never half of one (`atomic`). What is written down before a device is touched is still readable after
 //! the power went (`journal`, `jobs`). Two Herstels on one machine do not work on the same thing (`lock`).
-//! Folders come in as values (`folders`): this room reads no environment.
+//! Folders come in as values (`folders`): this room reads no environment. What the
+//! computer's own files tell is read with a cap (`root`).
 //!
 //! Every error names its path, because `fs_err` puts it there, and becomes a [`Fault`] by [`Fault::disk`].
 
@@ -12,6 +13,7 @@ mod folders;
 mod jobs;
 mod journal;
 mod lock;
+pub mod root;
 
 pub use atomic::{
     AtomicFile, Privacy, append_private, create_private_folder, sync_folder, write_atomic, write_private,

@@ -3,6 +3,7 @@
 use super::list::{print_out, say_line};
 use crate::cli::Done;
 use crate::cli::context::Context;
+use crate::cli::places::Places;
 use crate::cli::show::{print_line, virtual_banner};
 use crate::device::intake;
 use crate::event::Outcome;
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 pub async fn run(context: &Context) -> Done {
     let eyes = context.eyes()?;
     let device = context.device(&eyes).await?;
-    let sheet = intake(&eyes, &device).await?;
+    let mut sheet = intake(&eyes, &device).await?;
+    sheet.facts.insert("station".into(), json!(Places::of(context)?.of_device(&device)));
     if context.common.json {
         print_line(&json!({ "schema": 1, "info": sheet.facts }));
         return Ok(Outcome::Ok);

@@ -26,6 +26,8 @@ mod recover;
 mod report;
 mod restore;
 mod scenarios;
+mod stations;
+mod stations_teach;
 mod triage;
 
 use super::Done;
@@ -48,6 +50,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
             let step = step_of(&verb);
             let done = match verb {
                 Verb::List { watch } => list::run(&context, watch).await,
+                Verb::Stations(args) => stations::run(&context, args.verb).await,
                 Verb::Info => info::run(&context).await,
                 Verb::Pair { wait, reset } => pair::pair(&context, wait, reset).await,
                 Verb::Unpair => pair::unpair(&context).await,
