@@ -16,7 +16,7 @@ use crate::fault::{Code, Fault};
 use crate::ids::BuildId;
 use crate::job::{self, BackupPlan, Consents, Entry, FirmwarePlan, Job, Keeps, Kit, Plan, Story, Way};
 use crate::restore::Brought;
-use crate::say::{self, Text};
+use crate::say::{self, Lang, Text};
 use crate::triage::{BackupChance, Evidence, backup_chance, prospect};
 use serde_json::json;
 use std::io::IsTerminal;
@@ -280,15 +280,20 @@ fn newest_open(jobs: &Jobs) -> Result<JobFolder, Fault> {
     Err(damaged.unwrap_or_else(|| Fault::new(Code::NoJob, "no unfinished job")))
 }
 
+/// Writes a job's report beside its journal.
+pub fn save_report(folder: &JobFolder, story: &Story, lang: Lang) -> Result<(), Fault> {
+    let report = job::report(&folder.id.to_string(), story);
+    let bytes = serde_json::to_vec_pretty(&report).map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
+    write_atomic(&folder.path.join("report.json"), &bytes)?;
+    write_atomic(&folder.path.join("report.html"), report.html(lang).as_bytes())
+}
+
 /// Runs a job to its end, then shows and saves its report.
 pub async fn drive(context: &Context, kit: &Kit, mut job: Job, consents: &Consents) -> Done {
     let result = job.run(kit, consents).await;
     let name = job.folder.id.to_string();
     let report = job::report(&name, job.story());
-    let saved = serde_json::to_vec_pretty(&report)
-        .map_err(|e| Fault::new(Code::Internal, e.to_string()))
-        .and_then(|bytes| write_atomic(&job.folder.path.join("report.json"), &bytes))
-        .and_then(|()| write_atomic(&job.folder.path.join("report.html"), report.html(context.lang).as_bytes()));
+    let saved = save_report(&job.folder, job.story(), context.lang);
     if result.is_ok() {
         say_line("");
         say_line(&report.text(context.lang));

@@ -32,7 +32,8 @@ const FIND: Duration = Duration::from_secs(60);
 pub struct Attempt {
     pub row: u32,
     pub ecid: Ecid,
-    pub station: Option<u32>,
+    /// The station that was agreed to, if it was one.
+    pub agreed: Option<u32>,
     pub tries: u32,
     pub task: Task,
     pub job: Option<String>,
@@ -80,12 +81,12 @@ impl Attempt {
                 if story.is_over() {
                     return Ok(story.outcome().unwrap_or(Outcome::Ok));
                 }
-                let consents = self.planner.agreed(&story.plan, &self.task, self.station)?;
+                let consents = self.planner.agreed(&story.plan, &self.task, self.agreed)?;
                 (Job::reopen(&self.kit, folder)?, consents)
             }
             None => {
                 let device = self.device().await?;
-                let (plan, consents) = self.planner.plan(&self.kit, &device, &self.task, self.station).await?;
+                let (plan, consents) = self.planner.plan(&self.kit, &device, &self.task, self.agreed).await?;
                 if plan.ecid != self.ecid {
                     let detail = format!("awaited {}, found {}", self.ecid, plan.ecid);
                     return Err(Fault::new(Code::StrangerDevice, detail));

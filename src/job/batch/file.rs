@@ -32,7 +32,7 @@ const MAX_ROWS: usize = 1000;
 pub const MAX_LIMIT: u32 = 64;
 const LIMIT: u32 = 8;
 const MAX_TRIES: u32 = 10;
-const MAX_STATION: u32 = 10_000;
+const MAX_STATION: u32 = 999;
 
 /// On whose word the devices are worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -303,7 +303,7 @@ impl Reader<'_> {
         let station =
             station.ok_or_else(|| self.bad(at, format!("station {number}; allowed is 1 to {MAX_STATION}")))?;
         if !(self.taught)(station) {
-            let why = format!("station {station} is not known here: teach it first, with `herstel stations`");
+            let why = format!("station {station} is not known here: teach it first, with `herstel stations teach`");
             return Err(self.bad(at, why));
         }
         Ok(station)
@@ -448,7 +448,7 @@ mod tests {
             (device("ecid = \"26\"\naction = \"recover\""), 5, "0x1A is in this file already, at line 2"),
             (device("udid = \"00008110-000000000000001A\"\naction = \"backup\""), 5, "already, at line 2"),
             (device("station = 5\naction = \"recover\""), 5, "station 5 is not known here"),
-            (device("station = 0\naction = \"recover\""), 5, "1 to 10000"),
+            (device("station = 0\naction = \"recover\""), 5, "1 to 999"),
             (device("action = \"recover\""), 5, "one of ecid, udid and station"),
             (device("ecid = \"0x1B\"\nstation = 1\naction = \"recover\""), 5, "no other of them"),
             (device("ecid = \"0x1B\"\naction = \"wipe\""), 7, "unknown variant `wipe`, expected one of `recover`"),

@@ -11,7 +11,7 @@ use super::queue::Row;
 use crate::event::Outcome;
 use crate::event::batch::Phase;
 use crate::fault::{Code, Fault};
-use crate::ids::Ecid;
+use crate::ids::{Ecid, Udid};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 pub struct Agreed {
     /// These may be erased.
     pub devices: Vec<Ecid>,
+    /// So may these, whose ECID was not known then.
+    pub udids: Vec<Udid>,
     /// Whatever is at these may be erased.
     pub stations: Vec<u32>,
 }
@@ -125,6 +127,13 @@ impl Recalled {
             job: None,
             phase: Phase::Queued,
             owes: false,
+        }
+    }
+
+    pub fn agreed_station(&self) -> Option<u32> {
+        match self.pin {
+            Pin::Station(station) => Some(station),
+            _ => self.station,
         }
     }
 

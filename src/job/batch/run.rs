@@ -98,13 +98,15 @@ struct Known {
     title: Option<String>,
     last: Option<Fault>,
     attached: bool,
+    /// The station that its row is for, or was plugged in at: what was agreed to.
+    station: Option<u32>,
     stop: CancellationToken,
 }
 
 impl Known {
     fn new(task: Task) -> Known {
         let stop = CancellationToken::new();
-        Known { task, job: None, title: None, last: None, attached: false, stop }
+        Known { task, job: None, title: None, last: None, attached: false, station: None, stop }
     }
 }
 
@@ -131,7 +133,7 @@ pub async fn run(mut setup: Setup) -> Result<Summary, Fault> {
     let queue = Queue::new(setup.rules.clone(), setup.rows.iter().map(Recalled::row).collect());
     let known = std::mem::take(&mut setup.rows)
         .into_iter()
-        .map(|row| Known { job: row.job, last: row.last, ..Known::new(row.task) })
+        .map(|row| Known { station: row.agreed_station(), job: row.job, last: row.last, ..Known::new(row.task) })
         .collect();
     let (ends, mut ended) = mpsc::unbounded_channel();
     let mut runner = Runner { setup, queue, known, begun: Instant::now(), ends, over: None };
@@ -234,7 +236,7 @@ impl Runner {
             Order::New { row, ecid, station } => {
                 let Some(task) = self.setup.watched.clone() else { return Ok(()) };
                 self.setup.book.write(Record::Row { row: number(row), ecid, station })?;
-                self.known.push(Known::new(task));
+                self.known.push(Known { station, ..Known::new(task) });
             }
             Order::Bound { row, ecid } => self.setup.book.write(Record::Bound { row: number(row), ecid })?,
             Order::Duplicate { row, of } => {
@@ -286,7 +288,7 @@ impl Runner {
         let attempt = Attempt {
             row,
             ecid,
-            station,
+            agreed: known.station,
             tries,
             task: known.task.clone(),
             job: known.job.clone(),
