@@ -196,6 +196,8 @@ codes! {
     /// The way out is another one than a restore by this program.
     OtherWayOut = "other-way-out", User, AfterRemedy, 4;
     // -- jobs and usage --
+    /// What is left of a batch waits for somebody to do something.
+    PersonNeeded = "person-needed", User, AfterRemedy, 4;
     NoJob = "no-such-job", User, AfterRemedy, 2;
     JournalDamaged = "journal-damaged", Host, Never, 7;
     Usage = "usage", User, AfterRemedy, 2;

@@ -5,6 +5,7 @@ mod backups;
 mod bench;
 mod explain;
 mod firmware;
+mod shop;
 mod stations;
 
 pub use advice::{CardArgs, DoctorArgs, GuideArgs, ScreenArgs, TriageArgs, Way};
@@ -12,10 +13,14 @@ pub use backups::{BackupArgs, BackupsVerb, EncryptVerb, NewPasswordArgs, Passwor
 pub use bench::{BenchVerb, DemoArgs, PutStage, Situation};
 pub use explain::{CodeSpace, ExplainArgs};
 pub use firmware::{CacheVerb, FirmwareVerb};
+pub use shop::BatchArgs;
 pub use stations::{StationsArgs, StationsVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+
+const BATCH_ENDS: &str = "Exit codes: 0 all done, 3 some done and some not, 1 none done, 4 what is left needs a \
+                          person, 2 the file is wrong, 130 cancelled";
 
 #[derive(Parser, Debug)]
 #[command(
@@ -108,6 +113,9 @@ pub enum Verb {
         #[command(flatten)]
         password: PasswordArgs,
     },
+    /// Many devices at once, as a file says
+    #[command(after_help = BATCH_ENDS)]
+    Batch(BatchArgs),
     /// The report of a job
     Report {
         /// The job; without it the newest one

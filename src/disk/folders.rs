@@ -89,6 +89,11 @@ impl Folders {
         self.state.join("jobs")
     }
 
+    /// Journals of batches; their devices' own are in `jobs`.
+    pub fn batches(&self) -> PathBuf {
+        self.state.join("batches")
+    }
+
     /// Tickets that Apple signed, for a resumed restore: `<ecid>-<build>-<kind>-<nonce>-<question>.plist`.
     pub fn tickets(&self) -> PathBuf {
         self.state.join("tickets")
@@ -118,6 +123,7 @@ mod tests {
             folders.catalogue(),
             folders.scratch(),
             folders.jobs(),
+            folders.batches(),
             folders.tickets(),
             folders.locks(),
         ] {

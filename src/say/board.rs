@@ -41,10 +41,8 @@ pub enum Board {
     Station {
         number: u32,
     },
-    /// What a batch waits for.
-    PlugIn,
-    OtherCable,
-    BringToDfu,
+    /// In a batch, where a key does not end the work.
+    CtrlC,
     Stranger {
         ecid: String,
     },
@@ -79,9 +77,7 @@ fn en(text: &Board) -> String {
         B::Cancelled => "cancelled".into(),
         B::Gone => "gone".into(),
         B::Station { number } => format!("station {number}"),
-        B::PlugIn => "Plug the device in, or wake it.".into(),
-        B::OtherCable => "Plug it in with another cable, or at another port.".into(),
-        B::BringToDfu => "Bring it into DFU mode with its keys (`herstel guide dfu`).".into(),
+        B::CtrlC => "The work goes on. Ctrl-C stops it, after the step of each device.".into(),
         B::Stranger { ecid } => format!("Another device hangs here ({ecid}): swap it for the one of this row."),
     }
 }
@@ -108,9 +104,7 @@ fn nl(text: &Board) -> String {
         B::Cancelled => "afgebroken".into(),
         B::Gone => "weg".into(),
         B::Station { number } => format!("werkplek {number}"),
-        B::PlugIn => "Sluit het toestel aan, of maak het wakker.".into(),
-        B::OtherCable => "Sluit het aan met een andere kabel of op een andere poort.".into(),
-        B::BringToDfu => "Breng het met de knoppen in DFU-modus (`herstel guide dfu`).".into(),
+        B::CtrlC => "Het werk gaat door. Ctrl-C stopt het, na de stap van elk toestel.".into(),
         B::Stranger { ecid } => format!("Hier hangt een ander toestel ({ecid}): hang dat van deze regel eraan."),
     }
 }
@@ -143,9 +137,7 @@ mod tests {
             B::Cancelled,
             B::Gone,
             B::Station { number: 3 },
-            B::PlugIn,
-            B::OtherCable,
-            B::BringToDfu,
+            B::CtrlC,
             B::Stranger { ecid: "0x126D0E81100001".into() },
         ];
         for text in &all {

@@ -330,6 +330,10 @@ pub fn fault(code: Code) -> Advice {
         Code::OtherWayOut => {
             ("The way out is another one than a restore", "Follow the plan above; nothing was done to the device.")
         }
+        Code::PersonNeeded => (
+            "Some devices of the batch wait for a person",
+            "Do what is said at each of them, then run `herstel batch --resume`.",
+        ),
         Code::NoJob => ("There is no such job", "Run `herstel resume` without a name to see the open jobs."),
         Code::JournalDamaged => (
             "The journal of this job is damaged",

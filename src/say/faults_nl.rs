@@ -348,6 +348,10 @@ pub fn fault(code: Code) -> Advice {
         Code::OtherWayOut => {
             ("De uitweg is een andere dan herstellen", "Volg het plan hierboven; er is niets met het toestel gedaan.")
         }
+        Code::PersonNeeded => (
+            "Een paar toestellen van de reeks wachten op iemand",
+            "Doe wat er bij elk toestel staat, en draai dan `herstel batch --resume`.",
+        ),
         Code::NoJob => ("Die klus is er niet", "Draai `herstel resume` zonder naam om de open klussen te zien."),
         Code::JournalDamaged => (
             "Het journaal van deze klus is beschadigd",

@@ -4,6 +4,7 @@
 //! logs stay English; only what a person reads on a terminal or a sheet comes from here. The Dutch is
 //! written, not translated word by word: "je", and the words that Dutch phones show on their screens.
 
+mod batch;
 pub mod board;
 pub mod cards;
 mod cards_en;
@@ -31,6 +32,7 @@ mod triage_en;
 mod triage_nl;
 mod width;
 
+pub use batch::{Batch, action, batch, phase, wants};
 pub use coach::{Coach, coach, keys};
 pub use found::{Found, FoundKind, found};
 pub use text::{Advice, Text};

@@ -6,7 +6,7 @@
 use crate::cli::Done;
 use crate::cli::context::Context;
 use crate::cli::places::Places;
-use crate::cli::show::board::{Doing, Live, Need, Row, Show};
+use crate::cli::show::board::{Doing, Leave, Live, Need, Row, Show};
 use crate::device::{Access, Device, Fleet, State, Trust, look};
 use crate::event::{Outcome, Request};
 use crate::fault::Code;
@@ -36,7 +36,7 @@ pub async fn run(context: &Context, places: &Places) -> Done {
         }
     };
     tokio::select! {
-        () = live.run(&context.cancel) => {}
+        () = live.run(&context.cancel, Leave::ByKey) => {}
         () = feed => {}
     }
     Ok(Outcome::Ok)

@@ -6,6 +6,8 @@ mod backups_prove;
 mod backups_prune;
 mod backups_show;
 mod backups_verify;
+mod batch;
+mod batch_plan;
 mod bench;
 mod card;
 mod demo;
@@ -65,6 +67,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 Verb::Resume { job, by_hand, password } => {
                     recover::resume(&context, job.as_deref(), by_hand, &password).await
                 }
+                Verb::Batch(args) => batch::run(&context, args).await,
                 Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
                 Verb::Card(args) => card::run(&context, args).await,
                 Verb::Doctor(args) => doctor::run(&context, args).await,
@@ -88,7 +91,7 @@ fn step_of(verb: &Verb) -> Step {
             verb: FirmwareVerb::List { .. } | FirmwareVerb::Fetch { .. } | FirmwareVerb::Signed { .. },
         } => Step::Catalogue,
         Verb::Firmware { .. } => Step::VerifyFirmware,
-        Verb::Triage(_) | Verb::Restore(_) | Verb::Recover(_) => Step::Plan,
+        Verb::Triage(_) | Verb::Restore(_) | Verb::Recover(_) | Verb::Batch(_) => Step::Plan,
         Verb::Report { .. } | Verb::Card(_) => Step::Report,
         _ => Step::Find,
     }

@@ -15,7 +15,7 @@ mod paint;
 mod tests;
 
 pub use batch::Feed;
-pub use live::{Live, Show};
+pub use live::{Leave, Live, Show};
 pub use paint::{notice, restore};
 
 use crate::device::Trust;

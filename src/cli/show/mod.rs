@@ -4,7 +4,7 @@
 //! texts go to standard error). The choice is made once; work rooms only know [`crate::event::Tell`].
 
 mod bars;
-#[allow(dead_code, unused_imports, reason = "the verb of a batch feeds the rest of it")]
+pub mod batch;
 pub mod board;
 pub mod coach;
 pub mod explained;

@@ -6,7 +6,6 @@
 
 use super::{Board, Doing, Need, Row, Sort};
 use crate::device::Trust;
-use crate::event::Request;
 use crate::event::batch::Wants;
 use crate::say::board::{Board as Say, board as say};
 use crate::say::{self, Lang, Text, cut, padded, width};
@@ -254,17 +253,8 @@ pub(super) fn needed(lang: Lang, need: &Need) -> String {
     match need {
         Need::Ask(request) => say::request(lang, request),
         Need::Remedy(code) | Need::Wants(Wants::Remedy, Some(code)) => say::fault(lang, *code).next.to_owned(),
-        Need::Wants(wants, _) => wanted(lang, *wants),
+        Need::Wants(wants, _) => say::wants(lang, *wants).to_owned(),
         Need::Stranger(ecid) => say(lang, &Say::Stranger { ecid: ecid.to_string() }),
-    }
-}
-
-fn wanted(lang: Lang, wants: Wants) -> String {
-    match wants {
-        Wants::PlugIn => say(lang, &Say::PlugIn),
-        Wants::OtherCable => say(lang, &Say::OtherCable),
-        Wants::Dfu => say(lang, &Say::BringToDfu),
-        Wants::Replug | Wants::Remedy => say::request(lang, &Request::Replug),
     }
 }
 

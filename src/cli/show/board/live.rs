@@ -44,6 +44,14 @@ impl Show {
     }
 }
 
+/// What ends a board on a screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    ByKey,
+    /// Work goes on behind it: only its end, or Ctrl-C.
+    WithTheWork,
+}
+
 /// The board that is fed.
 #[derive(Clone)]
 pub struct Live(Arc<Inner>);
@@ -84,7 +92,8 @@ impl Live {
     }
 
     /// A new row, or the same one as it is now.
-    pub fn put(&self, row: Row) {
+    #[cfg(test)]
+    pub(super) fn put(&self, row: Row) {
         self.put_in(&mut self.board(), row);
         self.0.changed.notify_one();
     }
@@ -151,8 +160,14 @@ impl Live {
         let _ = writeln!(out, "{text}").and_then(|()| out.flush());
     }
 
-    /// Shows it until a person leaves or `cancel` comes; without a screen only `cancel` ends it.
-    pub async fn run(&self, cancel: &CancellationToken) {
+    /// A line for each row, in order: what stays when the screen is gone.
+    pub fn epilogue(&self) -> Vec<String> {
+        self.board().sorted().into_iter().map(|row| lines::line(self.0.setting, row)).collect()
+    }
+
+    /// Shows it until `cancel` comes, or until a person leaves where a key may end it; without a screen only `cancel`
+    /// does.
+    pub async fn run(&self, cancel: &CancellationToken, leave: Leave) {
         if self.0.show != Show::Screen {
             cancel.cancelled().await;
             return;
@@ -168,13 +183,12 @@ impl Live {
                 let command = tokio::select! {
                     byte = keys.recv() => match byte {
                         Some(byte) => state.take(byte),
-                        None => Some(Command::Quit),
+                        None => return,
                     },
                     _ = resized.recv() => Some(Command::Redraw),
                     _ = stopped.recv() => Some(Command::Suspend),
                 };
-                let end = command == Some(Command::Quit);
-                if command.is_some_and(|command| sender.send(command).is_err()) || end {
+                if command.is_some_and(|command| sender.send(command).is_err()) {
                     return;
                 }
             }
@@ -185,7 +199,7 @@ impl Live {
             let _ = kill_process(getpid(), Signal::STOP);
             let _ = keyboard.again().and_then(|()| screen.again());
         };
-        self.draw(size, suspend, &mut commands, cancel).await;
+        self.draw(size, suspend, leave, &mut commands, cancel).await;
         reader.abort();
     }
 
@@ -194,6 +208,7 @@ impl Live {
         &self,
         size: impl Fn() -> Size,
         suspend: impl Fn(),
+        leave: Leave,
         commands: &mut tokio::sync::mpsc::UnboundedReceiver<Command>,
         cancel: &CancellationToken,
     ) {
@@ -206,7 +221,12 @@ impl Live {
                 biased;
                 () = cancel.cancelled() => return,
                 command = commands.recv() => match command {
-                    None | Some(Command::Quit) => return,
+                    None => return,
+                    Some(Command::Quit) if leave == Leave::ByKey => return,
+                    Some(Command::Quit) => {
+                        self.board().notice = Some(say::board::board(self.0.setting.lang, &say::board::Board::CtrlC));
+                        dirty = true;
+                    }
                     Some(command) => {
                         if command == Command::Suspend {
                             suspend();

@@ -1,7 +1,7 @@
 //! Frames as they look, kept in `tests/board/` (`HERSTEL_BLESS=1` writes them anew, and then they are to be read).
 
 use super::frame::{Setting, Size, Weight, frame};
-use super::live::{EVERY, Live, Show};
+use super::live::{EVERY, Leave, Live, Show};
 use super::paint::Painter;
 use super::*;
 use crate::event::Step;
@@ -247,7 +247,7 @@ async fn ten_thousand_changes_in_five_seconds_are_fifty_frames() {
         cancel.cancel();
     };
     let size = || Size { columns: 80, rows: 24 };
-    tokio::join!(live.draw(size, || {}, &mut commands, &cancel), hammer);
+    tokio::join!(live.draw(size, || {}, Leave::ByKey, &mut commands, &cancel), hammer);
     let frames = tape.0.lock().unwrap().clone();
     assert!((40..=53).contains(&frames.len()), "{}", frames.len());
     assert!(frames.windows(2).all(|pair| pair[1].0 - pair[0].0 >= EVERY), "never closer together");
@@ -268,7 +268,7 @@ async fn a_quiet_board_writes_nothing_and_a_running_time_once_a_second() {
             tokio::time::sleep(Duration::from_secs(10)).await;
             cancel.cancel();
         };
-        tokio::join!(live.draw(|| Size { columns: 80, rows: 24 }, || {}, &mut commands, &cancel), wait);
+        tokio::join!(live.draw(|| Size { columns: 80, rows: 24 }, || {}, Leave::ByKey, &mut commands, &cancel), wait);
         let written = tape.0.lock().unwrap().len();
         assert!(frames.contains(&written), "{began:?}: {written}");
     }
