@@ -369,6 +369,30 @@ fn in_the_background_the_terminal_is_the_shells() {
     assert_eq!(code, Some(0), "{shown}");
 }
 
+#[test]
+fn a_batch_at_a_terminal_is_shown_on_the_board() {
+    let phone = "[[phone]]\nmodel = \"iphone13\"\ntrust = \"trusted\"\nphotos = 3\nphoto_bytes = 20000\n";
+    let rig = Rig::new(&format!("pace = 20.0\n{phone}name = \"One\"\n{phone}name = \"Two\"\n"));
+    rig.good(&["stations", "set", "7", "1-2"]);
+    let row = |ecid: &dyn std::fmt::Display| format!("[[device]]\necid = \"{ecid}\"\naction = \"restore-erase\"\n");
+    let rows: String = rig.bench.phones.iter().map(|phone| row(&phone.ecid)).collect();
+    let file = rig.path("batch.toml");
+    fs::write(&file, format!("ownership = \"organisation\"\n{rows}")).unwrap();
+    let mut command = rig.command(&["batch", file.to_str().unwrap(), "--yes-erase-all"]);
+    command.env("HERSTEL_BENCH_HASTE", "20");
+    let mut terminal = Terminal::start(command, 80, 24);
+    terminal.wait("the board", |glass| glass.second && glass.text().contains("[virtual] rows: 2"));
+    terminal.type_in("q");
+    terminal.wait("a key that ends no work", |glass| !glass.second || glass.text().contains("Ctrl-C stops it"));
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(0), "{shown}");
+    for (phone, name) in rig.bench.phones.iter().zip(["One", "station 7"]) {
+        assert_eq!(phone.remembered("files.erased"), 1, "{name}");
+        let line = shown.lines().find(|line| line.contains(&phone.ecid.to_string()) && line.contains("done"));
+        assert!(line.is_some_and(|line| line.contains(name)), "what stays when the screen is gone\n{shown}");
+    }
+}
+
 /// The board through a pipe, until this line.
 fn piped(rig: &Rig, args: &[&str], last: impl Fn(&str) -> bool) -> Vec<String> {
     let mut child = rig.command(args).spawn().unwrap();

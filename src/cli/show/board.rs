@@ -20,7 +20,7 @@ pub use paint::{notice, restore};
 
 use crate::device::Trust;
 use crate::event::batch::Wants;
-use crate::event::{Event, Request, Unit};
+use crate::event::{Event, Request, Step, Unit};
 use crate::fault::Code;
 use crate::ids::{Ecid, Mode};
 use std::time::Duration;
@@ -44,7 +44,7 @@ pub enum Doing {
     /// It is there, and nothing is done with it.
     Here(Option<Trust>),
     Queued,
-    Working(crate::event::Step),
+    Working(Step),
     /// It failed, and will be tried again by itself.
     Retry,
     Done,
@@ -96,6 +96,11 @@ impl Row {
             Event::StepFailed { fault, .. } => (self.doing, self.need) = (Doing::Failed(fault.code), None),
             Event::Progress { unit: Unit::Percent, done, .. } => self.percent = part(*done, 100),
             Event::Progress { done, total: Some(total), .. } => self.percent = part(*done, *total),
+            // The image counts by itself; what restored does besides would jump in between.
+            Event::StepDone { step: Step::SendImage, .. } if self.doing == Doing::Working(Step::SendImage) => {
+                (self.doing, self.percent) = (Doing::Working(Step::Restore), None);
+            }
+            Event::Operation { .. } if self.doing == Doing::Working(Step::SendImage) => {}
             Event::Operation { percent: Some(percent), .. } => self.percent = Some((*percent).min(100)),
             Event::Ask { request } => self.need = Some(Need::Ask(request.clone())),
             Event::Answered { .. } => self.need = None,

@@ -1,7 +1,7 @@
 //! Lines of the board for a screen of some size.
 //!
 //! One row is one line; what a person has to do stands below it in lines of its own, for it is a sentence. On a narrow
-//! screen columns go, the least needed first: bar, mode, time. Numbers stay in their columns, so that an eye that came
+//! screen columns go, the least needed first: bar, mode, time; with 80 columns the steps are whole, and there is no bar. Numbers stay in their columns, so that an eye that came
 //! back finds them.
 
 use super::{Board, Doing, Need, Row, Sort};
@@ -65,7 +65,7 @@ struct Columns {
 impl Columns {
     /// The step gets what the widest one needed so far, up to a bit more than half; a name what it needs of the rest.
     fn of(columns: usize, names: usize, steps: usize) -> Columns {
-        let (time, mode, bar) = (columns >= 50, columns >= 62, columns >= 78);
+        let (time, mode, bar) = (columns >= 50, columns >= 62, columns >= 92);
         let mut fixed = MARK + STATION + GAP + PERCENT + GAP;
         fixed += if time { TIME + GAP } else { 0 };
         fixed += if mode { MODE + GAP } else { 0 };

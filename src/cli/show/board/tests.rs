@@ -208,6 +208,12 @@ fn a_row_follows_what_a_job_tells() {
     told(&mut row, E::StepBegan { step: Step::Restore, what: String::new() });
     told(&mut row, E::Operation { code: 1, name: String::new(), percent: Some(250) });
     assert_eq!((row.doing, row.percent), (Doing::Working(Step::Restore), Some(100)));
+    told(&mut row, E::StepBegan { step: Step::SendImage, what: String::new() });
+    told(&mut row, E::Operation { code: 1, name: String::new(), percent: Some(3) });
+    assert_eq!(row.percent, None, "restored's other work does not count for the image");
+    told(&mut row, E::StepDone { step: Step::SendImage, what: String::new() });
+    told(&mut row, E::Operation { code: 1, name: String::new(), percent: Some(4) });
+    assert_eq!((row.doing, row.percent), (Doing::Working(Step::Restore), Some(4)));
     told(&mut row, E::StepFailed { step: Step::Restore, fault: Fault::new(Code::UsbGone, "") });
     assert_eq!(row.doing, Doing::Failed(Code::UsbGone));
 }
