@@ -7,6 +7,7 @@
 
 use herstel::device::{Access, Device, Iboot, Identity, Normal, State, Trust};
 use herstel::doctor::{Diagnosis, Evidence};
+use herstel::event::batch::{BatchEvent, Happened, Phase, Wants};
 use herstel::event::{
     Cause, Caveat, Check, Choice, Clue, Event, Exam, Finding, Ground, Hurdle, Need, Outcome, Possible, Question,
     Request, Step, Unit, Verdict, WayOut,
@@ -444,4 +445,26 @@ fn a_journal_of_this_version_is_read_by_the_program() {
     assert_eq!(code, Some(0));
     assert_eq!(lines[0], example("report.json"));
     assert_eq!(is_finished(&lines[1]).0, Outcome::Ok);
+}
+
+#[test]
+fn events_of_a_batch() {
+    let examples = example("batch.json");
+    let events: Vec<BatchEvent> = there_and_back(&examples);
+    let name = |event: &BatchEvent| match &event.happened {
+        Happened::Rows { .. } => "rows",
+        Happened::Row { .. } => "row",
+        Happened::Phase { .. } => "phase",
+        Happened::Began { .. } => "began",
+        Happened::Told { .. } => "told",
+        Happened::Mode { .. } => "mode",
+        Happened::Stranger { .. } => "stranger",
+        Happened::Ignored { .. } => "ignored",
+        Happened::Warning { .. } => "warning",
+        Happened::Over { .. } => "over",
+    };
+    assert_eq!(set(events.iter().map(name)), field(&examples, "what"));
+    assert_eq!(field(&examples, "what").len(), 10, "one example of each at least");
+    let words = |field_name: &str| field(&examples, field_name).len();
+    assert_eq!((words("phase"), words("wants")), (Phase::ALL.len(), Wants::ALL.len()), "each word");
 }

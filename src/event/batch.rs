@@ -142,6 +142,8 @@ pub enum Happened {
     Mode { mode: Option<Mode> },
     /// A device that this batch does not touch stands where another is awaited.
     Stranger { stranger: Ecid },
+    /// It was here before the watch began, and is not taken.
+    Ignored { device: Ecid },
     /// A hook or webhook that failed; the batch goes on.
     Warning { text: String },
     /// The last event.

@@ -32,6 +32,10 @@ pub enum Batch<'a> {
     Stranger {
         ecid: &'a str,
     },
+    /// It was here before a watch began.
+    Ignored {
+        ecid: &'a str,
+    },
     Began {
         tries: u32,
     },
@@ -87,6 +91,7 @@ fn en(text: &Batch<'_>) -> String {
         ),
         Batch::TypeToErase { word } => format!("Type {word} to erase them all: "),
         Batch::Stranger { ecid } => format!("another device stands here, {ecid}; it is not touched"),
+        Batch::Ignored { ecid } => format!("{ecid} was here before the watch began: it is not taken"),
         Batch::Began { tries: 1 } => "begins".into(),
         Batch::Began { tries } => format!("begins, try {tries}"),
         Batch::Gone => "off the bus".into(),
@@ -122,6 +127,7 @@ fn nl(text: &Batch<'_>) -> String {
         ),
         Batch::TypeToErase { word } => format!("Typ {word} om ze allemaal te wissen: "),
         Batch::Stranger { ecid } => format!("hier ligt een ander toestel, {ecid}; daar blijven we af"),
+        Batch::Ignored { ecid } => format!("{ecid} was er al voor het wachten begon: dat laten we liggen"),
         Batch::Began { tries: 1 } => "begint".into(),
         Batch::Began { tries } => format!("begint, poging {tries}"),
         Batch::Gone => "niet meer op de bus".into(),

@@ -3,7 +3,7 @@
 use super::batch_plan::{ByFile, wish};
 use super::list::say_line;
 use super::preflight::rehearse;
-use super::recover::{kit, plan_for, show_plan};
+use super::recover::{kit, kit_telling, plan_for, show_plan};
 use crate::cli::args::BatchArgs;
 use crate::cli::context::Context;
 use crate::cli::places::Places;
@@ -14,7 +14,7 @@ use crate::cli::{Done, ask};
 use crate::device::{Device, look};
 use crate::disk::{JobFolder, Jobs, Journal, read_journal};
 use crate::event::batch::{BatchEvent, BatchTeller, TellBatch};
-use crate::event::{Outcome, Step};
+use crate::event::{Outcome, Quiet, Step};
 use crate::fault::{Code, Fault};
 use crate::ids::PortPath;
 use crate::job::Kit;
@@ -44,12 +44,15 @@ pub async fn run(context: &Context, args: BatchArgs) -> Done {
         return Err(Fault::new(Code::ConfigInvalid, detail));
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let kit = kit(context, false)?;
-    let seen = look(&kit.eyes).await.devices;
-    show(context, &name, &file, &seen, &places, args.watch);
     if args.dry_run {
+        let kit = kit(context, false)?;
+        let seen = look(&kit.eyes).await.devices;
+        show(context, &name, &file, &seen, &places, args.watch);
         return dry_run(context, &kit, &file, &seen, &places).await;
     }
+    let (kit, voice) = quiet_kit(context)?;
+    let seen = look(&kit.eyes).await.devices;
+    show(context, &name, &file, &seen, &places, args.watch);
     let agreed = agree(context, &args, &file, &seen, &places)?;
     let (folder, mut journal) = Jobs::new(&kit.folders.batches()).create()?;
     let record = Record::Batch {
@@ -62,7 +65,26 @@ pub async fn run(context: &Context, args: BatchArgs) -> Done {
     };
     journal.append(&Entry::now(record), true)?;
     let rows = fresh(&file);
-    drive(context, kit, places, folder, journal, Whole { file, agreed, watch: args.watch, rows }).await
+    let whole = Whole { file, agreed, watch: args.watch, rows };
+    drive(context, (kit, voice), places, folder, journal, whole).await
+}
+
+/// Each device has a voice of its own, and the batch one listener.
+fn quiet_kit(context: &Context) -> Result<(Kit, Voice), Fault> {
+    let lines = BatchLines::new(context.lang, context.common.json, context.is_virtual(), context.leaving());
+    let screen = Show::of(context.common.json, context.common.verbose > 0) == Show::Screen;
+    let board = screen.then(|| Live::new(Show::Screen, context.lang, context.is_virtual()));
+    let tell: BatchTeller = match &board {
+        Some(board) => Arc::new(Both(lines.beside(), Feed::new(board.clone()))),
+        None => Arc::new(lines),
+    };
+    Ok((kit_telling(context, Arc::new(Quiet))?, Voice { tell, board }))
+}
+
+/// How a batch is told: on a board where a person sits at a terminal, else in lines.
+struct Voice {
+    tell: BatchTeller,
+    board: Option<Live>,
 }
 
 fn read(path: &Path, places: &Places) -> Result<BatchFile, Fault> {
@@ -229,7 +251,7 @@ async fn dry_run(context: &Context, kit: &Kit, file: &BatchFile, seen: &[Device]
 }
 
 async fn resume(context: &Context, places: Arc<Places>, name: &str) -> Done {
-    let kit = kit(context, false)?;
+    let (kit, voice) = quiet_kit(context)?;
     let batches = Jobs::new(&kit.folders.batches());
     let jobs = Jobs::new(&kit.folders.jobs());
     let end = |job: &str| batch::job_end(&jobs, job);
@@ -259,7 +281,7 @@ async fn resume(context: &Context, places: Arc<Places>, name: &str) -> Done {
     show(context, &name, &file, &seen, &places, watch);
     journal.append(&Entry::now(Record::Resumed), true)?;
     // What was agreed to is in the journal; going on with it is no new deed.
-    drive(context, kit, places, folder, journal, Whole { file, agreed, watch, rows }).await
+    drive(context, (kit, voice), places, folder, journal, Whole { file, agreed, watch, rows }).await
 }
 
 struct Whole {
@@ -271,20 +293,14 @@ struct Whole {
 
 async fn drive(
     context: &Context,
-    kit: Kit,
+    (kit, voice): (Kit, Voice),
     places: Arc<Places>,
     folder: JobFolder,
     journal: Journal,
     whole: Whole,
 ) -> Done {
     let Whole { file, agreed, watch, rows } = whole;
-    let lines = BatchLines::new(context.lang, context.common.json, context.is_virtual(), context.leaving());
-    let screen = Show::of(context.common.json, context.common.verbose > 0) == Show::Screen;
-    let live = screen.then(|| Live::new(Show::Screen, context.lang, context.is_virtual()));
-    let tell: BatchTeller = match &live {
-        Some(live) => Arc::new(Both(lines.beside(), Feed::new(live.clone()))),
-        None => Arc::new(lines),
-    };
+    let Voice { tell, board } = voice;
     let watched = file.watch.filter(|_| watch);
     let haste = kit.haste;
     let messenger = Messenger::new(
@@ -313,17 +329,17 @@ async fn drive(
         places: Arc::new(move |port: &PortPath| place(&places, port)),
         messenger,
     };
-    let summary = match live {
+    let summary = match board {
         None => batch::run(setup).await?,
-        Some(live) => {
+        Some(board) => {
             let over = CancellationToken::new();
             let work = async {
                 let summary = batch::run(setup).await;
                 over.cancel();
                 summary
             };
-            let (summary, ()) = tokio::join!(work, live.run(&over, Leave::WithTheWork));
-            live.epilogue().iter().for_each(|line| say_line(line));
+            let (summary, ()) = tokio::join!(work, board.run(&over, Leave::WithTheWork));
+            board.epilogue().iter().for_each(|line| say_line(line));
             summary?
         }
     };

@@ -11,7 +11,7 @@ use crate::cli::show::{print_line, size};
 use crate::cli::{Done, ask, password};
 use crate::device::{Access, Consent, Deed, Device, Given, Identity, Normal, Trust};
 use crate::disk::{JobFolder, Jobs, write_atomic};
-use crate::event::{Event, Outcome, Step};
+use crate::event::{Event, Outcome, Step, Teller};
 use crate::fault::{Code, Fault};
 use crate::ids::BuildId;
 use crate::job::{self, BackupPlan, Consents, Entry, FirmwarePlan, Job, Keeps, Kit, Plan, Story, Way};
@@ -23,17 +23,22 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 pub fn kit(context: &Context, by_hand: bool) -> Result<Kit, Fault> {
-    let (http, endpoints) = context.http()?;
-    let eyes = context.eyes()?;
+    let kit = kit_telling(context, context.show())?;
     // A script has no hands, unless it says so.
     let hands = by_hand || std::io::stdin().is_terminal();
+    Ok(Kit { hands: hands.then(|| Hands::of(context, &kit.eyes)), ..kit })
+}
+
+/// One that tells somebody else than this run's own listener, and has no hands.
+pub fn kit_telling(context: &Context, tell: Teller) -> Result<Kit, Fault> {
+    let (http, endpoints) = context.http()?;
     Ok(Kit {
-        hands: hands.then(|| Hands::of(context, &eyes)),
-        eyes,
+        hands: None,
+        eyes: context.eyes()?,
         http,
         endpoints,
         folders: context.folders()?,
-        tell: context.show(),
+        tell,
         cancel: context.cancel.clone(),
         haste: context.haste(),
         backup_password: None,

@@ -37,6 +37,7 @@ struct State {
 #[derive(Default)]
 struct Shown {
     label: String,
+    named: bool,
     running: bool,
     progress: Option<Instant>,
     tenth: Option<u64>,
@@ -83,11 +84,6 @@ impl BatchLines {
     fn people(&self, state: &mut State, event: &BatchEvent) {
         let say = |text: Batch<'_>| say::batch(self.lang, &text);
         let shown = event.row.map(|row| state.shown.entry(row).or_default());
-        if let (Some(shown), Some(row)) = (&shown, event.row)
-            && shown.label.is_empty()
-        {
-            tracing::debug!(row, "a row without a name");
-        }
         let label = shown.as_ref().map(|shown| shown.label.clone());
         let label = label.as_deref();
         match &event.happened {
@@ -96,7 +92,9 @@ impl BatchLines {
                 self.line(label, &format!("{} ({})", now.title.clone().unwrap_or_default(), mode(now)))
             }
             Happened::Phase { phase, wants, seconds, fault } => {
-                let mut text = say::phase(self.lang, *phase).to_owned();
+                let again = *phase == Phase::Queued && fault.is_some();
+                let said = if again { Phase::WaitsToRetry } else { *phase };
+                let mut text = say::phase(self.lang, said).to_owned();
                 if let (Phase::WaitsToRetry, Some(seconds)) = (phase, seconds) {
                     text = format!("{text} {}", say(Batch::InSeconds { seconds: *seconds }));
                 }
@@ -134,9 +132,11 @@ impl BatchLines {
                     }
                 }
             }
+            Happened::Mode { .. } if !shown.as_ref().is_some_and(|shown| shown.named) => {}
             Happened::Mode { mode: Some(mode) } => self.line(label, &format!("[{mode}]")),
             Happened::Mode { mode: None } => self.line(label, &say(Batch::Gone)),
             Happened::Stranger { stranger } => self.line(label, &say(Batch::Stranger { ecid: &stranger.to_string() })),
+            Happened::Ignored { device } => self.line(None, &say(Batch::Ignored { ecid: &device.to_string() })),
             Happened::Warning { text } => self.line(None, &format!("! {text}")),
             Happened::Over { done, failed, left, .. } => {
                 self.line(None, &say(Batch::Over { done: *done, failed: *failed, left: *left }));
@@ -153,7 +153,10 @@ impl BatchLines {
         };
         match &event.happened {
             Happened::Rows { rows } => rows.iter().for_each(&mut name),
-            Happened::Row { now } => name(now),
+            Happened::Row { now } => {
+                name(now);
+                state.shown.entry(now.row).or_default().named = true;
+            }
             Happened::Phase { phase, .. } => {
                 if let Some(shown) = event.row.map(|row| state.shown.entry(row).or_default()) {
                     shown.running = *phase == Phase::Running;
@@ -200,11 +203,11 @@ fn mode(row: &Row) -> String {
     row.mode.map(|mode| mode.to_string()).unwrap_or_else(|| "-".into())
 }
 
-/// `#3 S2 0x1A2B…`: the row, its station, and a name that does not change.
+/// `#3 S2 Anna's iPhone`: the row, its station, and what a person calls it.
 fn label(row: &Row) -> String {
     let station = row.station.map(|station| format!(" S{station}")).unwrap_or_default();
-    let ecid = row.ecid.map(|ecid| format!(" {ecid}")).unwrap_or_default();
-    format!("#{}{station}{ecid}", row.row)
+    let name = row.title.clone().or_else(|| row.ecid.map(|ecid| ecid.to_string()));
+    format!("#{}{station} {}", row.row, name.unwrap_or_default())
 }
 
 /// What of a job's own walk is worth a line among those of others.

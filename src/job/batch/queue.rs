@@ -116,6 +116,10 @@ pub enum Order {
         row: usize,
         ecid: Ecid,
     },
+    /// It was here before the watch began: nobody has plugged it in for that.
+    Ignored {
+        ecid: Ecid,
+    },
     Over {
         outcome: Outcome,
     },
@@ -191,11 +195,13 @@ pub struct Queue {
     active: Duration,
     cancelled: bool,
     over: bool,
+    /// What was here at the first look of a watch; none before that look.
+    ignored: Option<Vec<Ecid>>,
 }
 
 impl Queue {
     pub fn new(rules: Rules, rows: Vec<Row>) -> Queue {
-        Queue { rules, rows, started: None, active: Duration::ZERO, cancelled: false, over: false }
+        Queue { rules, rows, started: None, active: Duration::ZERO, cancelled: false, over: false, ignored: None }
     }
 
     pub fn rows(&self) -> &[Row] {
@@ -334,10 +340,21 @@ impl Queue {
     /// A device gets a row once in a run: one that restarts, or is plugged in again, is not erased again.
     fn take(&mut self, seen: &[Here], orders: &mut Vec<Order>) {
         let Some(stations) = self.rules.watch.as_ref().filter(|_| !self.cancelled) else { return };
+        let first = self.ignored.is_none();
+        let ignored = self.ignored.get_or_insert_default();
         for here in seen {
             let wanted = stations.is_empty() || here.station.is_some_and(|station| stations.contains(&station));
             let udid = |row: &Row| matches!((&row.pin, &here.udid), (Pin::Udid(a), Some(b)) if a == b);
-            if !wanted || self.rows.iter().any(|row| row.ecid == Some(here.ecid) || udid(row)) {
+            if !wanted
+                || ignored.contains(&here.ecid)
+                || self.rows.iter().any(|row| row.ecid == Some(here.ecid) || udid(row))
+            {
+                continue;
+            }
+            // It may restart by itself, which looks as if it was plugged in: so not later either.
+            if first {
+                ignored.push(here.ecid);
+                orders.push(Order::Ignored { ecid: here.ecid });
                 continue;
             }
             let mut row = Row::new(Pin::Ecid(here.ecid));

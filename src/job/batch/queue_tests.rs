@@ -108,6 +108,10 @@ fn watching_takes_each_device_once() {
     let mut rules = rules(4);
     rules.watch = Some(vec![1, 2]);
     let mut queue = Queue::new(rules, Vec::new());
+    let orders = queue.step(s(0), Input::Seen(vec![here(4, 2)]));
+    assert_eq!(orders, [Order::Ignored { ecid: Ecid(4) }], "it was here before");
+    queue.step(s(0), Input::Seen(Vec::new()));
+    assert_eq!(queue.step(s(0), Input::Seen(vec![here(4, 2)])), [], "restarted, or plugged in again: nobody knows");
     assert_eq!(started(&queue.step(s(0), Input::Seen(vec![here(5, 3)]))), [] as [usize; 0], "not at its stations");
     assert_eq!(started(&queue.step(s(1), Input::Seen(vec![here(5, 1)]))), [0]);
     queue.step(s(2), Input::Ended { row: 0, end: End::Done });

@@ -250,6 +250,7 @@ impl Runner {
             Order::Became { row, phase, wants, seconds } => self.became(row, phase, wants, seconds)?,
             Order::Mode { row, mode } => self.say(Some(row), Happened::Mode { mode }),
             Order::Stranger { row, ecid } => self.say(Some(row), Happened::Stranger { stranger: ecid }),
+            Order::Ignored { ecid } => self.say(None, Happened::Ignored { device: ecid }),
             Order::Over { outcome } => {
                 self.setup.book.write(Record::Over { outcome })?;
                 self.over = Some(outcome);

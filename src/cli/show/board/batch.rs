@@ -4,6 +4,7 @@ use super::{Doing, Live, Need, Row};
 use crate::event::Step;
 use crate::event::batch::{BatchEvent, Happened, Phase, Row as BatchRow, TellBatch, Wants};
 use crate::fault::Fault;
+use crate::say::{self, Batch};
 use std::time::Duration;
 
 /// Hears a batch, and shows it.
@@ -26,8 +27,12 @@ impl TellBatch for Feed {
             rows.iter().for_each(|row| self.0.alter(&key(row.row), |shown| known(shown, row, now)));
             return;
         }
-        if let Happened::Warning { text } = &event.happened {
-            self.0.notice(text);
+        match &event.happened {
+            Happened::Warning { text } => self.0.notice(text),
+            Happened::Ignored { device } => {
+                self.0.notice(&say::batch(self.0.lang(), &Batch::Ignored { ecid: &device.to_string() }));
+            }
+            _ => {}
         }
         let Some(row) = event.row else { return };
         self.0.alter(&key(row), |shown| {
@@ -55,7 +60,7 @@ fn take(shown: &mut Row, happened: &Happened, now: Duration) {
         Happened::Told { told } => shown.hear(told),
         Happened::Mode { mode } => shown.mode = *mode,
         Happened::Stranger { stranger } => shown.need = Some(Need::Stranger(*stranger)),
-        Happened::Rows { .. } | Happened::Warning { .. } | Happened::Over { .. } => {}
+        Happened::Rows { .. } | Happened::Ignored { .. } | Happened::Warning { .. } | Happened::Over { .. } => {}
     }
 }
 

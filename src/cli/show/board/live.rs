@@ -134,6 +134,10 @@ impl Live {
         self.0.changed.notify_one();
     }
 
+    pub fn lang(&self) -> Lang {
+        self.0.setting.lang
+    }
+
     /// A row as it is now.
     #[cfg(test)]
     pub(super) fn row(&self, key: &str) -> Option<Row> {
