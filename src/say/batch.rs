@@ -100,7 +100,7 @@ fn en(text: &Batch<'_>) -> String {
         Batch::Over { done, failed, left } => {
             format!("Done: {done}. Failed: {failed}. Left for a person: {left}.")
         }
-        Batch::ResumeHint { batch } => format!("To go on with what is left: herstel batch --resume {batch}"),
+        Batch::ResumeHint { batch } => format!("To go on with what is left:\n  herstel batch --resume {batch}"),
         Batch::DryRunRow { row, what } => format!("Row {row}: {what}"),
     }
 }
@@ -136,7 +136,7 @@ fn nl(text: &Batch<'_>) -> String {
         Batch::Over { done, failed, left } => {
             format!("Klaar: {done}. Mislukt: {failed}. Wacht op iemand: {left}.")
         }
-        Batch::ResumeHint { batch } => format!("Verder met wat er over is: herstel batch --resume {batch}"),
+        Batch::ResumeHint { batch } => format!("Verder met wat er over is:\n  herstel batch --resume {batch}"),
         Batch::DryRunRow { row, what } => format!("Rij {row}: {what}"),
     }
 }
