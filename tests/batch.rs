@@ -114,7 +114,7 @@ fn two_phones_share_one_download() {
     // Nothing is left, and nothing is done twice.
     let again = herstel(&rig, &["batch", "--resume", "--json"]);
     assert_eq!(again.code, Some(0), "{again}");
-    assert!(again.err.contains("nothing left to do"), "{again}");
+    assert!(again.err.contains("anything left to do"), "{again}");
 }
 
 #[test]
@@ -185,4 +185,51 @@ fn a_wrong_file_names_the_line() {
     let ran = herstel(&rig, &["batch", "absent.toml"]);
     assert_eq!(ran.code, Some(1), "{ran}");
     assert_eq!(rig.phone().remembered("files.erased"), 0);
+}
+
+#[test]
+fn a_backup_and_a_whole_recovery_in_one_batch() {
+    let rig = phones(&["", ""]);
+    let [first, second] = [0, 1].map(|at| Arc::clone(&rig.bench.phones[at]));
+    let before = second.files.digest_of_user_data();
+    let text = format!(
+        "ownership = \"owner\"\n{QUICK}[[device]]\nudid = \"{}\"\naction = \"backup\"\n\
+         [[device]]\necid = \"{}\"\naction = \"recover\"\n",
+        first.udid, second.ecid
+    );
+    let ran = herstel(&rig, &["batch", &write(&rig, &text), "--yes-erase-all", "--json"]);
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert_eq!(phases(&ran), ["done", "done"]);
+    assert_eq!(first.remembered("files.erased"), 0, "{ran}");
+    is_new(&second, 1, &ran);
+    assert_eq!(second.files.digest_of_user_data(), before, "every byte is back\n{ran}");
+    assert_eq!(fs::read_dir(rig.vault()).unwrap().count(), 2, "a backup of each\n{ran}");
+}
+
+#[test]
+fn a_watch_takes_what_is_plugged_in_at_its_stations_and_leaves_what_was_there() {
+    let rig = phones(&["", "mode = \"off\""]);
+    for (station, port) in [("1", "1-1"), ("2", "1-2")] {
+        let ran = herstel(&rig, &["stations", "set", station, port]);
+        assert_eq!(ran.code, Some(0), "{ran}");
+    }
+    let watch = "[watch]\nownership = \"owner\"\naction = \"restore-erase\"\nstations = [1, 2]\n";
+    let name = write(&rig, &format!("{QUICK}{watch}"));
+    let missing = herstel(&rig, &["batch", &name, "--watch", "--yes-erase-stations", "1", "--json"]);
+    assert_eq!(missing.code_of_fault(), Some(Code::ConsentMissing), "{missing}");
+
+    let arguments = ["batch", &name, "--watch", "--yes-erase-stations", "1,2", "--json"];
+    let mut running = cut::Running::start(&rig, &arguments);
+    assert!(running.until(|out| out.contains("\"what\":\"ignored\"")));
+    let [first, second] = [0, 1].map(|at| Arc::clone(&rig.bench.phones[at]));
+    second.enter(Stage::Normal);
+    assert!(running.until(|out| out.contains("\"phase\":\"done\"")));
+    running.interrupt();
+    let ran = running.end();
+    assert_eq!(ran.code, Some(0), "all that came is done\n{ran}");
+    assert_eq!(phases(&ran), ["done"]);
+    let over = ran.events("batch-over").pop().unwrap();
+    assert_eq!(over["rows"][0]["row"]["station"], 2, "{ran}");
+    is_new(&second, 1, &ran);
+    assert_eq!(first.remembered("files.erased"), 0, "it was there before\n{ran}");
 }

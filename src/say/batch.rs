@@ -98,9 +98,9 @@ fn en(text: &Batch<'_>) -> String {
         Batch::InSeconds { seconds } => format!("in {seconds} s"),
         Batch::Minutes { minutes } => format!("waiting up to {minutes} min"),
         Batch::Over { done, failed, left } => {
-            format!("{done} done, {failed} failed, {left} left for a person")
+            format!("Done: {done}. Failed: {failed}. Left for a person: {left}.")
         }
-        Batch::ResumeHint { batch } => format!("To go on with what is left: herstel batch --resume {batch}"),
+        Batch::ResumeHint { batch } => format!("To go on with what is left:\n  herstel batch --resume {batch}"),
         Batch::DryRunRow { row, what } => format!("Row {row}: {what}"),
     }
 }
@@ -134,9 +134,9 @@ fn nl(text: &Batch<'_>) -> String {
         Batch::InSeconds { seconds } => format!("over {seconds} s"),
         Batch::Minutes { minutes } => format!("we wachten hoogstens {minutes} min"),
         Batch::Over { done, failed, left } => {
-            format!("{done} klaar, {failed} mislukt, {left} wachten nog op iemand")
+            format!("Klaar: {done}. Mislukt: {failed}. Wacht op iemand: {left}.")
         }
-        Batch::ResumeHint { batch } => format!("Verder met wat er over is: herstel batch --resume {batch}"),
+        Batch::ResumeHint { batch } => format!("Verder met wat er over is:\n  herstel batch --resume {batch}"),
         Batch::DryRunRow { row, what } => format!("Rij {row}: {what}"),
     }
 }

@@ -105,7 +105,8 @@ impl BatchLines {
                     return;
                 }
                 self.line(label, &text);
-                if let Some(fault) = fault {
+                // Of one that was waited for in vain the fault was told when the wait began.
+                if let Some(fault) = fault.as_ref().filter(|_| *phase != Phase::LeftForPerson) {
                     let advice = say::fault(self.lang, fault.code);
                     self.line(label, &format!("  {} ({}: {})", advice.what, fault.code, fault.detail));
                     if phase.is_end() || wants.is_some() {
