@@ -90,7 +90,7 @@ pub enum BenchVerb {
     },
     /// Put a phone into a mode at once, without keys
     Put {
-        /// The mode
+        /// The mode it is in then
         #[arg(value_enum)]
         stage: PutStage,
         /// Its place on the bench, from 0
