@@ -120,6 +120,7 @@ pub enum Verb {
     Report {
         /// The job; without it the newest one
         job: Option<String>,
+        /// For people, programs or a browser
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },

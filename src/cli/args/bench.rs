@@ -90,6 +90,7 @@ pub enum BenchVerb {
     },
     /// Put a phone into a mode at once, without keys
     Put {
+        /// The mode it is in then
         #[arg(value_enum)]
         stage: PutStage,
         /// Its place on the bench, from 0
@@ -98,6 +99,7 @@ pub enum BenchVerb {
     },
     /// Run a program inside the emulated USB bus
     Run {
+        /// The program and its arguments
         #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
         program: Vec<String>,
     },
