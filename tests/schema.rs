@@ -277,9 +277,10 @@ fn cards() {
         Items::Bullets { .. } => "bullets",
         Items::Boxes { .. } => "boxes",
         Items::Table { .. } => "table",
+        Items::Code { .. } => "code",
         Items::Blanks { .. } => "blanks",
     };
-    assert_eq!(set(paper.sections[0].items.iter().map(kind)).len(), 6, "an example of every kind");
+    assert_eq!(set(paper.sections[0].items.iter().map(kind)).len(), 7, "an example of every kind");
     let home = Home::new();
     for topic in Topic::ALL {
         let (code, lines) = home.lines(&["card", topic.as_str(), "--json"]);

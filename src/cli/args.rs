@@ -5,12 +5,14 @@ mod backups;
 mod bench;
 mod explain;
 mod firmware;
+mod sheets;
 
 pub use advice::{CardArgs, DoctorArgs, GuideArgs, ScreenArgs, TriageArgs, Way};
 pub use backups::{BackupArgs, BackupsVerb, EncryptVerb, NewPasswordArgs, PasswordArgs, PutBackArgs};
 pub use bench::{BenchVerb, DemoArgs, PutStage, Situation};
 pub use explain::{CodeSpace, ExplainArgs};
 pub use firmware::{CacheVerb, FirmwareVerb};
+pub use sheets::{InfoArgs, ReportArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -56,7 +58,7 @@ pub enum Verb {
         watch: bool,
     },
     /// The intake sheet of one device
-    Info,
+    Info(InfoArgs),
     /// Ask a device to trust this computer
     Pair {
         /// Seconds to wait for the person: unlock, tap Trust, passcode
@@ -102,12 +104,7 @@ pub enum Verb {
         password: PasswordArgs,
     },
     /// The report of a job
-    Report {
-        /// The job; without it the newest one
-        job: Option<String>,
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
+    Report(ReportArgs),
     /// Advice to print: accounts, codes, locks, before a repair
     Card(CardArgs),
     /// Is this computer ready? Twenty questions, with what was seen and what helps

@@ -5,9 +5,13 @@
 //! are whole: it is the customer's own sheet. JSON is English, text and HTML follow the language.
 
 pub mod card;
+pub mod compare;
+pub mod csv;
 mod html;
+pub mod intake_sheet;
 mod page;
 pub mod paper;
+mod qr;
 mod text;
 pub mod way_out;
 

@@ -23,6 +23,7 @@ mod preflight;
 mod remedies;
 pub mod restore;
 pub mod scenario;
+pub mod sheet;
 mod text;
 pub mod triage;
 mod triage_en;

@@ -48,7 +48,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
             let step = step_of(&verb);
             let done = match verb {
                 Verb::List { watch } => list::run(&context, watch).await,
-                Verb::Info => info::run(&context).await,
+                Verb::Info(args) => info::run(&context, args).await,
                 Verb::Pair { wait, reset } => pair::pair(&context, wait, reset).await,
                 Verb::Unpair => pair::unpair(&context).await,
                 Verb::Guide(args) => guide::run(&context, args).await,
@@ -61,7 +61,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 Verb::Resume { job, by_hand, password } => {
                     recover::resume(&context, job.as_deref(), by_hand, &password).await
                 }
-                Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
+                Verb::Report(args) => report::run(&context, args),
                 Verb::Card(args) => card::run(&context, args).await,
                 Verb::Doctor(args) => doctor::run(&context, args).await,
                 Verb::Explain(args) => explain::run(&context, &args),
@@ -85,7 +85,7 @@ fn step_of(verb: &Verb) -> Step {
         } => Step::Catalogue,
         Verb::Firmware { .. } => Step::VerifyFirmware,
         Verb::Triage(_) | Verb::Restore(_) | Verb::Recover(_) => Step::Plan,
-        Verb::Report { .. } | Verb::Card(_) => Step::Report,
+        Verb::Report(_) | Verb::Card(_) => Step::Report,
         _ => Step::Find,
     }
 }

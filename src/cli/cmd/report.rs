@@ -2,16 +2,17 @@
 
 use super::list::print_out;
 use crate::cli::Done;
-use crate::cli::args::Format;
+use crate::cli::args::{Format, ReportArgs};
 use crate::cli::context::Context;
 use crate::disk::Jobs;
 use crate::event::Outcome;
 use crate::fault::{Code, Fault};
 use crate::job::{Entry, Story, report};
 
-pub fn run(context: &Context, name: Option<&str>, format: Format) -> Done {
+pub fn run(context: &Context, args: ReportArgs) -> Done {
+    let ReportArgs { job: name, format } = args;
     let jobs = Jobs::new(&context.folders()?.jobs());
-    let folder = match name {
+    let folder = match &name {
         Some(name) => jobs.find(name)?,
         None => jobs.list()?.into_iter().next().ok_or_else(|| Fault::new(Code::NoJob, "no job yet"))?,
     };

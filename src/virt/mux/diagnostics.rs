@@ -35,6 +35,9 @@ pub fn restart(phone: &Arc<Phone>) {
     phone.reenumerate(Stage::Normal, REBOOT);
 }
 
+/// As if it were a domain of lockdown's; no host asks for one of this name.
+const REGISTRY: &str = "IORegistry";
+
 fn dict<const N: usize>(pairs: [(&str, Value); N]) -> Dictionary {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
@@ -93,6 +96,12 @@ fn battery(phone: &Phone) -> Dictionary {
             }
         }
         all.insert("Temperature".into(), number(2_840));
+    }
+    // What a test gave the entry lies over what the phone has.
+    for ((of, key), value) in &phone.state().set_values {
+        if of == REGISTRY {
+            all.insert(key.clone(), value.clone());
+        }
     }
     all
 }
