@@ -12,7 +12,7 @@ pub use backups::{BackupArgs, BackupsVerb, EncryptVerb, NewPasswordArgs, Passwor
 pub use bench::{BenchVerb, DemoArgs, PutStage, Situation};
 pub use explain::{CodeSpace, ExplainArgs};
 pub use firmware::{CacheVerb, FirmwareVerb};
-pub use sheets::{InfoArgs, ReportArgs};
+pub use sheets::{InfoArgs, ReportArgs, ReportVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -200,6 +200,7 @@ pub enum Format {
     Text,
     Json,
     Html,
+    Csv,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -5,6 +5,7 @@
 //! what it is about to do, does it, writes down that it did. `recover` and `resume` are the same loop with
 //! an empty and a filled journal, so an interrupted job needs no code of its own.
 
+mod certificate;
 mod kit;
 mod next;
 mod plan;
@@ -17,6 +18,7 @@ mod vigil;
 mod walk;
 mod warming;
 
+pub use certificate::{certify, verify};
 pub use kit::Kit;
 pub use next::{Next, Seen, next};
 pub use plan::{BackupPlan, FirmwarePlan, Plan, Way};

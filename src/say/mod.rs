@@ -4,9 +4,11 @@
 //! logs stay English; only what a person reads on a terminal or a sheet comes from here. The Dutch is
 //! written, not translated word by word: "je", and the words that Dutch phones show on their screens.
 
+pub mod bundle;
 pub mod cards;
 mod cards_en;
 mod cards_nl;
+pub mod certificate;
 mod chance;
 mod coach;
 pub mod codes;
