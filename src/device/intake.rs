@@ -197,7 +197,9 @@ fn take_panics(sheet: &mut Intake, names: &[String]) {
     let stamps = names.iter().filter_map(|name| name.trim_start_matches('.').strip_prefix("panic-full-"));
     let stamps: BTreeSet<&str> = stamps
         .filter_map(|rest| rest.get(..DIGITS.len()))
-        .filter(|stamp| stamp.chars().zip(DIGITS.chars()).all(|(c, d)| if d == '0' { c.is_ascii_digit() } else { c == d }))
+        .filter(|stamp| {
+            stamp.chars().zip(DIGITS.chars()).all(|(c, d)| if d == '0' { c.is_ascii_digit() } else { c == d })
+        })
         .collect();
     let newest = stamps.last().and_then(|stamp| {
         let (day, time) = (stamp.get(..10)?, stamp.get(11..)?);

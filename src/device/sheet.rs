@@ -50,7 +50,8 @@ impl Serialize for Sheet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(Field::ALL.len()))?;
         for field in Field::ALL {
-            let value = self.get(*field).map(|known| serde_json::json!({ "value": known.value.json(), "from": known.from }));
+            let value =
+                self.get(*field).map(|known| serde_json::json!({ "value": known.value.json(), "from": known.from }));
             map.serialize_entry(field.key(), &value)?;
         }
         map.end()
@@ -142,7 +143,8 @@ impl Sheet {
         let state = facts.text("ActivationState").map(Datum::Word);
         self.put(Field::Activation, state, "lockdown ActivationState");
         let lock = facts.yes("fm-activation-locked");
-        let variable = if normal { "lockdown NonVolatileRAM fm-activation-locked" } else { "iBoot fm-activation-locked" };
+        let variable =
+            if normal { "lockdown NonVolatileRAM fm-activation-locked" } else { "iBoot fm-activation-locked" };
         let fmip = "lockdown com.apple.fmip IsAssociated";
         match (facts.yes("IsAssociated"), lock) {
             (Some(true), _) => self.put(Field::FindMy, Some(Datum::Yes(true)), fmip),
@@ -188,7 +190,11 @@ impl Sheet {
             let health = (nominal * 100 + design / 2) / design;
             // Twice as much as new is a battery that lies.
             if health <= 200 {
-                self.put(Field::BatteryHealth, Some(Datum::Number(health)), &from("NominalChargeCapacity/DesignCapacity"));
+                self.put(
+                    Field::BatteryHealth,
+                    Some(Datum::Number(health)),
+                    &from("NominalChargeCapacity/DesignCapacity"),
+                );
             }
         }
         self.put(Field::BatteryCycles, registry.count("CycleCount").map(Datum::Number), &from("CycleCount"));

@@ -76,15 +76,8 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Group; 7] = [
-        Group::Device,
-        Group::Numbers,
-        Group::System,
-        Group::Locks,
-        Group::Radio,
-        Group::Battery,
-        Group::Crashes,
-    ];
+    pub const ALL: [Group; 7] =
+        [Group::Device, Group::Numbers, Group::System, Group::Locks, Group::Radio, Group::Battery, Group::Crashes];
 }
 
 impl Field {
@@ -99,13 +92,9 @@ impl Field {
             | Field::Color
             | Field::Capacity
             | Field::Free => Group::Device,
-            Field::Serial
-            | Field::Imei
-            | Field::Imei2
-            | Field::Meid
-            | Field::Udid
-            | Field::Ecid
-            | Field::Board => Group::Numbers,
+            Field::Serial | Field::Imei | Field::Imei2 | Field::Meid | Field::Udid | Field::Ecid | Field::Board => {
+                Group::Numbers
+            }
             Field::Mode | Field::Version | Field::Build => Group::System,
             Field::Paired | Field::Activation | Field::FindMy | Field::Supervised | Field::SetupDone => Group::Locks,
             Field::Sim | Field::BasebandAlive | Field::BasebandVersion => Group::Radio,

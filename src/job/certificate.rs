@@ -2,18 +2,31 @@
 
 use super::record::{Entry, Fact, Record, Story};
 use super::sheet::report;
-use crate::event::Step;
+use crate::device::Sheet;
+use crate::event::{Field, Step};
 use crate::fault::{Code, Fault};
+use crate::ids::Ecid;
 use crate::report::Report;
 use crate::report::certificate::Certificate;
 use crate::report::seal::{Key, Sealed};
 
-/// The signed certificate of a job whose journal has these lines.
+/// The signed certificate of a job whose journal has these lines, and of a device whose intake sheet may tell its serial
+/// number, which a journal does not hold.
 ///
 /// # Errors
-/// `certificate-refused` when this job is none to certify, `journal-damaged`.
-pub fn certify(job: &str, lines: Vec<String>, key: &Key) -> Result<Sealed, Fault> {
-    let certificate = certificate(job, &lines)?;
+/// `certificate-refused` when this job is none to certify, `stranger-device` for the sheet of another device,
+/// `journal-damaged`.
+pub fn certify(job: &str, lines: Vec<String>, intake: Option<&Sheet>, key: &Key) -> Result<Sealed, Fault> {
+    let mut certificate = certificate(job, &lines)?;
+    if let Some(sheet) = intake {
+        let (own, told) = (certificate.ecid, sheet.text(Field::Ecid).and_then(|text| text.parse::<Ecid>().ok()));
+        if told != Some(own) {
+            let told = told.map_or_else(|| "none".into(), |ecid| ecid.to_string());
+            let why = format!("the intake sheet tells the ECID {told}, the job erased {own}");
+            return Err(Fault::new(Code::StrangerDevice, why).on(own));
+        }
+        certificate.serial = sheet.text(Field::Serial).map(str::to_owned);
+    }
     Sealed::seal(certificate, lines, key)
 }
 
@@ -26,6 +39,8 @@ pub fn verify(bytes: &[u8]) -> Result<Sealed, Fault> {
     let wrong = |why: String| Fault::new(Code::CertificateInvalid, why);
     let told = certificate(&sealed.certificate.job, &sealed.journal)
         .map_err(|fault| wrong(format!("its journal gives no certificate: {}", fault.detail)))?;
+    // The one thing that no journal holds.
+    let told = Certificate { serial: sealed.certificate.serial.clone(), ..told };
     if told != sealed.certificate {
         return Err(wrong("it says something else than its journal".into()));
     }

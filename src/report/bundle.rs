@@ -39,7 +39,8 @@ pub fn parts(report: &Report, materials: &Materials) -> Vec<Part> {
     let whole = serde_json::to_value(report).unwrap_or_default();
     let mut redactor = Redactor::default();
     redactor.learn(&whole);
-    let logs = [("journal.jsonl", &materials.journal), ("coach.jsonl", &materials.coach), ("doctor.jsonl", &materials.doctor)];
+    let logs =
+        [("journal.jsonl", &materials.journal), ("coach.jsonl", &materials.coach), ("doctor.jsonl", &materials.doctor)];
     for line in logs.iter().flat_map(|(_, lines)| lines.iter()) {
         if let Ok(document) = serde_json::from_str::<Value>(line) {
             redactor.learn(&document);

@@ -26,7 +26,7 @@ pub struct Certificate {
     pub manufacturer: String,
     pub model: Option<String>,
     pub product_type: ProductType,
-    /// A journal does not hold it: it is written in.
+    /// From an intake sheet of the same ECID; a journal does not hold it.
     pub serial: Option<String>,
     pub ecid: Ecid,
     pub udid: Option<Udid>,
@@ -122,9 +122,7 @@ impl Certificate {
         medium.extend(self.udid.as_ref().map(|udid| row(Line::Udid, &udid.to_string())));
         medium.extend(self.serial.as_ref().map(|serial| row(Line::Serial, serial)));
         medium.push(row(Line::MediaType, line(lang, Line::BuiltInFlash)));
-        let own = |keys: &[Line]| Items::Blanks {
-            rows: keys.iter().map(|key| vec![Blank::new(said(*key))]).collect(),
-        };
+        let own = |keys: &[Line]| Items::Blanks { rows: keys.iter().map(|key| vec![Blank::new(said(*key))]).collect() };
         let mut open = vec![Line::PropertyNumber, Line::Source, Line::ConfidentialityBefore];
         if self.serial.is_none() {
             open.insert(0, Line::Serial);
@@ -159,13 +157,10 @@ impl Certificate {
             .section(said(Line::Erasure), [table(erasure)])
             .section(said(Line::Verification), [Items::bullets(seen), Items::paragraph(said(Line::NotRead))])
             .section(said(Line::Backup), [Items::paragraph(backup)])
-            .section(said(Line::After), [own(&[
-                Line::ConfidentialityAfter,
-                Line::Destination,
-                Line::Person,
-                Line::Place,
-                Line::Signature,
-            ])])
+            .section(
+                said(Line::After),
+                [own(&[Line::ConfidentialityAfter, Line::Destination, Line::Person, Line::Place, Line::Signature])],
+            )
             .section(said(Line::Proof), [table(sealed)])
             .footer(said(Line::NoCertification))
     }

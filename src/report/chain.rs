@@ -33,10 +33,14 @@ pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != N * 2 {
         return None;
     }
-    let bytes: Option<Vec<u8>> = text.as_bytes().chunks_exact(2).map(|pair| match pair {
-        [high, low] => Some(digit(high)? << 4 | digit(low)?),
-        _ => None,
-    }).collect();
+    let bytes: Option<Vec<u8>> = text
+        .as_bytes()
+        .chunks_exact(2)
+        .map(|pair| match pair {
+            [high, low] => Some(digit(high)? << 4 | digit(low)?),
+            _ => None,
+        })
+        .collect();
     bytes?.try_into().ok()
 }
 
@@ -54,8 +58,14 @@ mod tests {
         let last = |job: &str, lines: &[String]| chain(job, lines).pop();
         let good = last("job", &whole);
         assert_eq!(chain("job", &whole).len(), 3);
-        for other in [&["one", "two"][..], &["one", "three", "two"], &["one", "two", "three", ""], &["onet", "wo", "three"],
-            &["", "one", "two", "three"], &["one", "two", "thre"]] {
+        for other in [
+            &["one", "two"][..],
+            &["one", "three", "two"],
+            &["one", "two", "three", ""],
+            &["onet", "wo", "three"],
+            &["", "one", "two", "three"],
+            &["one", "two", "thre"],
+        ] {
             assert_ne!(last("job", &lines(other)), good, "{other:?}");
         }
         assert_ne!(last("jo", &whole), good);

@@ -71,10 +71,15 @@ impl Comparison {
         let head: Vec<String> =
             [Around::Line, Around::Before, Around::Now].map(|key| around(lang, key).to_owned()).to_vec();
         for of in Subject::ALL {
-            let rows: Vec<Vec<String>> = self.differences.iter().filter(|d| d.field.subject() == of).map(|d| {
-                let cell = |value| or_dash(lang, d.field, Some(value));
-                vec![field(lang, d.field).to_owned(), cell(&d.before), cell(&d.now)]
-            }).collect();
+            let rows: Vec<Vec<String>> = self
+                .differences
+                .iter()
+                .filter(|d| d.field.subject() == of)
+                .map(|d| {
+                    let cell = |value| or_dash(lang, d.field, Some(value));
+                    vec![field(lang, d.field).to_owned(), cell(&d.before), cell(&d.now)]
+                })
+                .collect();
             if !rows.is_empty() {
                 paper = paper.section(subject(lang, of), [Items::Table { head: head.clone(), rows }]);
             }
@@ -103,8 +108,15 @@ mod tests {
             "BatteryCurrentCapacity": 51, "battery_registry": { "Serial": "B", "CycleCount": 2 } }));
         let found = compare(&before, &now).unwrap();
         let lines: Vec<(Field, Subject)> = found.differences.iter().map(|d| (d.field, d.field.subject())).collect();
-        assert_eq!(lines, [(Field::Version, Subject::System), (Field::BatteryPercent, Subject::Rest),
-            (Field::BatteryCycles, Subject::Rest), (Field::BatterySerial, Subject::Parts)]);
+        assert_eq!(
+            lines,
+            [
+                (Field::Version, Subject::System),
+                (Field::BatteryPercent, Subject::Rest),
+                (Field::BatteryCycles, Subject::Rest),
+                (Field::BatterySerial, Subject::Parts)
+            ]
+        );
         assert_eq!(found.one_sided, [Field::Serial, Field::Activation]);
         for lang in [Lang::En, Lang::Nl] {
             let shown = found.paper(lang, false).text(lang, 80);

@@ -33,7 +33,8 @@ fn known(lang: Lang, sheet: &Sheet, is_virtual: bool) -> Paper {
             let value = sheet.value(**of)?;
             Some(vec![field(lang, **of).to_owned(), shown(lang, **of, value)])
         };
-        let rows: Vec<Vec<String>> = Field::ALL.iter().filter(|of| of.group() == each).filter_map(|of| row(&of)).collect();
+        let rows: Vec<Vec<String>> =
+            Field::ALL.iter().filter(|of| of.group() == each).filter_map(|of| row(&of)).collect();
         if !rows.is_empty() {
             paper = paper.section(group(lang, each), [Items::Table { head: Vec::new(), rows }]);
         }

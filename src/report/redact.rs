@@ -15,8 +15,10 @@ const SHORTEST: usize = 3;
 const COMMON: [&str; 4] = ["iPhone", "iPad", "iPod", "iPod touch"];
 const NESTING: usize = 64;
 
-/// Under these keys there is a name.
-const NAMES: &[&str] = &["name", "title", "DeviceName", "fm-account-masked", "account", "PhoneNumber", "user", "host"];
+/// Under these keys there is a name; under `name` there is one where a device is described.
+const NAMES: &[&str] = &["title", "DeviceName", "fm-account-masked", "account", "PhoneNumber"];
+/// What describes a device.
+const DESCRIBES: &[&str] = &["ecid", "udid", "serial"];
 /// And under these a number that is one of its kind.
 const NUMBERS: &[&str] = &[
     "ecid",
@@ -85,7 +87,7 @@ impl Redactor {
             Value::Object(all) => {
                 for (key, value) in all {
                     match value {
-                        Value::String(text) if NAMES.contains(&key.as_str()) => self.learn_name(text),
+                        Value::String(text) if is_name(key, all) => self.learn_name(text),
                         Value::String(text) if NUMBERS.contains(&key.as_str()) => self.learn_number(text),
                         Value::Number(number) if NUMBERS.contains(&key.as_str()) => {
                             self.learn_number(&number.to_string());
@@ -129,7 +131,7 @@ impl Redactor {
             Value::Object(all) => {
                 let one = |(key, value): (&String, &Value)| {
                     let value = match value {
-                        Value::String(text) if NAMES.contains(&key.as_str()) => {
+                        Value::String(text) if is_name(key, all) => {
                             Value::from(if COMMON.contains(&text.as_str()) { text.clone() } else { initial(text) })
                         }
                         Value::String(text) if NUMBERS.contains(&key.as_str()) => Value::from(shortened(text)),
@@ -149,9 +151,17 @@ impl Redactor {
     }
 }
 
+fn is_name(key: &str, of: &Map<String, Value>) -> bool {
+    NAMES.contains(&key) || key == "name" && DESCRIBES.iter().any(|key| of.contains_key(*key))
+}
+
 fn shortened(number: &str) -> String {
     let count = number.chars().count();
-    if count <= KEPT { "…".into() } else { number.chars().skip(count - KEPT).fold("…".into(), |out, c| format!("{out}{c}")) }
+    if count <= KEPT {
+        "…".into()
+    } else {
+        number.chars().skip(count - KEPT).fold("…".into(), |out, c| format!("{out}{c}"))
+    }
 }
 
 fn initial(name: &str) -> String {
@@ -202,21 +212,31 @@ fn of_word(word: &str) -> String {
     if core.contains('@') && !core.starts_with('@') {
         return format!("…@…{tail}");
     }
-    let pairs: Vec<&str> = core.split(':').collect();
-    let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
-    if pairs.len() == 6 && pairs.iter().all(|pair| pair.len() == 2 && is_hex(pair)) {
-        return format!("…{tail}");
-    }
     if uuid::Uuid::try_parse(core).is_ok() {
         // The name of a job; it names nobody.
         return word.to_owned();
     }
-    let whole: Vec<String> = core.split_inclusive(['-', '.', ':', '_', '@']).map(|part| {
-        let name = part.trim_end_matches(['-', '.', ':', '_', '@']);
-        let sign = part.get(name.len()..).unwrap_or_default();
-        if looks_like_number(name) { format!("{}{sign}", shortened(name)) } else { part.to_owned() }
-    }).collect();
+    let whole: Vec<String> = core
+        .split_inclusive(['-', '.', '_', '@'])
+        .map(|part| {
+            let name = part.trim_end_matches(['-', '.', '_', '@']);
+            let sign = part.get(name.len()..).unwrap_or_default();
+            if is_address(name) { format!("…{sign}") } else { pieces(name) + sign }
+        })
+        .collect();
     whole.concat() + tail
+}
+
+/// Of a network card.
+fn is_address(text: &str) -> bool {
+    let mut pairs = text.split(':');
+    let is_pair = |pair: &str| pair.len() == 2 && pair.chars().all(|c| c.is_ascii_hexdigit());
+    pairs.by_ref().take(6).filter(|pair| is_pair(pair)).count() == 6 && pairs.next().is_none()
+}
+
+fn pieces(text: &str) -> String {
+    let one = |part: &str| if looks_like_number(part) { shortened(part) } else { part.to_owned() };
+    text.split(':').map(one).collect::<Vec<_>>().join(":")
 }
 
 fn looks_like_number(part: &str) -> bool {
@@ -231,7 +251,10 @@ fn looks_like_number(part: &str) -> bool {
     let udid = is_hex && (length == 40 || length == 24 || length == 16 || length == 25);
     let long = digits == length && length >= LONG;
     // Serial numbers: of a device, of a board.
-    let serial = digits + upper == length && digits >= 1 && upper >= 2 && ((10..=12).contains(&length) || (17..=18).contains(&length));
+    let serial = digits + upper == length
+        && digits >= 1
+        && upper >= 2
+        && ((10..=12).contains(&length) || (17..=18).contains(&length));
     udid || long || serial
 }
 

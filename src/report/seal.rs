@@ -94,9 +94,7 @@ impl Sealed {
         let key = unhex::<32>(&sealed.signature.key).ok_or_else(|| wrong("its key is none"))?;
         let value = unhex::<64>(&sealed.signature.value).ok_or_else(|| wrong("its signature is none"))?;
         let body = signed(&sealed.certificate, &sealed.journal, &sealed.chain)?;
-        UnparsedPublicKey::new(&ED25519, key)
-            .verify(&body, &value)
-            .map_err(|_| wrong("the signature does not fit"))?;
+        UnparsedPublicKey::new(&ED25519, key).verify(&body, &value).map_err(|_| wrong("the signature does not fit"))?;
         Ok(sealed)
     }
 

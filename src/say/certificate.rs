@@ -98,7 +98,10 @@ mod tests {
         let same = ["Model", "ECID", "UDID"];
         for each in Line::ALL {
             let (en, nl) = (line(Lang::En, *each), line(Lang::Nl, *each));
-            assert!(!en.trim().is_empty() && !nl.trim().is_empty() && !en.contains("  ") && !nl.contains("  "), "{each:?}");
+            assert!(
+                !en.trim().is_empty() && !nl.trim().is_empty() && !en.contains("  ") && !nl.contains("  "),
+                "{each:?}"
+            );
             assert_eq!(en == nl, same.contains(&en), "{each:?}");
         }
     }

@@ -171,10 +171,9 @@ pub fn around(lang: Lang, key: Around) -> &'static str {
             Around::Signed => ("Date and signature", "Datum en handtekening"),
             Around::Saved => ("Sheet saved", "Blad bewaard"),
             Around::CompareTitle => ("What changed", "Wat er veranderde"),
-            Around::NoDifference => (
-                "Nothing that both sheets know has changed.",
-                "Niets van wat op beide bladen bekend is, is veranderd.",
-            ),
+            Around::NoDifference => {
+                ("Nothing that both sheets know has changed.", "Niets van wat op beide bladen bekend is, is veranderd.")
+            }
             Around::Before => ("Before", "Toen"),
             Around::Now => ("Now", "Nu"),
             Around::NotComparable => ("Known on one sheet only", "Maar op één blad bekend"),

@@ -32,6 +32,9 @@ pub struct ReportArgs {
     /// Write a signed record of the erasure, with the journal that bears it out
     #[arg(long, value_name = "FILE", conflicts_with_all = ["bundle", "format"])]
     pub certificate: Option<PathBuf>,
+    /// With --certificate: a sheet that `info --save` kept of this device, for its serial number
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub intake: Option<PathBuf>,
     /// With --certificate: the record as a page to print and sign (HTML)
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub paper: Option<PathBuf>,
@@ -46,7 +49,9 @@ pub struct ReportArgs {
 #[derive(Subcommand, Debug)]
 pub enum ReportVerb {
     /// Check a certificate's file: its bytes, its hashes, its signature, and whether it says what its journal says; offline
-    #[command(after_help = "Exit codes: 0 right and signed by a known key, 3 right and signed by an unknown key, 7 not right")]
+    #[command(
+        after_help = "Exit codes: 0 right and signed by a known key, 3 right and signed by an unknown key, 7 not right"
+    )]
     Verify {
         file: PathBuf,
         /// The key that it must be signed with, as `report --certificate` prints it

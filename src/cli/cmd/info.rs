@@ -68,7 +68,7 @@ fn said_saved(context: &Context, file: &Path) {
 
 /// Reads a sheet that `--save` wrote, or a line that `--json` printed. The lines are worked out anew from its facts, so
 /// that both sheets are read by the same rules.
-fn saved(file: &Path) -> Result<Sheet, Fault> {
+pub(super) fn saved(file: &Path) -> Result<Sheet, Fault> {
     let no_sheet = |why: &str| Fault::new(Code::Usage, format!("{}: no saved sheet: {why}", file.display()));
     let opened = fs_err::File::open(file).map_err(|e| Fault::disk(&e))?;
     let mut bytes = Vec::new();

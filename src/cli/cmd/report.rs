@@ -5,6 +5,7 @@ use crate::cli::Done;
 use crate::cli::args::{Format, ReportArgs, ReportVerb};
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, wrap::COLUMNS};
+use crate::device::Sheet;
 use crate::disk::{self, JobFolder, Jobs, journal_lines, write_atomic, write_private};
 use crate::event::Outcome;
 use crate::fault::{Code, Fault};
@@ -31,7 +32,8 @@ pub fn run(context: &Context, args: ReportArgs) -> Done {
         None => jobs.list()?.into_iter().next().ok_or_else(|| Fault::new(Code::NoJob, "no job yet"))?,
     };
     if let Some(file) = &args.certificate {
-        return certificate(context, &folder, file, args.paper.as_deref());
+        let intake = args.intake.as_deref().map(super::info::saved).transpose()?;
+        return certificate(context, &folder, file, intake.as_ref(), args.paper.as_deref());
     }
     if let Some(file) = &args.bundle {
         return bundle(context, &folder, file, args.doctor.as_deref());
@@ -52,11 +54,17 @@ pub fn run(context: &Context, args: ReportArgs) -> Done {
 }
 
 /// Signs what the journal says, and keeps both in one file.
-fn certificate(context: &Context, folder: &JobFolder, file: &Path, paper: Option<&Path>) -> Done {
+fn certificate(
+    context: &Context,
+    folder: &JobFolder,
+    file: &Path,
+    intake: Option<&Sheet>,
+    paper: Option<&Path>,
+) -> Done {
     let lang = context.lang;
     let lines = journal_lines(&folder.journal())?;
     let seed = disk::seed(&context.folders()?.signing_key())?;
-    let sealed = job::certify(&folder.id.to_string(), lines, &Key::new(&seed)?)?;
+    let sealed = job::certify(&folder.id.to_string(), lines, intake, &Key::new(&seed)?)?;
     write_private(file, &sealed.bytes()?)?;
     let page = page(context, &sealed);
     if let Some(paper) = paper {
@@ -73,8 +81,7 @@ fn certificate(context: &Context, folder: &JobFolder, file: &Path, paper: Option
 }
 
 fn page(context: &Context, sealed: &Sealed) -> crate::report::Paper {
-    let seal =
-        Seal { key: &sealed.signature.key, last_hash: sealed.last_hash(), lines: sealed.journal.len() };
+    let seal = Seal { key: &sealed.signature.key, last_hash: sealed.last_hash(), lines: sealed.journal.len() };
     sealed.certificate.paper(context.lang, &seal)
 }
 
@@ -108,7 +115,11 @@ fn verify(context: &Context, file: &Path, key: Option<&str>) -> Done {
     } else {
         print_out(page(context, &sealed).text(lang, COLUMNS).trim_end());
         print_out("");
-        let lines = [line(lang, Line::Genuine).to_owned(), format!("{} {signed}", line(lang, Line::PublicKey)), line(lang, said).to_owned()];
+        let lines = [
+            line(lang, Line::Genuine).to_owned(),
+            format!("{} {signed}", line(lang, Line::PublicKey)),
+            line(lang, said).to_owned(),
+        ];
         lines.iter().flat_map(|line| wrapped(line, COLUMNS)).for_each(|line| print_out(&line));
     }
     Ok(outcome)

@@ -41,11 +41,11 @@ fn erased() -> Vec<Value> {
 }
 
 fn sealed() -> Sealed {
-    certify(JOB, journal("erase", &erased()), &key(7)).unwrap()
+    certify(JOB, journal("erase", &erased()), None, &key(7)).unwrap()
 }
 
 fn refused(lines: Vec<String>) -> Code {
-    certify(JOB, lines, &key(7)).unwrap_err().code
+    certify(JOB, lines, None, &key(7)).unwrap_err().code
 }
 
 #[test]
@@ -76,10 +76,25 @@ fn a_job_that_did_not_erase_and_end_well_gets_none() {
 }
 
 #[test]
+fn a_serial_number_comes_from_the_sheet_of_the_same_device() {
+    let facts = json!({ "ecid": "0x126D0E81100001", "serial": "C8QH6T96DPNG" });
+    let certify = |facts: &Value| {
+        let sheet = Sheet::of(facts.as_object().unwrap());
+        certify(JOB, journal("erase", &erased()), Some(&sheet), &key(7))
+    };
+    let told = certify(&facts).unwrap();
+    assert_eq!(told.certificate.serial.as_deref(), Some("C8QH6T96DPNG"));
+    assert_eq!(verify(&told.bytes().unwrap()).unwrap(), told);
+    for other in [json!({}), json!({ "ecid": "0x1", "serial": "X" }), json!({ "ecid": "none" })] {
+        assert_eq!(certify(&other).unwrap_err().code, Code::StrangerDevice);
+    }
+}
+
+#[test]
 fn an_end_that_nobody_heard_is_only_concluded() {
     let mut records = erased();
     records.insert(1, json!({ "record": "resumed" }));
-    let told = certify(JOB, journal("erase", &records), &key(7)).unwrap().certificate.observed;
+    let told = certify(JOB, journal("erase", &records), None, &key(7)).unwrap().certificate.observed;
     assert_eq!(serde_json::to_value(told).unwrap(), json!(["restore-concluded", "came-back"]));
 }
 
@@ -95,7 +110,8 @@ fn a_lie_of_the_signer_is_found() {
     };
     assert_eq!(lie(|c| c.category = "Destroy".into()), Code::CertificateInvalid);
     assert_eq!(lie(|c| c.ecid.0 += 1), Code::CertificateInvalid);
-    assert_eq!(lie(|c| c.job = "01999999-0000-7000-8000-000000000002".into()), Code::CertificateInvalid);
+    assert_eq!(lie(|c| c.observed.clear()), Code::CertificateInvalid);
+    assert_eq!(lie(|c| c.backup = Some("X".into())), Code::CertificateInvalid);
     let lines = journal("update", &erased());
     let bytes = Sealed::seal(good.certificate.clone(), lines, &key(7)).unwrap().bytes().unwrap();
     assert_eq!(verify(&bytes).unwrap_err().code, Code::CertificateInvalid);

@@ -34,10 +34,13 @@ fn knowing() -> Redactor {
 
 /// No four-letter piece more than the end of a number may be left.
 fn left(text: &str) -> Option<&'static str> {
-    SECRETS.iter().find(|secret| {
-        let tail: String = secret.chars().skip(secret.chars().count().saturating_sub(KEPT + 2)).collect();
-        text.contains(**secret) || (!secret.contains(['@', '\'']) && text.contains(&tail))
-    }).copied()
+    SECRETS
+        .iter()
+        .find(|secret| {
+            let tail: String = secret.chars().skip(secret.chars().count().saturating_sub(KEPT + 2)).collect();
+            text.contains(**secret) || (!secret.contains(['@', '\'']) && text.contains(&tail))
+        })
+        .copied()
 }
 
 #[test]
@@ -66,8 +69,14 @@ fn every_identifier_goes_wherever_it_stands() {
 #[test]
 fn what_stands_under_a_known_key_goes_even_if_it_looks_like_nothing() {
     let redactor = Redactor::default();
-    let clean = redactor.document(&json!({ "title": "Bo", "serial": "abc", "name": "iPhone", "UniqueChipID": 12345, "n": 5 }));
+    let clean =
+        redactor.document(&json!({ "title": "Bo", "serial": "abc", "name": "iPhone", "UniqueChipID": 12345, "n": 5 }));
     assert_eq!(clean, json!({ "title": "B…", "serial": "…", "name": "iPhone", "UniqueChipID": "…2345", "n": 5 }));
+    let row = json!({ "checks": [{ "name": "usbmuxd" }], "devices": [{ "udid": null, "name": "Bo's own" }] });
+    let mut redactor = Redactor::default();
+    redactor.learn(&row);
+    assert_eq!(redactor.text("usbmuxd told of Bo's own"), "usbmuxd told of B…");
+    assert_eq!(redactor.document(&row)["checks"], row["checks"]);
 }
 
 #[test]
@@ -84,7 +93,10 @@ fn what_a_helper_needs_stays() {
     ] {
         assert_eq!(redactor.text(text), text);
     }
-    assert_eq!(redactor.text("/home/anna/.local/share/herstel and /Users/bo"), "/home/…/.local/share/herstel and /Users/…");
+    assert_eq!(
+        redactor.text("/home/anna/.local/share/herstel and /Users/bo"),
+        "/home/…/.local/share/herstel and /Users/…"
+    );
 }
 
 #[test]
