@@ -111,7 +111,9 @@ fn registry(phone: &Phone, request: &Dictionary) -> Dictionary {
         // Tools send the one they do not use as an empty text.
         request.get(k).and_then(Value::as_string).filter(|name| !name.is_empty())
     });
-    let class = if phone.model.cpid.0 <= 0x8011 { "AppleARMPMUCharger" } else { "AppleSmartBattery" };
+    // From the A11 on; the chips before it have numbers on both sides of it.
+    let is_new = (0x8012..0x8900).contains(&phone.model.cpid.0);
+    let class = if is_new { "AppleSmartBattery" } else { "AppleARMPMUCharger" };
     match name {
         Some(name) if name == class || name == "IOPMPowerSource" => battery(phone),
         _ => Dictionary::new(),
