@@ -102,6 +102,18 @@ fn what_a_stranger_or_a_dark_screen_does_not_tell_is_unknown() {
     is_readable(&rig.good(&["-d", &rig.bench.phones[1].ecid.to_string(), "info"]).out);
 }
 
+/// Law 7's other half: who refuses is not believed to have said "no".
+#[test]
+fn refused_services_leave_a_sheet_that_says_unknown() {
+    let rig = rig("[phone.faults.mux]\nstart_service_error = \"ServiceProhibited\"");
+    let sheet = sheet(&rig);
+    assert_eq!(sheet["serial"]["value"], json!(rig.phone().serial));
+    for key in ["battery_health", "battery_cycles", "battery_serial", "panics", "newest_panic"] {
+        assert_eq!(sheet[key], Value::Null, "{key}");
+    }
+    assert_eq!(sheet["battery_percent"]["value"], 81);
+}
+
 #[test]
 fn an_old_phone_has_its_battery_under_another_name() {
     let rig = Rig::new("pace = 25.0\n[[phone]]\nmodel = \"iphone5s\"\ntrust = \"trusted\"\n");

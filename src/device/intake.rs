@@ -3,7 +3,7 @@
 use super::sheet::{PANICS, REGISTRY, Sheet};
 use super::sight::Eyes;
 use super::state::{Access, Device, Iboot, Likeness, Normal, State, Trust};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::ids::Mode;
 use crate::mux::{Lockdown, Mux, Session, battery, crash_reports};
 use crate::usb::iboot as usb;
@@ -79,8 +79,20 @@ const VARIABLES: &[&str] =
 /// Longest variable that is shown, in bytes.
 const VARIABLE_CAP: usize = 256;
 
-/// Reads the sheet. Untrusted devices tell less; in recovery and DFU it is what boot code says of itself, and
-/// a device that may not be opened has its serial string only.
+/// Reads the whole sheet: what [`intake`] reads, and of a trusted device what its services tell of the battery and of
+/// crashes.
+pub async fn whole_intake(eyes: &Eyes, device: &Device) -> Result<Intake, Fault> {
+    let mut sheet = intake(eyes, device).await?;
+    if let State::Normal(normal) = &device.state
+        && let Some(mut session) = trusted(&eyes.mux, normal).await?
+    {
+        read_services(&mut session, &mut sheet).await;
+    }
+    Ok(sheet)
+}
+
+/// Reads what takes one connection. Untrusted devices tell less; in recovery and DFU it is what boot code says of
+/// itself, and a device that may not be opened has its serial string only.
 pub async fn intake(eyes: &Eyes, device: &Device) -> Result<Intake, Fault> {
     let mut sheet = Intake::default();
     let row = serde_json::to_value(device.row()).unwrap_or_default();
@@ -146,17 +158,24 @@ async fn read_iboot(eyes: &Eyes, device: &Device, iboot: &Iboot, sheet: &mut Int
     }
 }
 
-async fn read_normal(mux: &Mux, normal: &Normal, sheet: &mut Intake) -> Result<(), Fault> {
+/// A session with a device that trusts this host.
+async fn trusted(mux: &Mux, normal: &Normal) -> Result<Option<Session>, Fault> {
     let record = match (&normal.trust, &normal.who.udid) {
         (Trust::Trusted, Some(udid)) => mux.pair_record(udid).await?,
         _ => None,
     };
-    let Some(record) = record else {
+    match record {
+        Some(record) => Ok(Some(Session::open(mux, &normal.mux, record).await.map_err(Fault::from)?)),
+        None => Ok(None),
+    }
+}
+
+async fn read_normal(mux: &Mux, normal: &Normal, sheet: &mut Intake) -> Result<(), Fault> {
+    let Some(mut session) = trusted(mux, normal).await? else {
         let mut lockdown = Lockdown::open(mux, normal.mux.id).await.map_err(Fault::from)?;
         take(&mut sheet.facts, &lockdown.all(None).await.map_err(Fault::from)?, WANTED);
         return Ok(());
     };
-    let mut session = Session::open(mux, &normal.mux, record).await.map_err(Fault::from)?;
     let values = session.lockdown.all(None).await.map_err(Fault::from)?;
     take(&mut sheet.facts, &values, WANTED);
     take_lock(sheet, &values);
@@ -164,18 +183,27 @@ async fn read_normal(mux: &Mux, normal: &Normal, sheet: &mut Intake) -> Result<(
         let values = session.lockdown.all(Some(domain)).await.map_err(Fault::from)?;
         take(&mut sheet.facts, &values, keys);
     }
-    // Services may be refused, to a locked device's host for one; the sheet is worth having without them.
-    match battery(&mut session).await {
+    Ok(())
+}
+
+/// Services may be refused, to a locked device's host for one; the sheet is worth having without them. After a silent
+/// one the next is not waited for.
+async fn read_services(session: &mut Session, sheet: &mut Intake) {
+    match battery(session).await {
         Ok(Some((class, entry))) => take_battery(sheet, class, &entry),
         Ok(None) => {}
-        Err(fault) => tracing::info!(code = %fault.code, "the battery did not tell"),
+        Err(fault) => {
+            tracing::info!(code = %fault.code, "the battery did not tell");
+            if matches!(fault.code, Code::LinkSilent | Code::LinkLost | Code::UsbGone) {
+                return;
+            }
+        }
     }
-    match crash_reports(&mut session).await {
+    match crash_reports(session).await {
         Ok(Some(names)) => take_panics(sheet, &names),
         Ok(None) => {}
         Err(fault) => tracing::info!(code = %fault.code, "crash reports cannot be seen"),
     }
-    Ok(())
 }
 
 fn take_battery(sheet: &mut Intake, class: &str, entry: &Dictionary) {

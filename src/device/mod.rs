@@ -16,7 +16,7 @@ mod state;
 pub use choose::choose;
 pub use consent::{Consent, Deed, Given};
 pub use fleet::{Change, Fleet};
-pub use intake::{Intake, intake};
+pub use intake::{Intake, intake, whole_intake};
 pub use sheet::{Datum, Known, Sheet};
 pub use sight::{Eyes, Look, look};
 pub use state::{Access, Device, Iboot, Identity, Likeness, Normal, Restoring, Row, State, Trust};

@@ -59,7 +59,7 @@ pub fn paper(lang: Lang, sheet: &Sheet, is_virtual: bool) -> Paper {
     if let Some(label) = label(sheet) {
         paper = paper.section(around(lang, Around::Label), [Items::Code { text: label }]);
     }
-    let blanks = [Around::Remarks, Around::Signed].map(|key| vec![Blank::new(around(lang, key))]);
+    let blanks = [Around::LostMode, Around::Remarks, Around::Signed].map(|key| vec![Blank::new(around(lang, key))]);
     paper.section("", [Items::Blanks { rows: blanks.to_vec() }])
 }
 

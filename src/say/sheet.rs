@@ -123,6 +123,7 @@ pub enum Around {
     Lead,
     Unknown,
     Label,
+    LostMode,
     Remarks,
     Signed,
     Saved,
@@ -137,11 +138,12 @@ pub enum Around {
 }
 
 impl Around {
-    pub const ALL: [Around; 15] = [
+    pub const ALL: [Around; 16] = [
         Around::Title,
         Around::Lead,
         Around::Unknown,
         Around::Label,
+        Around::LostMode,
         Around::Remarks,
         Around::Signed,
         Around::Saved,
@@ -167,6 +169,7 @@ pub fn around(lang: Lang, key: Around) -> &'static str {
             ),
             Around::Unknown => ("Not known", "Niet bekend"),
             Around::Label => ("Label", "Etiket"),
+            Around::LostMode => ("Lost Mode (what the screen says)", "Verloren-modus (wat het scherm zegt)"),
             Around::Remarks => ("Remarks", "Opmerkingen"),
             Around::Signed => ("Date and signature", "Datum en handtekening"),
             Around::Saved => ("Sheet saved", "Blad bewaard"),

@@ -5,7 +5,7 @@ use crate::cli::Done;
 use crate::cli::args::InfoArgs;
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, virtual_banner, wrap::COLUMNS};
-use crate::device::{Sheet, intake};
+use crate::device::{Sheet, whole_intake};
 use crate::disk::{write_atomic, write_private};
 use crate::event::Outcome;
 use crate::fault::{Code, Fault};
@@ -28,7 +28,7 @@ pub async fn run(context: &Context, args: InfoArgs) -> Done {
     let before = args.compare.as_deref().map(saved).transpose()?;
     let eyes = context.eyes()?;
     let device = context.device(&eyes).await?;
-    let intake = intake(&eyes, &device).await?;
+    let intake = whole_intake(&eyes, &device).await?;
     let sheet = intake.sheet();
     let whole = json!({ "schema": 1, "info": intake.facts, "sheet": sheet });
     if let Some(file) = &args.save {
