@@ -7,11 +7,13 @@ pub mod batch;
 mod chance;
 mod doctor;
 mod preflight;
+mod sheet;
 mod triage;
 
 pub use chance::{Caveat, Ground, Possible};
 pub use doctor::{Cause, Exam, QUESTIONS};
 pub use preflight::{Check, Finding, Need, Verdict};
+pub use sheet::{Field, Group, Subject};
 pub use triage::{Choice, Clue, Question, WayOut};
 
 use crate::fault::Fault;

@@ -7,6 +7,7 @@ mod explain;
 mod firmware;
 mod shop;
 mod stations;
+mod sheets;
 
 pub use advice::{CardArgs, DoctorArgs, GuideArgs, ScreenArgs, TriageArgs, Way};
 pub use backups::{BackupArgs, BackupsVerb, EncryptVerb, NewPasswordArgs, PasswordArgs, PutBackArgs};
@@ -15,6 +16,7 @@ pub use explain::{CodeSpace, ExplainArgs};
 pub use firmware::{CacheVerb, FirmwareVerb};
 pub use shop::BatchArgs;
 pub use stations::{StationsArgs, StationsVerb};
+pub use sheets::{InfoArgs, ReportArgs, ReportVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -68,7 +70,7 @@ pub enum Verb {
     /// Numbers for the USB ports of a bench; without a verb they are listed
     Stations(StationsArgs),
     /// The intake sheet of one device
-    Info,
+    Info(InfoArgs),
     /// Ask a device to trust this computer
     Pair {
         /// Seconds to wait for the person: unlock, tap Trust, passcode
@@ -117,13 +119,7 @@ pub enum Verb {
     #[command(after_help = BATCH_ENDS)]
     Batch(BatchArgs),
     /// The report of a job
-    Report {
-        /// The job; without it the newest one
-        job: Option<String>,
-        /// For people, programs or a browser
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
+    Report(ReportArgs),
     /// Advice to print: accounts, codes, locks, before a repair
     Card(CardArgs),
     /// Is this computer ready? Twenty questions, with what was seen and what helps
@@ -219,6 +215,7 @@ pub enum Format {
     Text,
     Json,
     Html,
+    Csv,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

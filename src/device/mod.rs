@@ -7,6 +7,7 @@ mod choose;
 mod consent;
 mod fleet;
 mod intake;
+mod sheet;
 mod sight;
 #[cfg(test)]
 mod sight_tests;
@@ -16,7 +17,8 @@ pub mod stations;
 pub use choose::choose;
 pub use consent::{Consent, Deed, Given};
 pub use fleet::{Change, Fleet};
-pub use intake::{Intake, intake};
+pub use intake::{Intake, intake, whole_intake};
+pub use sheet::{Datum, Known, Sheet};
 pub use sight::{Eyes, Look, look};
 pub use state::{Access, Device, Iboot, Identity, Likeness, Normal, Restoring, Row, State, Trust};
 pub use stations::{Book, Station, Stations};

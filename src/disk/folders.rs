@@ -99,6 +99,11 @@ impl Folders {
         self.state.join("tickets")
     }
 
+    /// The seed of the key that signs certificates, in hex.
+    pub fn signing_key(&self) -> PathBuf {
+        self.state.join("signing-key")
+    }
+
     /// Lock files that belong to no other folder, e.g. one per device.
     pub fn locks(&self) -> PathBuf {
         self.state.join("locks")
@@ -125,6 +130,7 @@ mod tests {
             folders.jobs(),
             folders.batches(),
             folders.tickets(),
+            folders.signing_key(),
             folders.locks(),
         ] {
             assert!(path.starts_with(root), "{}", path.display());

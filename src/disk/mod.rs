@@ -14,14 +14,16 @@ mod jobs;
 mod journal;
 mod lock;
 pub mod root;
+mod seed;
 
 pub use atomic::{
     AtomicFile, Privacy, append_private, create_private_folder, sync_folder, write_atomic, write_private,
 };
 pub use folders::Folders;
 pub use jobs::{JobFolder, JobId, Jobs};
-pub use journal::{Journal, read_journal};
+pub use journal::{Journal, journal_lines, read_journal};
 pub use lock::FileLock;
+pub use seed::{existing as existing_seed, seed};
 
 use crate::fault::{Code, Fault};
 use std::path::Path;

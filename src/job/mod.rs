@@ -6,6 +6,7 @@
 //! an empty and a filled journal, so an interrupted job needs no code of its own.
 
 pub mod batch;
+mod certificate;
 mod kit;
 mod next;
 mod plan;
@@ -19,6 +20,7 @@ mod vigil;
 mod walk;
 mod warming;
 
+pub use certificate::{certify, verify};
 pub use kit::Kit;
 pub use next::{Next, Seen, next};
 pub use plan::{BackupPlan, FirmwarePlan, Plan, Way};

@@ -5,6 +5,7 @@
 //! without [`plain_char`]. Lines to write on are part of it: a sheet is filled in with a pen.
 
 use super::page::{escaped, marked, page};
+use super::qr;
 use crate::say::{Lang, Text, plain_char, text, width};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -54,6 +55,10 @@ pub enum Items {
     Table {
         head: Vec<String>,
         rows: Vec<Vec<String>>,
+    },
+    /// A label for a reader: the text, and on paper its QR code.
+    Code {
+        text: String,
     },
     /// Lines to write on, each with one or more labels.
     Blanks {
@@ -173,6 +178,7 @@ impl Items {
                 lines.iter().enumerate().flat_map(one).collect()
             }
             Items::Table { head, rows } => table(head, rows, columns),
+            Items::Code { text } => text.lines().flat_map(|line| hung(INDENT, line, columns)).collect(),
             Items::Blanks { rows } => rows.iter().flat_map(|row| blanks(row, columns)).collect(),
         }
     }
@@ -203,6 +209,10 @@ impl Items {
                 }
                 rows.iter().for_each(|cells| body.push_str(&row(cells, "td")));
                 body.push_str("</table>\n");
+            }
+            Items::Code { text } => {
+                let drawn = qr::svg(text).unwrap_or_default();
+                let _ = writeln!(body, "<div class=\"code\">{drawn}<pre>{}</pre></div>", escaped(text));
             }
             Items::Blanks { rows } => {
                 let one = |blank: &Blank| {

@@ -357,6 +357,14 @@ pub fn fault(code: Code) -> Advice {
             "Het journaal van deze klus is beschadigd",
             "Begin een nieuwe klus; reservekopieën en downloads van de oude zijn er nog.",
         ),
+        Code::CertificateRefused => (
+            "Voor deze klus kan geen wisverklaring worden gegeven",
+            "Alleen een klus die het toestel wiste, goed eindigde en niets terugzette, krijgt er een.",
+        ),
+        Code::CertificateInvalid => (
+            "Deze wisverklaring is niet meer zoals ze ondertekend werd",
+            "Vertrouw er niet op; vraag het bestand opnieuw aan de ondertekenaar.",
+        ),
         Code::Usage => ("De opdracht is niet te begrijpen", "Zie `herstel --help`."),
         Code::ConfigInvalid => (
             "Er staat een fout in een van je instellingenbestanden",

@@ -6,9 +6,11 @@
 
 mod batch;
 pub mod board;
+pub mod bundle;
 pub mod cards;
 mod cards_en;
 mod cards_nl;
+pub mod certificate;
 mod chance;
 mod coach;
 pub mod codes;
@@ -25,6 +27,7 @@ mod preflight;
 mod remedies;
 pub mod restore;
 pub mod scenario;
+pub mod sheet;
 pub mod stations;
 mod text;
 pub mod triage;

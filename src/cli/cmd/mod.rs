@@ -54,7 +54,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
             let done = match verb {
                 Verb::List { watch, board } => list::run(&context, watch, board).await,
                 Verb::Stations(args) => stations::run(&context, args.verb).await,
-                Verb::Info => info::run(&context).await,
+                Verb::Info(args) => info::run(&context, args).await,
                 Verb::Pair { wait, reset } => pair::pair(&context, wait, reset).await,
                 Verb::Unpair => pair::unpair(&context).await,
                 Verb::Guide(args) => guide::run(&context, args).await,
@@ -68,7 +68,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                     recover::resume(&context, job.as_deref(), by_hand, &password).await
                 }
                 Verb::Batch(args) => batch::run(&context, args).await,
-                Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
+                Verb::Report(args) => report::run(&context, args),
                 Verb::Card(args) => card::run(&context, args).await,
                 Verb::Doctor(args) => doctor::run(&context, args).await,
                 Verb::Explain(args) => explain::run(&context, &args),
@@ -92,7 +92,7 @@ fn step_of(verb: &Verb) -> Step {
         } => Step::Catalogue,
         Verb::Firmware { .. } => Step::VerifyFirmware,
         Verb::Triage(_) | Verb::Restore(_) | Verb::Recover(_) | Verb::Batch(_) => Step::Plan,
-        Verb::Report { .. } | Verb::Card(_) => Step::Report,
+        Verb::Report(_) | Verb::Card(_) => Step::Report,
         _ => Step::Find,
     }
 }
