@@ -133,12 +133,10 @@ pub enum Around {
     Now,
     NotComparable,
     Line,
-    Found,
-    From,
 }
 
 impl Around {
-    pub const ALL: [Around; 16] = [
+    pub const ALL: [Around; 14] = [
         Around::Title,
         Around::Lead,
         Around::Unknown,
@@ -153,8 +151,6 @@ impl Around {
         Around::Now,
         Around::NotComparable,
         Around::Line,
-        Around::Found,
-        Around::From,
     ];
 }
 
@@ -181,8 +177,6 @@ pub fn around(lang: Lang, key: Around) -> &'static str {
             Around::Now => ("Now", "Nu"),
             Around::NotComparable => ("Known on one sheet only", "Maar op één blad bekend"),
             Around::Line => ("Line", "Regel"),
-            Around::Found => ("Read", "Gelezen"),
-            Around::From => ("Where", "Waar"),
         },
     )
 }
