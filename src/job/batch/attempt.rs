@@ -116,7 +116,7 @@ impl Attempt {
         let _lock = device_lock(&self.kit, self.ecid)?;
         let device = self.device().await?;
         let normal = ensure_trust(&self.kit.eyes, &device, &self.kit).await?;
-        let vault = Vault::new(&self.kit.folders.vault());
+        let vault = Vault::new(self.kit.folders.vault());
         let options = BackupOptions { full: false, patience: Patience::default().shortened(self.kit.haste) };
         let kit = &self.kit;
         let made = backup::make(&kit.eyes.mux, &normal, &vault, options, &kit.tell, &kit.cancel).await;
