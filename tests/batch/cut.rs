@@ -127,8 +127,8 @@ fn killed(seed: u64) {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "more kills by hand: HERSTEL_TEST_KILLS=50")]
 fn a_batch_that_is_killed_comes_to_the_same_end() {
-    // More by hand: HERSTEL_TEST_KILLS=50.
     let count = std::env::var("HERSTEL_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
     for seed in 1..=count {
         killed(seed);
