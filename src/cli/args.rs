@@ -5,18 +5,18 @@ mod backups;
 mod bench;
 mod explain;
 mod firmware;
+mod sheets;
 mod shop;
 mod stations;
-mod sheets;
 
 pub use advice::{CardArgs, DoctorArgs, GuideArgs, ScreenArgs, TriageArgs, Way};
 pub use backups::{BackupArgs, BackupsVerb, EncryptVerb, NewPasswordArgs, PasswordArgs, PutBackArgs};
 pub use bench::{BenchVerb, DemoArgs, PutStage, Situation};
 pub use explain::{CodeSpace, ExplainArgs};
 pub use firmware::{CacheVerb, FirmwareVerb};
+pub use sheets::{InfoArgs, ReportArgs, ReportVerb};
 pub use shop::BatchArgs;
 pub use stations::{StationsArgs, StationsVerb};
-pub use sheets::{InfoArgs, ReportArgs, ReportVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

@@ -18,6 +18,9 @@ pub struct DemoArgs {
     /// A forgotten passcode instead: from the questions to a phone that works
     #[arg(long, value_enum, value_name = "SITUATION")]
     pub scenario: Option<Situation>,
+    /// A whole shop instead: eight devices at once, three that fail and recover, one that needs a person
+    #[arg(long, conflicts_with = "scenario")]
+    pub shop: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

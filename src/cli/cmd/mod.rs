@@ -11,6 +11,7 @@ mod batch_plan;
 mod bench;
 mod card;
 mod demo;
+mod demo_shop;
 mod demo_stage;
 mod doctor;
 mod doctor_show;
