@@ -202,7 +202,7 @@ mod tests {
         spool.sent("1").unwrap();
         append_private(&dir.path().join("webhooks.jsonl")).unwrap().write_all(b"{\"keep\":").unwrap();
         for _ in 0..2 {
-            assert_eq!(spool.unsent().unwrap(), [two.clone()], "until it is sent");
+            assert_eq!(spool.unsent().unwrap(), std::slice::from_ref(&two), "until it is sent");
         }
         spool.sent("2").unwrap();
         assert!(spool.unsent().unwrap().is_empty());
