@@ -95,12 +95,13 @@ fn en(line: &Line<'_>) -> String {
         Line::Back { files } => format!("All {files} files are back, byte for byte, and no passcode is set."),
         Line::Works { version } => format!("It runs {version}, was erased once, and opens."),
         Line::Shop => {
-            "Eight virtual devices are on the bench. Three of them fail once: a cable that comes out, a link that is cut, a \
-             device that falls silent. They are tried again by themselves."
+            "Eight virtual devices are on the bench. Three of them fail once: a cable that comes out, another in \
+             the middle of the system image, a device that falls silent. They are tried again by themselves."
                 .into()
         }
         Line::ShopPerson => {
-            "One has its storage full and waits for a person, who hears of it by a hook, pulls the cable and puts it back."
+            "One was restarted and not unlocked: it waits for a person, who hears of it by a hook, types the passcode, pulls \
+             the cable and puts it back."
                 .into()
         }
         Line::ShopDone { devices } => format!("All {devices} devices run what Apple offers for them."),
@@ -141,12 +142,12 @@ fn nl(line: &Line<'_>) -> String {
         Line::Works { version } => format!("Hij draait {version}, is één keer gewist, en gaat open."),
         Line::Shop => {
             "Er liggen acht virtuele toestellen op de proefbank. Drie daarvan mislukken één keer: een kabel die losschiet, een \
-             verbinding die wegvalt, een toestel dat stilvalt. Die worden vanzelf opnieuw geprobeerd."
+             andere midden in de systeemimage, een toestel dat stilvalt. Die worden vanzelf opnieuw geprobeerd."
                 .into()
         }
         Line::ShopPerson => {
-            "Bij één is de opslag vol: dat wacht op iemand, die het via een hook hoort, de kabel eruit trekt en er weer in \
-             doet."
+            "Eén is herstart en niet ontgrendeld: dat wacht op iemand, die het via een hook hoort, de code intypt, de kabel \
+             eruit trekt en er weer in doet."
                 .into()
         }
         Line::ShopDone { devices } => format!("Alle {devices} toestellen draaien wat Apple ervoor aanbiedt."),

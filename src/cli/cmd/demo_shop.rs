@@ -2,7 +2,7 @@
 //!
 //! Eight devices of three models, restored by `batch` with the board on screen. Three of them fail once in ways that the
 //! retry policy solves by itself; one cannot go on without a person. That person hears of it as a shop would, by the
-//! hook `needs_person`, and pulls the cable and puts it back. At the end there is a report for each.
+//! hook `needs_person`, types the passcode, pulls the cable and puts it back. At the end there is a report for each.
 
 use super::demo_stage::Stage;
 use super::list::say_line;
@@ -14,7 +14,7 @@ use crate::say;
 use crate::say::scenario::{Line, line};
 use crate::virt::phone::{Phone, Stage as Boot, offered_system};
 use crate::virt::restore::Faults as RestoreFaults;
-use crate::virt::spec::{BenchSpec, Faults, PhoneSpec, TrustSpec};
+use crate::virt::spec::{BenchSpec, Faults, PasscodeSpec, PhoneSpec, TrustSpec};
 use crate::virt::usb::person::Person;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
@@ -25,8 +25,8 @@ use std::time::Duration;
 pub const PACE: u32 = 20;
 /// The checkpoint at which the image is sent.
 const IMAGE: u16 = 0x634;
-/// User storage is full: no second try helps before a person has seen to it.
-const STORAGE_FULL: i64 = 1110;
+/// Restarted at the counter, and not unlocked since: it takes no command before somebody types its passcode.
+const LOCKED: &str = "Gijs's iPhone";
 /// How long a cable is out, in the phone's time.
 const OUT: Duration = Duration::from_secs(20);
 
@@ -37,10 +37,10 @@ fn rows() -> Vec<(&'static str, &'static str, RestoreFaults)> {
         ("Anna's iPhone", "iphone13", RestoreFaults::default()),
         ("Bert's iPhone", "iphone13", RestoreFaults { unplug_at_checkpoint: Some(IMAGE), ..once.clone() }),
         ("Cees's iPhone", "iphone8", RestoreFaults::default()),
-        ("Daan's iPhone", "iphone13", RestoreFaults { asr_cut_at: Some(1 << 20), ..once.clone() }),
+        ("Daan's iPhone", "iphone13", RestoreFaults { unplug_at_image_byte: Some(1 << 20), ..once.clone() }),
         ("Els's iPad", "ipad-pro-m4", RestoreFaults::default()),
-        ("Fien's iPhone", "iphone8", RestoreFaults { silent_at_checkpoint: Some(IMAGE), ..once.clone() }),
-        ("Gijs's iPhone", "iphone13", RestoreFaults { amr_error: Some(STORAGE_FULL), ..once }),
+        ("Fien's iPhone", "iphone8", RestoreFaults { silent_at_checkpoint: Some(IMAGE), ..once }),
+        (LOCKED, "iphone13", RestoreFaults::default()),
         ("Hans's iPhone", "iphone13", RestoreFaults::default()),
     ]
 }
@@ -50,6 +50,7 @@ pub fn bench() -> BenchSpec {
         name: name.to_owned(),
         model: model.to_owned(),
         trust: TrustSpec::Trusted,
+        passcode: if name == LOCKED { PasscodeSpec::BeforeFirstUnlock } else { PasscodeSpec::None },
         photos: 3,
         photo_bytes: 50_000,
         faults: Faults { restore, ..Faults::default() },
@@ -120,6 +121,7 @@ fn answer(bell: std::path::PathBuf, phones: Vec<Arc<Phone>>) {
             let ecid = told.get("ecid").and_then(Value::as_str).unwrap_or_default().to_owned();
             let Some(phone) = phones.iter().find(|phone| phone.ecid.to_string() == ecid) else { continue };
             let mut person = Person::new(phone);
+            phone.type_passcode();
             let _ = person.hear(&Request::CableOut);
             std::thread::sleep(phone.scaled(OUT));
             let _ = person.hear(&Request::CableIn);
