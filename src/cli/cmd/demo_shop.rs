@@ -78,7 +78,7 @@ pub async fn play(stage: &Stage<'_>) -> Result<Outcome, Fault> {
     tell(stage, &Line::Runs("herstel batch shop.toml --yes-erase-all"));
     answer(bell.clone(), stage.bench.phones.clone());
     let file = file.display().to_string();
-    let code = stage.run(&["batch", &file, "--yes-erase-all"]).await?;
+    let code = stage.run_shown(&["batch", &file, "--yes-erase-all"]).await?;
     if code != 0 {
         return Err(Fault::new(Code::RestoreFailed, format!("the batch ended with exit code {code}")));
     }
