@@ -27,6 +27,7 @@ pub struct ReportArgs {
     pub verb: Option<ReportVerb>,
     /// The job; without it the newest one
     pub job: Option<String>,
+    /// For people, programs, a spreadsheet or a browser
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// Write a signed record of the erasure, with the journal that bears it out
@@ -53,6 +54,7 @@ pub enum ReportVerb {
         after_help = "Exit codes: 0 right and signed by a known key, 3 right and signed by an unknown key, 7 not right"
     )]
     Verify {
+        /// The certificate
         file: PathBuf,
         /// The key that it must be signed with, as `report --certificate` prints it
         #[arg(long, value_name = "HEX")]

@@ -18,6 +18,7 @@ pub enum StationsVerb {
     },
     /// Number a port by name, for scripts
     Set {
+        /// The number of the station
         #[arg(value_name = "N")]
         number: u32,
         /// As `list` shows it, e.g. 1-1.4
@@ -28,6 +29,7 @@ pub enum StationsVerb {
     },
     /// Take numbers away
     Forget {
+        /// The numbers of the stations
         #[arg(value_name = "N", required = true)]
         numbers: Vec<u32>,
     },
