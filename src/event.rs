@@ -3,15 +3,18 @@
 //! Step events and progress are apart: a step is never dropped, of progress only the newest counts.
 //! Work rooms get a [`Tell`] and never know who listens. The JSON form is frozen in `tests/schema/v1/`.
 
+pub mod batch;
 mod chance;
 mod doctor;
 mod preflight;
+mod sheet;
 mod triage;
 mod words;
 
 pub use chance::{Caveat, Ground, Possible};
 pub use doctor::{Cause, Exam, QUESTIONS};
 pub use preflight::{Check, Finding, Need, Verdict};
+pub use sheet::{Field, Group, Subject};
 pub use triage::{Choice, Clue, Question, WayOut};
 
 use crate::fault::Fault;

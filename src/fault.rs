@@ -196,8 +196,14 @@ codes! {
     /// The way out is another one than a restore by this program.
     OtherWayOut = "other-way-out", User, AfterRemedy, 4;
     // -- jobs and usage --
+    /// What is left of a batch waits for somebody to do something.
+    PersonNeeded = "person-needed", User, AfterRemedy, 4;
     NoJob = "no-such-job", User, AfterRemedy, 2;
     JournalDamaged = "journal-damaged", Host, Never, 7;
+    /// A job that did not erase, or after which the device holds data again.
+    CertificateRefused = "certificate-refused", User, Never, 4;
+    /// A certificate's file that was changed, or says something else than its journal.
+    CertificateInvalid = "certificate-invalid", User, Never, 7;
     Usage = "usage", User, AfterRemedy, 2;
     /// A file of the person's own configuration that cannot be read.
     ConfigInvalid = "config-invalid", User, AfterRemedy, 2;

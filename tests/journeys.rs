@@ -142,7 +142,7 @@ fn the_walk_by_verbs() {
     let mut row = json!({
         "ecid": ecid, "udid": udid, "mode": "normal", "product_type": "iPhone14,5", "name": "Anna's iPhone",
         "version": version, "build": build, "serial": null, "trust": "untrusted",
-        "usb_port": phone.port_path(), "access": "ok", "virtual": true,
+        "usb_port": phone.port_path(), "station": null, "access": "ok", "virtual": true,
     });
     assert_eq!(rows, json!({ "schema": 1, "devices": [row.clone()] }));
     let info = line_with(&exits(&rig, &["info", "--json"], 0), "info");

@@ -5,16 +5,20 @@
 //! written (a row of `list`, a report) are built and compared. Whoever adds a variant, a word or a code adds
 //! it to the examples: the matches and counts below see to that.
 
-use herstel::device::{Access, Device, Iboot, Identity, Normal, State, Trust};
+use herstel::device::{Access, Device, Iboot, Identity, Normal, Sheet, State, Trust};
 use herstel::doctor::{Diagnosis, Evidence};
+use herstel::event::batch::{BatchEvent, Happened, Phase, Wants};
 use herstel::event::{
     Cause, Caveat, Check, Choice, Clue, Event, Exam, Finding, Ground, Hurdle, Need, Outcome, Possible, Question,
-    Request, Step, Unit, Verdict, WayOut,
+    Request, Step, Subject, Unit, Verdict, WayOut,
 };
 use herstel::fault::{Class, Code, DeviceState, Fault, Remedy, Retry, SeenIn};
 use herstel::ids::{Mode, PortPath, ProductType};
-use herstel::job::{Cost, Entry, Fact, Keeps, Plan, Record, Story, Way, report};
+use herstel::job::{Cost, Entry, Fact, Keeps, Plan, Record, Story, Way, certify, report, verify};
 use herstel::mux::MuxDevice;
+use herstel::report::certificate::Observed;
+use herstel::report::compare::compare;
+use herstel::report::seal::Key;
 use herstel::report::{Items, Paper};
 use herstel::say::cards::Topic;
 use herstel::triage::Prospect;
@@ -192,7 +196,8 @@ fn a_row_of_list() {
         Device { state: State::Dfu(iboot), access: Access::NoPermission, is_virtual: false },
         Device { state: State::Other(Mode::Unknown, Identity::default()), access: Access::Ok, is_virtual: false },
     ];
-    let rows: Vec<_> = devices.iter().map(Device::row).collect();
+    let mut rows: Vec<_> = devices.iter().map(Device::row).collect();
+    rows[1].station = Some(3);
     assert_eq!(json!({ "schema": 1, "devices": rows }), example("list.json"));
 }
 
@@ -277,9 +282,10 @@ fn cards() {
         Items::Bullets { .. } => "bullets",
         Items::Boxes { .. } => "boxes",
         Items::Table { .. } => "table",
+        Items::Code { .. } => "code",
         Items::Blanks { .. } => "blanks",
     };
-    assert_eq!(set(paper.sections[0].items.iter().map(kind)).len(), 6, "an example of every kind");
+    assert_eq!(set(paper.sections[0].items.iter().map(kind)).len(), 7, "an example of every kind");
     let home = Home::new();
     for topic in Topic::ALL {
         let (code, lines) = home.lines(&["card", topic.as_str(), "--json"]);
@@ -293,6 +299,37 @@ fn cards() {
     assert!(rows.iter().all(|row| shape(row) == shape(&example["cards"][0])));
     let topics: Vec<&str> = rows.iter().filter_map(|row| row["topic"].as_str()).collect();
     assert_eq!(topics, Topic::ALL.map(Topic::as_str));
+}
+
+#[test]
+fn sheets_of_a_device() {
+    let frozen = example("info.json");
+    let facts = frozen["info"].as_object().unwrap();
+    let before = Sheet::of(facts);
+    // In their order, too: the columns of the CSV stand in it.
+    assert_eq!(serde_json::to_string(&before).unwrap(), frozen["sheet"].to_string());
+    let mut later = facts.clone();
+    later.insert("battery_registry".into(), json!({ "class": "AppleSmartBattery", "CycleCount": 3, "Serial": "F8Y2" }));
+    later.remove("panic_reports");
+    let found = compare(&before, &Sheet::of(&later)).unwrap();
+    assert_eq!(found.json(), frozen["compare"]);
+    let subjects: BTreeSet<String> = Subject::ALL.iter().map(|s| json!(s).as_str().unwrap().to_owned()).collect();
+    assert_eq!(subjects, set(["parts", "system", "locks", "rest"]));
+}
+
+/// A file that was signed today must be found right by every later version of this one.
+#[test]
+fn a_certificate() {
+    let frozen = example("certificate.json");
+    let journal: Vec<String> = items(&frozen["journal"]).iter().map(|l| l.as_str().unwrap().to_owned()).collect();
+    let job = frozen["certificate"]["job"].as_str().unwrap();
+    let sealed = certify(job, journal, None, &Key::new(&[7; 32]).unwrap()).unwrap();
+    assert_eq!(serde_json::to_value(&sealed).unwrap(), frozen);
+    assert_eq!(verify(&sealed.bytes().unwrap()).unwrap(), sealed);
+    assert_eq!(
+        json!([Observed::RestoreEnded, Observed::RestoreConcluded, Observed::CameBack]),
+        json!(["restore-ended", "restore-concluded", "came-back"])
+    );
 }
 
 #[test]
@@ -443,4 +480,26 @@ fn a_journal_of_this_version_is_read_by_the_program() {
     assert_eq!(code, Some(0));
     assert_eq!(lines[0], example("report.json"));
     assert_eq!(is_finished(&lines[1]).0, Outcome::Ok);
+}
+
+#[test]
+fn events_of_a_batch() {
+    let examples = example("batch.json");
+    let events: Vec<BatchEvent> = there_and_back(&examples);
+    let name = |event: &BatchEvent| match &event.happened {
+        Happened::Rows { .. } => "rows",
+        Happened::Row { .. } => "row",
+        Happened::Phase { .. } => "phase",
+        Happened::Began { .. } => "began",
+        Happened::Told { .. } => "told",
+        Happened::Mode { .. } => "mode",
+        Happened::Stranger { .. } => "stranger",
+        Happened::Ignored { .. } => "ignored",
+        Happened::Warning { .. } => "warning",
+        Happened::Over { .. } => "over",
+    };
+    assert_eq!(set(events.iter().map(name)), field(&examples, "what"));
+    assert_eq!(field(&examples, "what").len(), 10, "one example of each at least");
+    let words = |field_name: &str| field(&examples, field_name).len();
+    assert_eq!((words("phase"), words("wants")), (Phase::ALL.len(), Wants::ALL.len()), "each word");
 }

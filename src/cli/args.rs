@@ -5,15 +5,24 @@ mod backups;
 mod bench;
 mod explain;
 mod firmware;
+mod sheets;
+mod shop;
+mod stations;
 
 pub use advice::{CardArgs, DoctorArgs, GuideArgs, ScreenArgs, TriageArgs, Way};
 pub use backups::{BackupArgs, BackupsVerb, EncryptVerb, NewPasswordArgs, PasswordArgs, PutBackArgs};
 pub use bench::{BenchVerb, DemoArgs, PutStage, Situation};
 pub use explain::{CodeSpace, ExplainArgs};
 pub use firmware::{CacheVerb, FirmwareVerb};
+pub use sheets::{InfoArgs, ReportArgs, ReportVerb};
+pub use shop::BatchArgs;
+pub use stations::{StationsArgs, StationsVerb};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+
+const BATCH_ENDS: &str = "Exit codes: 0 all done, 3 some done and some not, 1 none done, 4 what is left needs a \
+                          person, 2 the file is wrong, 130 cancelled";
 
 #[derive(Parser, Debug)]
 #[command(
@@ -54,9 +63,14 @@ pub enum Verb {
         /// Go on and print changes
         #[arg(long)]
         watch: bool,
+        /// Go on, with a row for each device and station: a screen on a terminal, else a line for each change
+        #[arg(long, conflicts_with = "watch")]
+        board: bool,
     },
+    /// Numbers for the USB ports of a bench; without a verb they are listed
+    Stations(StationsArgs),
     /// The intake sheet of one device
-    Info,
+    Info(InfoArgs),
     /// Ask a device to trust this computer
     Pair {
         /// Seconds to wait for the person: unlock, tap Trust, passcode
@@ -101,13 +115,11 @@ pub enum Verb {
         #[command(flatten)]
         password: PasswordArgs,
     },
+    /// Many devices at once, as a file says
+    #[command(after_help = BATCH_ENDS)]
+    Batch(BatchArgs),
     /// The report of a job
-    Report {
-        /// The job; without it the newest one
-        job: Option<String>,
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
-    },
+    Report(ReportArgs),
     /// Advice to print: accounts, codes, locks, before a repair
     Card(CardArgs),
     /// Is this computer ready? Twenty questions, with what was seen and what helps
@@ -203,6 +215,7 @@ pub enum Format {
     Text,
     Json,
     Html,
+    Csv,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

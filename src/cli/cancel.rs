@@ -1,5 +1,6 @@
 //! Ctrl-C: the first asks, the second tells what state the device would be left in, the third leaves.
 
+use super::show::board;
 use crate::say::{Lang, Text, text};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
@@ -35,10 +36,11 @@ pub fn watch(lang: Lang, leaving: Leaving) -> CancellationToken {
             match presses {
                 1 => {
                     cancelled.cancel();
-                    eprintln!("\n{}", text(lang, &Text::CancelOnce));
+                    tell(&text(lang, &Text::CancelOnce));
                 }
-                2 => eprintln!("\n{}", text(lang, &Text::CancelTwice { state })),
+                2 => tell(&text(lang, &Text::CancelTwice { state })),
                 _ => {
+                    board::restore();
                     eprintln!("\n{}", text(lang, &Text::CancelNow { state }));
                     leave();
                 }
@@ -46,6 +48,13 @@ pub fn watch(lang: Lang, leaving: Leaving) -> CancellationToken {
         }
     });
     token
+}
+
+/// At the foot of a board where there is one, so that it does not go through the middle of it.
+fn tell(text: &str) {
+    if !board::notice(text) {
+        eprintln!("\n{text}");
+    }
 }
 
 #[allow(clippy::disallowed_methods)]

@@ -77,6 +77,11 @@ impl Context {
         asked.and_then(|text| text.parse().ok()).unwrap_or(1).clamp(1, 1000)
     }
 
+    /// What leaving now would mean, for a listener of its own.
+    pub fn leaving(&self) -> Leaving {
+        self.leaving.clone()
+    }
+
     /// The one listener of this run.
     pub fn show(&self) -> Teller {
         let show =

@@ -81,11 +81,7 @@ impl Keyboard {
         if !std::io::stdin().is_terminal() {
             return None;
         }
-        let before = tcgetattr(std::io::stdin()).ok()?;
-        let mut raw = before.clone();
-        raw.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
-        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
-        tcsetattr(std::io::stdin(), OptionalActions::Now, &raw).ok()?;
+        single_keys().ok()?;
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = unbounded_channel();
         let stopped = Arc::clone(&stop);
@@ -106,6 +102,21 @@ impl Keyboard {
         });
         Some((Keyboard { stop }, receiver))
     }
+}
+
+impl Keyboard {
+    /// After [`restore`], as when the program comes back from the background.
+    pub fn again(&self) -> std::io::Result<()> {
+        single_keys()
+    }
+}
+
+fn single_keys() -> std::io::Result<()> {
+    let before = tcgetattr(std::io::stdin())?;
+    let mut raw = before.clone();
+    raw.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+    Ok(tcsetattr(std::io::stdin(), OptionalActions::Now, &raw)?)
 }
 
 impl Drop for Keyboard {

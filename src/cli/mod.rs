@@ -12,6 +12,7 @@ mod coached;
 mod context;
 mod keyboard;
 mod password;
+mod places;
 mod questions;
 mod show;
 

@@ -231,6 +231,7 @@ impl Device {
             serial: who.serial.clone(),
             trust: normal.map(|n| n.trust),
             usb_port: who.port.clone(),
+            station: None,
             access: self.access,
             is_virtual: self.is_virtual,
         }
@@ -250,6 +251,8 @@ pub struct Row {
     pub serial: Option<String>,
     pub trust: Option<Trust>,
     pub usb_port: Option<PortPath>,
+    /// Filled in by whoever knows the stations.
+    pub station: Option<u32>,
     pub access: Access,
     #[serde(rename = "virtual")]
     pub is_virtual: bool,

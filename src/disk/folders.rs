@@ -50,6 +50,11 @@ impl Folders {
         self.config.join("devices.tsv")
     }
 
+    /// Which USB port is which station; those of a bench are kept apart, as its ports have the names of real ones.
+    pub fn stations(&self, is_virtual: bool) -> PathBuf {
+        self.config.join(if is_virtual { "stations-virtual.toml" } else { "stations.toml" })
+    }
+
     /// What the button coach saw, in milliseconds: JSON lines.
     pub fn coach_log(&self) -> PathBuf {
         self.state.join("coach.jsonl")
@@ -84,9 +89,19 @@ impl Folders {
         self.state.join("jobs")
     }
 
+    /// Journals of batches; their devices' own are in `jobs`.
+    pub fn batches(&self) -> PathBuf {
+        self.state.join("batches")
+    }
+
     /// Tickets that Apple signed, for a resumed restore: `<ecid>-<build>-<kind>-<nonce>-<question>.plist`.
     pub fn tickets(&self) -> PathBuf {
         self.state.join("tickets")
+    }
+
+    /// The seed of the key that signs certificates, in hex.
+    pub fn signing_key(&self) -> PathBuf {
+        self.state.join("signing-key")
     }
 
     /// Lock files that belong to no other folder, e.g. one per device.
@@ -106,12 +121,16 @@ mod tests {
         for path in [
             folders.config_file(),
             folders.device_table(),
+            folders.stations(false),
+            folders.stations(true),
             folders.vault(),
             folders.firmware(),
             folders.catalogue(),
             folders.scratch(),
             folders.jobs(),
+            folders.batches(),
             folders.tickets(),
+            folders.signing_key(),
             folders.locks(),
         ] {
             assert!(path.starts_with(root), "{}", path.display());

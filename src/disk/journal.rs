@@ -85,6 +85,16 @@ pub fn read_journal<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, Fault> {
     Ok(parse(path, &bytes)?.0)
 }
 
+/// The whole lines of a journal as they are on the disk, without their ends: for whoever needs the bytes.
+pub fn journal_lines(path: &Path) -> Result<Vec<String>, Fault> {
+    let mut file = fs_err::File::open(path).map_err(|e| Fault::disk(&e))?;
+    let bytes = whole(&mut file)?;
+    let (_, end) = parse::<serde::de::IgnoredAny>(path, &bytes)?;
+    let text = bytes.get(..end).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let text = text.ok_or_else(|| damaged(path, 0, "not UTF-8"))?;
+    Ok(text.split_terminator('\n').map(str::to_owned).collect())
+}
+
 impl Drop for Journal {
     /// Given back by word, as in `lock`: a child that is being started holds a copy of the descriptor for a moment.
     fn drop(&mut self) {
@@ -164,6 +174,8 @@ mod tests {
             let whole = bytes[..cut].iter().filter(|&&b| b == b'\n').count();
             std::fs::write(&path, &bytes[..cut]).unwrap();
             assert_eq!(read_journal::<Entry>(&path).unwrap(), all[..whole], "cut at {cut}");
+            let lines: String = journal_lines(&path).unwrap().iter().map(|line| format!("{line}\n")).collect();
+            assert!(bytes.starts_with(lines.as_bytes()) && lines.lines().count() == whole);
             let (mut journal, seen) = Journal::open::<Entry>(&path).unwrap();
             assert_eq!(seen, all[..whole]);
             journal.append(&all[3], false).unwrap();

@@ -3,7 +3,8 @@
 //! Three promises, each in a file of its own. A file that others read is either the old one or the new one,
 //! never half of one (`atomic`). What is written down before a device is touched is still readable after
 //! the power went (`journal`, `jobs`). Two Herstels on one machine do not work on the same thing (`lock`).
-//! Folders come in as values (`folders`): this room reads no environment.
+//! Folders come in as values (`folders`): this room reads no environment. What the
+//! computer's own files tell is read with a cap (`root`).
 //!
 //! Every error names its path, because `fs_err` puts it there, and becomes a [`Fault`] by [`Fault::disk`].
 
@@ -12,14 +13,17 @@ mod folders;
 mod jobs;
 mod journal;
 mod lock;
+pub mod root;
+mod seed;
 
 pub use atomic::{
     AtomicFile, Privacy, append_private, create_private_folder, sync_folder, write_atomic, write_private,
 };
 pub use folders::Folders;
 pub use jobs::{JobFolder, JobId, Jobs};
-pub use journal::{Journal, read_journal};
+pub use journal::{Journal, journal_lines, read_journal};
 pub use lock::FileLock;
+pub use seed::{existing as existing_seed, seed};
 
 use crate::fault::{Code, Fault};
 use std::path::Path;

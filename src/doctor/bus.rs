@@ -1,15 +1,15 @@
 //! Cable, port, hub and their power: what the kernel's copy of the bus tells.
 
+use super::Diagnosis;
 use super::host::{Given, Host};
-use super::root::{Root, Stat};
-use super::{Diagnosis, root::clean};
+use crate::disk::root::{Root, Stat, clean};
 use crate::event::{Cause, Exam, Verdict};
 use crate::facts::modes;
-use crate::ids::Mode;
+use crate::ids::{Mode, PortPath};
 use crate::usb::BusEvent;
+use crate::usb::topology::{DEVICES, Route, Topology};
 use std::collections::BTreeMap;
 
-const DEVICES: &str = "sys/bus/usb/devices";
 /// Megabits per second that every iPhone and iPad with USB 2 makes, in every mode.
 const FULL: u64 = 480;
 /// At once; people who do this for a living stay below.
@@ -51,6 +51,7 @@ impl Apple {
 
     pub fn read(root: &Root, given: &Given) -> Vec<Apple> {
         let mut found: BTreeMap<String, Apple> = BTreeMap::new();
+        let topology = Topology::of(root.clone());
         for name in root.list(DEVICES) {
             let hex = |file: &str| u16::from_str_radix(&root.word(&format!("{DEVICES}/{name}/{file}"))?, 16).ok();
             if name.contains(':') || hex("idVendor") != Some(modes::APPLE) {
@@ -64,7 +65,7 @@ impl Apple {
                 product,
                 serial: root.word(&format!("{DEVICES}/{name}/serial")),
                 on_sysfs: true,
-                speed: root.word(&format!("{DEVICES}/{name}/speed")).and_then(|s| s.split('.').next()?.parse().ok()),
+                speed: topology.speed(&PortPath::new(name.as_str())),
                 control: root.word(&format!("{DEVICES}/{name}/power/control")),
                 ..Apple::default()
             };
@@ -194,7 +195,7 @@ pub(super) fn speed(host: &Host) -> Diagnosis {
 pub(super) fn depth(host: &Host) -> Diagnosis {
     let mut out = Diagnosis::of(Exam::HubDepth);
     for apple in &host.apple {
-        let hubs = apple.port.matches('.').count();
+        let Some(hubs) = Route::of(&PortPath::new(apple.port.as_str())).map(|route| route.hubs()) else { continue };
         out.see(&apple.port, format!("hubs before 05ac:{:04x}: {hubs}", apple.product));
         if hubs >= 2 {
             out.found(Verdict::Warning, Cause::DeepHubs);

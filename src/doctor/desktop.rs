@@ -3,7 +3,7 @@
 use super::Diagnosis;
 use super::bus::Apple;
 use super::host::Host;
-use super::root::{Root, Seen};
+use crate::disk::root::{Root, Seen};
 use crate::event::{Cause, Exam, Verdict};
 use crate::facts::modes::{PID_DFU, PID_PORT_DFU, PID_RECOVERY};
 

@@ -17,7 +17,6 @@ mod processes;
 mod records;
 mod rights;
 mod room;
-mod root;
 mod software;
 #[cfg(test)]
 mod tests;
@@ -26,12 +25,12 @@ mod udev;
 mod usbmuxd;
 mod walls;
 
+pub use crate::disk::root::Root;
 pub use bus::{Drops, count_drops};
 pub use host::{Given, Host, Known, Muxed, Person, ProbeAnswer, Probed, Room};
-pub use root::Root;
 
+use crate::disk::root::clean;
 use crate::event::{Cause, Exam, Verdict};
-use root::clean;
 use serde::Serialize;
 
 /// One thing that was seen, and where.

@@ -2,7 +2,7 @@
 //!
 //! `/proc/<pid>/fd` of other people's programs cannot be read: how many were hidden is part of the answer.
 
-use super::root::{Root, Seen, clean};
+use crate::disk::root::{Root, Seen, clean};
 
 const PROGRAMS: usize = 8192;
 const FILES: usize = 1024;

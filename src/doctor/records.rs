@@ -4,7 +4,7 @@
 
 use super::Diagnosis;
 use super::host::Host;
-use super::root::{Root, Seen, Stat};
+use crate::disk::root::{Root, Seen, Stat};
 use crate::event::{Cause, Exam, Verdict};
 use jiff::Timestamp;
 

@@ -6,7 +6,7 @@
 use super::Diagnosis;
 use super::bus::Apple;
 use super::host::{Given, Host, Person};
-use super::root::{Seen, Stat};
+use crate::disk::root::{Seen, Stat};
 use crate::event::{Cause, Exam, Verdict};
 use crate::facts::modes::{PID_DFU, PID_PORT_DFU, PID_RECOVERY};
 use std::os::unix::fs::MetadataExt;

@@ -2,7 +2,7 @@
 
 use super::Diagnosis;
 use super::host::Host;
-use super::root::{Root, Seen};
+use crate::disk::root::{Root, Seen};
 use crate::event::{Cause, Exam, Verdict};
 
 /// Three of the largest firmware files: the download, what is built of it, and the next one.

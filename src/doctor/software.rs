@@ -4,7 +4,7 @@
 
 use super::Diagnosis;
 use super::host::Host;
-use super::root::{Root, Seen, clean};
+use crate::disk::root::{Root, Seen, clean};
 use crate::event::{Cause, Exam, Verdict};
 
 /// dpkg's list of a large machine has some ten megabytes.

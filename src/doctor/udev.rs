@@ -5,7 +5,7 @@
 //! matter. What cannot be known beforehand (attributes of parents, programs) counts as not matching, so this may miss
 //! a right that a rule gives, and never invents one.
 
-use super::root::{Root, Seen};
+use crate::disk::root::{Root, Seen};
 use std::collections::BTreeMap;
 
 /// In the order in which a file hides its namesakes.
@@ -141,7 +141,7 @@ impl Imagined {
                         out.late = is_set && !out.seat;
                     }
                     ("MODE", _) => out.mode = u32::from_str_radix(&term.value, 8).ok().or(out.mode),
-                    ("GROUP", _) => out.group = Some(super::root::clean(&term.value)),
+                    ("GROUP", _) => out.group = Some(crate::disk::root::clean(&term.value)),
                     ("ENV", Some(name)) => {
                         self.env.insert(name.to_owned(), term.value.clone());
                         out.modem_manager_keeps_off |= name == "ID_MM_DEVICE_IGNORE" && term.value == "1";

@@ -5,7 +5,7 @@
 
 use super::Diagnosis;
 use super::host::{Host, Muxed};
-use super::root::Root;
+use crate::disk::root::Root;
 use crate::event::{Cause, Exam, Verdict};
 use crate::facts::modes::PID_IPHONE;
 

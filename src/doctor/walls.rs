@@ -2,7 +2,7 @@
 
 use super::Diagnosis;
 use super::host::Host;
-use super::root::{Root, Seen, clean};
+use crate::disk::root::{Root, Seen, clean};
 use crate::event::{Cause, Exam, Verdict};
 
 const LOCKDOWN: &str = "var/lib/lockdown";

@@ -1,6 +1,7 @@
 //! The hands that a job works with, and how the restore engine sees them.
 
 use super::plan::Plan;
+use super::verified::Verified;
 use crate::backup::Password;
 use crate::device::Eyes;
 use crate::disk::Folders;
@@ -33,12 +34,30 @@ pub struct Kit {
     pub haste: u32,
     /// Opens an encrypted backup: asked for before anything is erased, and in no journal.
     pub backup_password: Option<Password>,
+    /// Firmware that this process has verified already.
+    pub verified: Arc<Verified>,
 }
 
 impl Kit {
     /// How long a device may take to show up again after it restarts.
     pub(super) fn restart(&self) -> Duration {
         Duration::from_secs(600) / self.haste.max(1)
+    }
+
+    /// The same hands for one device of many: it is told of and stopped by itself, and no person coaches it.
+    pub fn for_one(&self, tell: Teller, cancel: CancellationToken) -> Kit {
+        Kit {
+            eyes: self.eyes.clone(),
+            hands: None,
+            http: self.http.clone(),
+            endpoints: self.endpoints.clone(),
+            folders: self.folders.clone(),
+            tell,
+            cancel,
+            haste: self.haste,
+            backup_password: None,
+            verified: Arc::clone(&self.verified),
+        }
     }
 
     pub fn store(&self) -> Store {

@@ -5,6 +5,8 @@
 //! what it is about to do, does it, writes down that it did. `recover` and `resume` are the same loop with
 //! an empty and a filled journal, so an interrupted job needs no code of its own.
 
+pub mod batch;
+mod certificate;
 mod kit;
 mod next;
 mod plan;
@@ -13,10 +15,12 @@ mod record;
 mod rehearsal;
 mod sheet;
 mod steps;
+mod verified;
 mod vigil;
 mod walk;
 mod warming;
 
+pub use certificate::{certify, verify};
 pub use kit::Kit;
 pub use next::{Next, Seen, next};
 pub use plan::{BackupPlan, FirmwarePlan, Plan, Way};
@@ -24,4 +28,5 @@ pub use record::{Entry, Fact, Record, Story};
 pub use rehearsal::{Cost, Keeps, Rehearsal};
 pub use sheet::report;
 pub use steps::{Opened, prepare};
+pub use verified::Verified;
 pub use walk::{Consents, Job};

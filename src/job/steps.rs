@@ -3,6 +3,7 @@
 use super::kit::{FromIpsw, Kit};
 use super::plan::{BackupPlan, FirmwarePlan, Plan};
 use super::record::Fact;
+use super::verified::Key;
 use super::vigil::Vigil;
 use super::warming::Warming;
 use crate::backup::{
@@ -45,8 +46,13 @@ fn behaviour(erase: bool) -> Behaviour {
     if erase { Behaviour::Erase } else { Behaviour::Update }
 }
 
-/// Which firmware would be installed: a file's own, or the newest of the catalogue.
-pub async fn prepare(kit: &Kit, product: &ProductType, file: Option<&Path>) -> Result<FirmwarePlan, Fault> {
+/// Which firmware would be installed: a file's own, or of the catalogue the build that is asked for, else the newest.
+pub async fn prepare(
+    kit: &Kit,
+    product: &ProductType,
+    file: Option<&Path>,
+    build: Option<&BuildId>,
+) -> Result<FirmwarePlan, Fault> {
     if let Some(file) = file {
         let path = file.to_owned();
         let (build, version) = blocking(move || {
@@ -59,8 +65,12 @@ pub async fn prepare(kit: &Kit, product: &ProductType, file: Option<&Path>) -> R
         return Ok(FirmwarePlan { version, build, file: Some(file.to_owned()), size: None });
     }
     let gathered = firmware::gather(&kit.http, &kit.endpoints, &kit.folders.catalogue(), product, &kit.tell).await?;
-    let newest = gathered.catalogue.newest(product);
-    let newest = newest.ok_or_else(|| Fault::new(Code::NoFirmware, format!("none for {product}")))?;
+    let newest = match build {
+        Some(build) => gathered.catalogue.build(product, build),
+        None => gathered.catalogue.newest(product),
+    };
+    let wanted = || build.map_or_else(|| "none".to_owned(), |build| format!("no {build}"));
+    let newest = newest.ok_or_else(|| Fault::new(Code::NoFirmware, format!("{} for {product}", wanted())))?;
     Ok(FirmwarePlan {
         version: newest.version.value.clone(),
         build: newest.build.clone(),
@@ -96,8 +106,16 @@ pub async fn firmware(kit: &Kit, plan: &Plan) -> Result<(Stored, Opened), Fault>
 pub async fn verify(kit: &Kit, plan: &Plan, path: &Path) -> Result<Opened, Fault> {
     let step = Step::VerifyFirmware;
     kit.tell.tell(Event::StepBegan { step, what: String::new() });
+    let identity = format!("{} {} {} {:?} {}", plan.cpid, plan.bdid, plan.board, plan.way, plan.firmware.build);
+    let key = Key::of(path, identity).map_err(|fault| fault.during(step))?;
+    let opened = kit.verified.or(key, verify_parts(plan, path)).await.map_err(|fault| fault.during(step))?;
+    kit.tell.tell(Event::StepDone { step, what: opened.build.to_string() });
+    Ok(opened)
+}
+
+async fn verify_parts(plan: &Plan, path: &Path) -> Result<Opened, Fault> {
     let (path, plan) = (path.to_owned(), plan.clone());
-    let opened = blocking(move || {
+    blocking(move || {
         let opened = open(&plan, &path)?;
         let checked = verify_components(&opened.ipsw, &opened.identity, &|| true)?;
         for part in checked {
@@ -112,9 +130,6 @@ pub async fn verify(kit: &Kit, plan: &Plan, path: &Path) -> Result<Opened, Fault
         Ok(opened)
     })
     .await
-    .map_err(|fault| fault.during(step))?;
-    kit.tell.tell(Event::StepDone { step, what: opened.build.to_string() });
-    Ok(opened)
 }
 
 /// Opens an IPSW and picks the identity of the planned device.

@@ -9,6 +9,7 @@ use crate::device::{Consent, Trust, look};
 use crate::disk::{FileLock, JobFolder, Jobs, Journal};
 use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
+use crate::ids::Ecid;
 use crate::restore::{Action, Restored};
 
 /// The consents that a plan needs.
@@ -28,7 +29,7 @@ pub struct Job {
 impl Job {
     /// A new job; its first record is the plan.
     pub fn begin(kit: &Kit, plan: Plan) -> Result<Job, Fault> {
-        let lock = device_lock(kit, &plan)?;
+        let lock = device_lock(kit, plan.ecid)?;
         let (folder, mut journal) = Jobs::new(&kit.folders.jobs()).create()?;
         let entry = Entry::now(Record::Plan { plan: Box::new(plan) });
         journal.append(&entry, true)?;
@@ -39,7 +40,7 @@ impl Job {
     pub fn reopen(kit: &Kit, folder: JobFolder) -> Result<Job, Fault> {
         let (mut journal, entries) = folder.open::<Entry>()?;
         let mut story = Story::new(entries)?;
-        let lock = device_lock(kit, &story.plan)?;
+        let lock = device_lock(kit, story.plan.ecid)?;
         if story.is_over() {
             return Err(Fault::new(Code::NoJob, format!("job {} is finished", folder.id)));
         }
@@ -202,10 +203,10 @@ impl Job {
 }
 
 /// One job per device at a time, across processes.
-fn device_lock(kit: &Kit, plan: &Plan) -> Result<FileLock, Fault> {
-    let path = kit.folders.locks().join(format!("{}.lock", plan.ecid));
+pub(super) fn device_lock(kit: &Kit, ecid: Ecid) -> Result<FileLock, Fault> {
+    let path = kit.folders.locks().join(format!("{ecid}.lock"));
     match FileLock::attempt(&path)? {
         Some(lock) => Ok(lock),
-        None => Err(Fault::new(Code::Locked, format!("another job works on {}", plan.ecid)).on(plan.ecid)),
+        None => Err(Fault::new(Code::Locked, format!("another job works on {ecid}")).on(ecid)),
     }
 }

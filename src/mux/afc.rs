@@ -32,8 +32,21 @@ fn number(value: u64) -> [u8; 8] {
 
 impl Afc {
     pub(super) async fn open(session: &mut Session) -> Result<Self, Fault> {
-        let stream = session.service("com.apple.afc", true).await.map_err(Fault::from)?;
+        Afc::over(session, "com.apple.afc", true).await
+    }
+
+    /// The same protocol on another folder of the device.
+    pub(super) async fn over(session: &mut Session, service: &str, escrow: bool) -> Result<Self, Fault> {
+        let stream = session.service(service, escrow).await.map_err(Fault::from)?;
         Ok(Afc(AfcClient::new(afc_device(stream))))
+    }
+
+    /// Names in a folder, without the two that every folder has; none where there is no such folder.
+    pub(super) async fn names(&mut self, folder: &str) -> Result<Option<Vec<String>>, Fault> {
+        let header = [folder.as_bytes(), &[0]].concat();
+        let Ok((_, list)) = self.ask(AfcOpcode::ReadDir, header, Vec::new()).await? else { return Ok(None) };
+        let names = list.split(|b| *b == 0).filter_map(|name| std::str::from_utf8(name).ok());
+        Ok(Some(names.filter(|name| !["", ".", ".."].contains(name)).map(str::to_owned).collect()))
     }
 
     /// One operation: header and payload of the answer, or the device's refusal.

@@ -6,7 +6,9 @@
 
 mod address;
 mod afc;
+mod battery;
 mod certificates;
+mod crashes;
 mod direct;
 #[cfg(test)]
 mod direct_tests;
@@ -26,6 +28,8 @@ mod tls;
 mod trust;
 
 pub use address::MuxAddress;
+pub use battery::battery;
+pub use crashes::crash_reports;
 pub use direct::Direct;
 pub use duties::{
     AppInfo, MediaFiles, Notices, SyncLock, apps, free_bytes, media_files, post_notice, put_restore_applications,

@@ -22,6 +22,7 @@ mod http;
 pub(crate) mod loopback;
 mod part;
 mod pieces;
+mod post;
 mod ranges;
 mod reach;
 mod relay;

@@ -4,10 +4,19 @@
 //! here are only its three shapes. A [`Paper`] is any other sheet: a card, a plan. Identifiers of a report
 //! are whole: it is the customer's own sheet. JSON is English, text and HTML follow the language.
 
+pub mod bundle;
 pub mod card;
+pub mod certificate;
+pub mod chain;
+pub mod compare;
+pub mod csv;
 mod html;
+pub mod intake_sheet;
 mod page;
 pub mod paper;
+mod qr;
+pub mod redact;
+pub mod seal;
 mod text;
 pub mod way_out;
 
@@ -78,6 +87,42 @@ impl Report {
     /// Lines for a terminal, within 80 columns where names allow it.
     pub fn text(&self, lang: Lang) -> String {
         text::render(self, lang)
+    }
+
+    /// A line of names and a line of values; what is not known is empty.
+    pub fn csv(&self) -> String {
+        fn word(value: &impl Serialize) -> String {
+            match serde_json::to_value(value) {
+                Ok(serde_json::Value::String(text)) => text,
+                Ok(serde_json::Value::Null) | Err(_) => String::new(),
+                Ok(other) => other.to_string(),
+            }
+        }
+        let (version, build) = self.restored.clone().unzip();
+        let row = [
+            ("job", self.job.clone()),
+            ("tool", self.tool.clone()),
+            ("virtual", word(&self.is_virtual)),
+            ("title", self.title.clone()),
+            ("product", word(&self.product)),
+            ("model", word(&self.model)),
+            ("ecid", word(&self.ecid)),
+            ("udid", word(&self.udid)),
+            ("began", word(&self.began)),
+            ("ended", word(&self.ended)),
+            ("seconds", format!("{:.1}", self.seconds())),
+            ("outcome", word(&self.outcome)),
+            ("version", word(&version)),
+            ("build", word(&build)),
+            ("erased", word(&self.erased)),
+            ("firmware_sha256", word(&self.firmware.as_ref().map(|firmware| &firmware.sha256))),
+            ("backup", word(&self.backup.as_ref().map(|backup| &backup.generation))),
+            ("backup_files", word(&self.backup.as_ref().map(|backup| backup.files))),
+            ("backup_bytes", word(&self.backup.as_ref().map(|backup| backup.bytes))),
+            ("put_back", word(&self.put_back)),
+            ("fault", word(&self.fault.as_ref().map(|fault| fault.code))),
+        ];
+        csv::line(&row.each_ref().map(|(name, _)| *name)) + &csv::line(&row.map(|(_, value)| value))
     }
 
     /// One page that prints; no script, nothing from elsewhere.

@@ -15,6 +15,7 @@ const STYLE: &str = "@page{size:A4;margin:14mm 17mm}\
     p.blank{display:flex;gap:.6em;margin:.85em 0}p.blank i{flex:1;font-style:normal;border-bottom:.5pt solid #000}\
     footer{margin-top:1em;border-top:.5pt solid #000;padding-top:.4em;font-weight:bold}\
     code{white-space:nowrap}pre{white-space:pre-wrap}.v{color:#a00}h2,tr,li,p{break-inside:avoid}h2{break-after:avoid}\
+    div.code{display:flex;align-items:center;gap:1em;break-inside:avoid}svg.qr{width:32mm;height:32mm}\
     @media print{body{margin:0;padding:0;max-width:none}}";
 
 /// Text as a page may hold it: no markup, and none of what only terminals understand.

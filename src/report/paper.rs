@@ -5,7 +5,8 @@
 //! without [`plain_char`]. Lines to write on are part of it: a sheet is filled in with a pen.
 
 use super::page::{escaped, marked, page};
-use crate::say::{Lang, Text, plain_char, text};
+use super::qr;
+use crate::say::{Lang, Text, plain_char, text, width};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
@@ -54,6 +55,10 @@ pub enum Items {
     Table {
         head: Vec<String>,
         rows: Vec<Vec<String>>,
+    },
+    /// A label for a reader: the text, and on paper its QR code.
+    Code {
+        text: String,
     },
     /// Lines to write on, each with one or more labels.
     Blanks {
@@ -173,6 +178,7 @@ impl Items {
                 lines.iter().enumerate().flat_map(one).collect()
             }
             Items::Table { head, rows } => table(head, rows, columns),
+            Items::Code { text } => text.lines().flat_map(|line| hung(INDENT, line, columns)).collect(),
             Items::Blanks { rows } => rows.iter().flat_map(|row| blanks(row, columns)).collect(),
         }
     }
@@ -204,6 +210,10 @@ impl Items {
                 rows.iter().for_each(|cells| body.push_str(&row(cells, "td")));
                 body.push_str("</table>\n");
             }
+            Items::Code { text } => {
+                let drawn = qr::svg(text).unwrap_or_default();
+                let _ = writeln!(body, "<div class=\"code\">{drawn}<pre>{}</pre></div>", escaped(text));
+            }
             Items::Blanks { rows } => {
                 let one = |blank: &Blank| {
                     let value = escaped(blank.value.as_deref().unwrap_or_default());
@@ -215,17 +225,6 @@ impl Items {
             }
         }
     }
-}
-
-/// Columns that a terminal gives a text: East Asian letters and pictures take two, marks on letters none.
-fn width(text: &str) -> usize {
-    let one = |c: char| match c as u32 {
-        0x300..=0x36f | 0x200b..=0x200d | 0xfe00..=0xfe0f => 0,
-        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f => 2,
-        0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f000..=0x1faff | 0x20000..=0x3fffd => 2,
-        _ => 1,
-    };
-    text.chars().map(one).sum()
 }
 
 /// `text` in lines of at most `room` columns; a word that is longer is cut.

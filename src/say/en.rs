@@ -222,6 +222,9 @@ pub fn text(text: &Text) -> String {
         T::CancelTwice { state } => format!("{state} Press Ctrl-C once more to leave at once."),
         T::StateSafe => "The device is as it was.".into(),
         T::StateRecovery => "The device is in recovery mode with its data untouched; `herstel resume` goes on.".into(),
+        T::StateBatch { running } => format!(
+            "{running} devices are half way and may not start like this; `herstel batch --resume` finishes them."
+        ),
         T::StateErased => {
             "The device is half way through a restore and will not start; `herstel resume` finishes it.".into()
         }

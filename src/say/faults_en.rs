@@ -330,11 +330,22 @@ pub fn fault(code: Code) -> Advice {
         Code::OtherWayOut => {
             ("The way out is another one than a restore", "Follow the plan above; nothing was done to the device.")
         }
+        Code::PersonNeeded => (
+            "Some devices of the batch wait for a person",
+            "Do what is said at each of them, then run `herstel batch --resume`.",
+        ),
         Code::NoJob => ("There is no such job", "Run `herstel resume` without a name to see the open jobs."),
         Code::JournalDamaged => (
             "The journal of this job is damaged",
             "Start a new job; the backups and downloads of the old one are still there.",
         ),
+        Code::CertificateRefused => (
+            "No erase certificate can be given for this job",
+            "Only a job that erased the device, ended well and put nothing back gets one.",
+        ),
+        Code::CertificateInvalid => {
+            ("This certificate is not as it was signed", "Do not rely on it; ask its signer for the file again.")
+        }
         Code::Usage => ("The command cannot be understood", "See `herstel --help`."),
         Code::ConfigInvalid => (
             "One of your configuration files has a mistake in it",

@@ -348,10 +348,22 @@ pub fn fault(code: Code) -> Advice {
         Code::OtherWayOut => {
             ("De uitweg is een andere dan herstellen", "Volg het plan hierboven; er is niets met het toestel gedaan.")
         }
+        Code::PersonNeeded => (
+            "Een paar toestellen van de reeks wachten op iemand",
+            "Doe wat er bij elk toestel staat, en draai dan `herstel batch --resume`.",
+        ),
         Code::NoJob => ("Die klus is er niet", "Draai `herstel resume` zonder naam om de open klussen te zien."),
         Code::JournalDamaged => (
             "Het journaal van deze klus is beschadigd",
             "Begin een nieuwe klus; reservekopieën en downloads van de oude zijn er nog.",
+        ),
+        Code::CertificateRefused => (
+            "Voor deze klus kan geen wisverklaring worden gegeven",
+            "Alleen een klus die het toestel wiste, goed eindigde en niets terugzette, krijgt er een.",
+        ),
+        Code::CertificateInvalid => (
+            "Deze wisverklaring is niet meer zoals ze ondertekend werd",
+            "Vertrouw er niet op; vraag het bestand opnieuw aan de ondertekenaar.",
         ),
         Code::Usage => ("De opdracht is niet te begrijpen", "Zie `herstel --help`."),
         Code::ConfigInvalid => (

@@ -4,9 +4,13 @@
 //! logs stay English; only what a person reads on a terminal or a sheet comes from here. The Dutch is
 //! written, not translated word by word: "je", and the words that Dutch phones show on their screens.
 
+mod batch;
+pub mod board;
+pub mod bundle;
 pub mod cards;
 mod cards_en;
 mod cards_nl;
+pub mod certificate;
 mod chance;
 mod coach;
 pub mod codes;
@@ -23,14 +27,19 @@ mod preflight;
 mod remedies;
 pub mod restore;
 pub mod scenario;
+pub mod sheet;
+pub mod stations;
 mod text;
 pub mod triage;
 mod triage_en;
 mod triage_nl;
+mod width;
 
+pub use batch::{Batch, action, batch, phase, wants};
 pub use coach::{Coach, coach, keys};
 pub use found::{Found, FoundKind, found};
 pub use text::{Advice, Text};
+pub use width::{cut, padded, width};
 
 use crate::event::{Caveat, Check, Ground, Hurdle, Need, Possible, Request, Step, Verdict};
 use crate::fault::known::Space;
@@ -250,12 +259,12 @@ pub fn explainable(fault: &Fault) -> Vec<String> {
     number.into_iter().chain(word).chain([fault.code.to_string()]).collect()
 }
 
-/// Words in lines of at most `width` characters.
-pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+/// Words in lines of at most `columns` columns.
+pub fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let last = lines.last().map_or(0, |l| l.chars().count());
-        if last > 0 && last + 1 + word.chars().count() > width {
+        let last = lines.last().map_or(0, |l| width(l));
+        if last > 0 && last + 1 + width(word) > columns {
             lines.push(String::new());
         }
         if let Some(line) = lines.last_mut() {

@@ -237,6 +237,9 @@ pub fn text(text: &Text) -> String {
         T::StateRecovery => {
             "Het toestel staat in de herstelmodus, de gegevens zijn er nog; `herstel resume` gaat verder.".into()
         }
+        T::StateBatch { running } => format!(
+            "{running} toestellen zijn halverwege en starten misschien niet; `herstel batch --resume` maakt ze af."
+        ),
         T::StateErased => "Het toestel is halverwege en start zo niet op; `herstel resume` maakt het af.".into(),
         T::ResumeHint { job } => format!("Verdergaan: herstel resume {job}"),
         T::ResumeNothing => "Deze klus is af; er valt niets te hervatten.".into(),

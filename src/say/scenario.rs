@@ -36,6 +36,12 @@ pub enum Line<'a> {
         version: &'a str,
     },
     NothingErased,
+    /// `demo --shop`.
+    Shop,
+    ShopPerson,
+    ShopDone {
+        devices: usize,
+    },
 }
 
 impl Scenario {
@@ -88,6 +94,17 @@ fn en(line: &Line<'_>) -> String {
         Line::Hands => "The keys are pressed by the bench, as the coach asks.".into(),
         Line::Back { files } => format!("All {files} files are back, byte for byte, and no passcode is set."),
         Line::Works { version } => format!("It runs {version}, was erased once, and opens."),
+        Line::Shop => {
+            "Eight virtual devices are on the bench. Three of them fail once: a cable that comes out, another in \
+             the middle of the system image, a device that falls silent. They are tried again by themselves."
+                .into()
+        }
+        Line::ShopPerson => {
+            "One was restarted and not unlocked: it waits for a person, who hears of it by a hook, types the passcode, pulls \
+             the cable and puts it back."
+                .into()
+        }
+        Line::ShopDone { devices } => format!("All {devices} devices run what Apple offers for them."),
         Line::NothingErased => "Nothing was erased: the phone holds what it held.".into(),
     }
 }
@@ -123,6 +140,17 @@ fn nl(line: &Line<'_>) -> String {
             format!("Alle {files} bestanden zijn terug, byte voor byte, en er is geen toegangscode meer.")
         }
         Line::Works { version } => format!("Hij draait {version}, is één keer gewist, en gaat open."),
+        Line::Shop => {
+            "Er liggen acht virtuele toestellen op de proefbank. Drie daarvan mislukken één keer: een kabel die losschiet, een \
+             andere midden in de systeemimage, een toestel dat stilvalt. Die worden vanzelf opnieuw geprobeerd."
+                .into()
+        }
+        Line::ShopPerson => {
+            "Eén is herstart en niet ontgrendeld: dat wacht op iemand, die het via een hook hoort, de code intypt, de kabel \
+             eruit trekt en er weer in doet."
+                .into()
+        }
+        Line::ShopDone { devices } => format!("Alle {devices} toestellen draaien wat Apple ervoor aanbiedt."),
         Line::NothingErased => "Er is niets gewist: op de telefoon staat wat erop stond.".into(),
     }
 }
@@ -137,6 +165,7 @@ mod tests {
             Scenario::ALL.iter().flat_map(|each| [Line::Title(*each), Line::Situation(*each)]).collect();
         lines.extend([Line::MadeBackup, Line::Forgotten, Line::OwnerErases, Line::OwnerSignsIn, Line::DaysLater]);
         lines.extend([Line::Hands, Line::Back { files: 3 }, Line::Works { version: "27.0" }, Line::NothingErased]);
+        lines.extend([Line::Shop, Line::ShopPerson, Line::ShopDone { devices: 8 }]);
         for each in lines {
             let (en, nl) = (line(Lang::En, &each), line(Lang::Nl, &each));
             assert!(en != nl && en.len() > 20 && nl.len() > 20, "{en} {nl}");

@@ -309,6 +309,10 @@ pub enum Text {
     StateSafe,
     StateRecovery,
     StateErased,
+    /// So many devices of a batch are being worked on.
+    StateBatch {
+        running: usize,
+    },
     ResumeHint {
         job: String,
     },

@@ -88,6 +88,22 @@ pub fn upload(handle: &mut dyn Handle, image: &mut dyn Read, length: u64, desk: 
     Ok(())
 }
 
+/// A process that was killed in the middle of an upload leaves iBoot waiting for the rest of it, deaf to commands. An
+/// empty packet ends that upload; what came of it is never run. Then the command is given once more: those that come
+/// here can be.
+fn patiently<T>(
+    handle: &mut dyn Handle,
+    mut work: impl FnMut(&mut dyn Handle) -> Result<T, UsbError>,
+) -> Result<T, UsbError> {
+    match work(handle) {
+        Err(UsbError::Timeout) if handle.bulk_out(wire::UPLOAD_ENDPOINT, &[], LIMIT).is_ok() => {
+            tracing::info!("an upload that was never finished is ended");
+            work(handle)
+        }
+        other => other,
+    }
+}
+
 fn descriptor(handle: &mut dyn Handle, kind: u8, length: u16) -> Result<Vec<u8>, UsbError> {
     let get = Setup::new(0x80, descriptors::GET_DESCRIPTOR, u16::from(kind) << 8, 0);
     handle.control_in(get, length, LIMIT)
@@ -194,7 +210,7 @@ impl Iboot {
         let shown = text.clone();
         tracing::debug!(command = %text, "iBoot");
         self.port
-            .run(STEP, move |handle| command(handle, &text).map_err(Fault::from))
+            .run(STEP, move |handle| patiently(handle, |handle| command(handle, &text)).map_err(Fault::from))
             .await
             .map_err(|f: Fault| with_command(f, &shown))
     }
@@ -212,7 +228,7 @@ impl Iboot {
 
     pub async fn getenv(&self, name: impl Into<String>) -> Result<Option<String>, Fault> {
         let name = name.into();
-        self.port.run(STEP, move |handle| getenv(handle, &name).map_err(Fault::from)).await
+        self.port.run(STEP, move |handle| patiently(handle, |handle| getenv(handle, &name)).map_err(Fault::from)).await
     }
 
     pub async fn setenv(&self, name: &str, value: &str) -> Result<(), Fault> {
@@ -323,6 +339,26 @@ mod tests {
         assert_eq!(bulk(0x10000), [0x8000, 0x8000, 0]);
         assert_eq!(bulk(512), [512, 0]);
         assert_eq!(bulk(511), [511]);
+    }
+
+    #[test]
+    fn an_upload_that_somebody_left_is_ended_and_the_command_given_again() {
+        let left = Arc::new(Mutex::new(true));
+        let waits = Arc::clone(&left);
+        let mut script = Script::new(move |call| {
+            let mut waits = waits.lock().unwrap();
+            match call {
+                Call::BulkOut { endpoint: 4, length: 0 } => *waits = false,
+                _ if *waits => return Err(UsbError::Timeout),
+                _ => {}
+            }
+            Ok(b"true\0".to_vec())
+        });
+        let got = patiently(&mut script, |handle| getenv(handle, "auto-boot")).unwrap();
+        assert_eq!((got.as_deref(), *left.lock().unwrap()), (Some("true"), false));
+        let mut dead = Script::new(|_| Err(UsbError::Timeout));
+        assert_eq!(patiently(&mut dead, |handle| command(handle, "saveenv")), Err(UsbError::Timeout));
+        assert_eq!(dead.calls().len(), 2, "one command, one empty packet, and no more");
     }
 
     #[test]

@@ -38,6 +38,16 @@ impl Phone {
         self.remember("owner.locked", json!({}));
     }
 
+    /// Somebody who knows the passcode types it.
+    pub fn type_passcode(&self) {
+        let mut state = self.state();
+        if state.is_locked() {
+            state.passcode = PasscodeSpec::Unlocked;
+        }
+        drop(state);
+        self.remember("owner.unlocked", json!({}));
+    }
+
     /// "Erase" on the lock screen with the account's password: it signs out, erases itself, and greets.
     pub fn erase_on_screen(self: &Arc<Self>) {
         {

@@ -87,6 +87,8 @@ pub struct PhoneSpec {
     pub photo_bytes: u64,
     /// Extra files of 4 KiB, for load.
     pub small_files: u32,
+    /// Names of the reports that it wrote when something crashed.
+    pub crash_reports: Vec<String>,
     /// Backup encryption password set on the phone.
     pub backup_password: Option<String>,
     /// Iterations of the two derivations of its keybag; none: those of real phones, divided by the pace.
@@ -112,6 +114,7 @@ impl Default for PhoneSpec {
             photos: 24,
             photo_bytes: 700_000,
             small_files: 0,
+            crash_reports: Vec::new(),
             backup_password: None,
             backup_iterations: None,
             requires_encryption: false,

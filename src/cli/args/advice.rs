@@ -17,6 +17,7 @@ pub struct CardArgs {
 
 #[derive(Args, Debug)]
 pub struct GuideArgs {
+    /// Where the device is led
     #[arg(value_enum)]
     pub way: Way,
     /// With keys, even where a command would do

@@ -59,6 +59,7 @@ pub enum BackupsVerb {
     },
     /// Restore a generation onto a virtual iPhone of its model, in this program, and compare every byte
     Prove {
+        /// Its time, or (with a slash) the path of any backup; without it the newest
         generation: Option<String>,
         #[command(flatten)]
         password: PasswordArgs,
@@ -66,6 +67,7 @@ pub enum BackupsVerb {
     /// Copy a whole generation into a folder, as iTunes, Finder and idevicebackup2 know it
     #[command(allow_missing_positional = true)]
     Export {
+        /// Its time, or (with a slash) the path of any backup; without it the newest
         generation: Option<String>,
         /// Folder in which the copy gets the name of the UDID; nothing is replaced
         to: PathBuf,

@@ -18,6 +18,9 @@ pub struct DemoArgs {
     /// A forgotten passcode instead: from the questions to a phone that works
     #[arg(long, value_enum, value_name = "SITUATION")]
     pub scenario: Option<Situation>,
+    /// A whole shop instead: eight devices at once, three that fail and recover, one that needs a person
+    #[arg(long, conflicts_with = "scenario")]
+    pub shop: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -90,6 +93,7 @@ pub enum BenchVerb {
     },
     /// Put a phone into a mode at once, without keys
     Put {
+        /// The mode it is in then
         #[arg(value_enum)]
         stage: PutStage,
         /// Its place on the bench, from 0
@@ -98,6 +102,7 @@ pub enum BenchVerb {
     },
     /// Run a program inside the emulated USB bus
     Run {
+        /// The program and its arguments
         #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
         program: Vec<String>,
     },

@@ -24,9 +24,15 @@ pub enum FirmwareVerb {
         build: Option<String>,
     },
     /// Check a file's digests and its parts
-    Verify { file: PathBuf },
+    Verify {
+        /// An IPSW
+        file: PathBuf,
+    },
     /// Take a local file into the store
-    Add { file: PathBuf },
+    Add {
+        /// An IPSW; it stays where it is
+        file: PathBuf,
+    },
     /// Does Apple sign a build today? Asked without a device, for a device that does not exist
     Signed {
         /// e.g. iPhone14,5

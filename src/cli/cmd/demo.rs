@@ -4,6 +4,7 @@
 //! `--scenario` it is a whole situation instead (`scenarios`). Where umockdev's preload library is installed the child runs inside the
 //! emulated bus and meets the phone through libusb; else through the bus trait. It says which.
 
+use super::demo_shop;
 use super::demo_stage::Stage;
 use super::list::{print_out, say_line};
 use super::scenarios;
@@ -22,7 +23,7 @@ use std::time::Instant;
 
 pub async fn run(common: &Common, lang: Lang, demo: DemoArgs) -> Done {
     let began = Instant::now();
-    let DemoArgs { model, image, keep, scenario } = demo;
+    let DemoArgs { model, image, keep, scenario, shop } = demo;
     // `demo --device iphone5s` reads naturally: here a device is a model.
     let model = common.device.as_deref().unwrap_or(&model).to_owned();
     let temporary = match &keep {
@@ -35,7 +36,9 @@ pub async fn run(common: &Common, lang: Lang, demo: DemoArgs) -> Done {
         (None, None) => return Err(Fault::new(Code::Internal, "no folder")),
     };
     let wanted: Vec<Scenario> = scenario.iter().flat_map(|asked| asked.all()).copied().collect();
-    let spec = if wanted.is_empty() {
+    let spec = if shop {
+        demo_shop::bench()
+    } else if wanted.is_empty() {
         let phone = PhoneSpec { model, trust: TrustSpec::Untrusted, ..PhoneSpec::default() };
         BenchSpec { phones: vec![phone], ..BenchSpec::default() }
     } else {
@@ -44,10 +47,11 @@ pub async fn run(common: &Common, lang: Lang, demo: DemoArgs) -> Done {
     let place = folder.clone();
     let started = tokio::task::spawn_blocking(move || Bench::start(&place, spec, image << 20));
     let bench = started.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
-    if !wanted.is_empty() {
+    if shop || !wanted.is_empty() {
         say_line(&say::text(lang, &Text::VirtualBanner));
-        let stage = Stage { common, lang, bench: &bench, folder: &folder, haste: Some(scenarios::PACE) };
-        let outcome = scenarios::play(&stage, &wanted).await?;
+        let haste = Some(if shop { demo_shop::PACE } else { scenarios::PACE });
+        let stage = Stage { common, lang, bench: &bench, folder: &folder, haste };
+        let outcome = if shop { demo_shop::play(&stage).await? } else { scenarios::play(&stage, &wanted).await? };
         say_line("");
         say_line(&say::text(lang, &Text::DemoDone { seconds: began.elapsed().as_secs() }));
         return Ok(outcome);

@@ -47,14 +47,22 @@ impl Stage<'_> {
         Ok(command)
     }
 
-    /// Runs it to its end; its exit code.
+    /// Runs it to its end; its exit code. It has nobody to ask: questions are answered by files here.
     pub async fn run(&self, arguments: &[&str]) -> Result<i32, Fault> {
+        self.run_with(arguments, Stdio::null()).await
+    }
+
+    /// The same with the person's terminal, for what shows itself as a screen.
+    pub async fn run_shown(&self, arguments: &[&str]) -> Result<i32, Fault> {
+        self.run_with(arguments, Stdio::inherit()).await
+    }
+
+    async fn run_with(&self, arguments: &[&str], input: Stdio) -> Result<i32, Fault> {
         let mut command = self.command(arguments)?;
         if self.common.json {
             command.arg("--json");
         }
-        // The questions are answered by files here.
-        let child = command.stdin(Stdio::null()).spawn();
+        let child = command.stdin(input).spawn();
         self.end(child.map_err(|e| Fault::new(Code::Internal, e.to_string()))?).await
     }
 

@@ -1,29 +1,35 @@
 //! `list`: every device in every mode, once or as it changes.
 
 use crate::cli::context::Context;
+use crate::cli::places::Places;
 use crate::cli::show::{self, table::table};
 use crate::cli::{Done, show::print_line};
 use crate::device::{Access, Change, Device, Fleet, Likeness, Look, State, Trust, look};
 use crate::event::Outcome;
 use crate::fault::{Code, Fault};
 use crate::ids::Mode;
+use crate::say::stations::{Stations, stations};
 use crate::say::{self, Text};
 use serde_json::json;
 use std::io::Write;
 
-pub async fn run(context: &Context, watch: bool) -> Done {
+pub async fn run(context: &Context, watch: bool, board: bool) -> Done {
+    let places = Places::of(context)?;
+    if board {
+        return super::list_board::run(context, &places).await;
+    }
     let eyes = context.eyes()?;
     let seen = look(&eyes).await;
     remarks(context, &seen);
     if !watch {
-        return once(context, seen);
+        return once(context, &places, seen);
     }
     let mut changes = eyes.changes();
     let mut fleet = Fleet::default();
     let mut devices = seen.devices;
     loop {
         for change in fleet.update(devices) {
-            print_change(context, &change);
+            print_change(context, &places, &change);
         }
         tokio::select! {
             tick = changes.recv() => if tick.is_none() { return Ok(Outcome::Ok) },
@@ -36,9 +42,9 @@ pub async fn run(context: &Context, watch: bool) -> Done {
     }
 }
 
-fn once(context: &Context, seen: Look) -> Done {
+fn once(context: &Context, places: &Places, seen: Look) -> Done {
     if context.common.json {
-        let rows: Vec<_> = seen.devices.iter().map(Device::row).collect();
+        let rows: Vec<_> = seen.devices.iter().map(|device| places.row(device)).collect();
         print_line(&json!({ "schema": 1, "devices": rows }));
     }
     if seen.devices.is_empty() {
@@ -54,9 +60,14 @@ fn once(context: &Context, seen: Look) -> Done {
     if context.common.json {
         return Ok(Outcome::Ok);
     }
-    let header = say::text(context.lang, &Text::ListHeader);
+    let mut header = say::text(context.lang, &Text::ListHeader);
+    let mut names = [1, 2];
+    if !places.stations.is_empty() {
+        header = format!("{}|{header}", stations(context.lang, &Stations::Column));
+        names = [2, 3];
+    }
     let header: Vec<&str> = header.split('|').collect();
-    print_out(&table(&header, &[1, 2], seen.devices.iter().map(|d| row(context, d)).collect()));
+    print_out(&table(&header, &names, seen.devices.iter().map(|d| row(context, places, d)).collect()));
     for device in &seen.devices {
         remedy(context, device, seen.mux.is_none()).iter().for_each(|line| say_line(line));
     }
@@ -78,7 +89,7 @@ fn remedy(context: &Context, device: &Device, usbmuxd_runs: bool) -> Vec<String>
     say::wrapped(&format!("! {place}: {}. {}", advice.what, advice.next), 78)
 }
 
-fn row(context: &Context, device: &Device) -> Vec<String> {
+fn row(context: &Context, places: &Places, device: &Device) -> Vec<String> {
     let unknown = || say::text(context.lang, &Text::UnknownValue);
     let who = device.who();
     let shown = device.row();
@@ -97,7 +108,9 @@ fn row(context: &Context, device: &Device) -> Vec<String> {
         }
         Likeness::Unknown => named,
     };
-    vec![
+    let station = (!places.stations.is_empty())
+        .then(|| places.of_device(device).map_or_else(unknown, |number| number.to_string()));
+    let cells = [
         device.mode().to_string(),
         who.name.clone().unwrap_or_else(unknown),
         model.unwrap_or_else(unknown),
@@ -105,7 +118,8 @@ fn row(context: &Context, device: &Device) -> Vec<String> {
         trust,
         who.ecid.map(|e| e.to_string()).unwrap_or_else(unknown),
         who.port.as_ref().map(|p| p.to_string()).unwrap_or_else(unknown),
-    ]
+    ];
+    station.into_iter().chain(cells).collect()
 }
 
 pub fn trust_text(trust: Trust) -> Text {
@@ -119,11 +133,13 @@ pub fn trust_text(trust: Trust) -> Text {
     }
 }
 
-fn print_change(context: &Context, change: &Change) {
+fn print_change(context: &Context, places: &Places, change: &Change) {
     let (word, json_body, line) = match change {
-        Change::Appeared(device) => ("appeared", json!({ "device": device.row() }), row(context, device).join("  ")),
+        Change::Appeared(device) => {
+            ("appeared", json!({ "device": places.row(device) }), row(context, places, device).join("  "))
+        }
         Change::Changed { from, device } => {
-            ("changed", json!({ "from": from, "device": device.row() }), row(context, device).join("  "))
+            ("changed", json!({ "from": from, "device": places.row(device) }), row(context, places, device).join("  "))
         }
         Change::Gone(who, mode) => (
             "gone",

@@ -6,9 +6,12 @@ mod backups_prove;
 mod backups_prune;
 mod backups_show;
 mod backups_verify;
+mod batch;
+mod batch_plan;
 mod bench;
 mod card;
 mod demo;
+mod demo_shop;
 mod demo_stage;
 mod doctor;
 mod doctor_show;
@@ -20,12 +23,15 @@ mod generate;
 mod guide;
 mod info;
 pub(super) mod list;
+mod list_board;
 mod pair;
 mod preflight;
 mod recover;
 mod report;
 mod restore;
 mod scenarios;
+mod stations;
+mod stations_teach;
 mod triage;
 
 use super::Done;
@@ -47,8 +53,9 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
             let context = Context::new(common, lang)?;
             let step = step_of(&verb);
             let done = match verb {
-                Verb::List { watch } => list::run(&context, watch).await,
-                Verb::Info => info::run(&context).await,
+                Verb::List { watch, board } => list::run(&context, watch, board).await,
+                Verb::Stations(args) => stations::run(&context, args.verb).await,
+                Verb::Info(args) => info::run(&context, args).await,
                 Verb::Pair { wait, reset } => pair::pair(&context, wait, reset).await,
                 Verb::Unpair => pair::unpair(&context).await,
                 Verb::Guide(args) => guide::run(&context, args).await,
@@ -61,7 +68,8 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
                 Verb::Resume { job, by_hand, password } => {
                     recover::resume(&context, job.as_deref(), by_hand, &password).await
                 }
-                Verb::Report { job, format } => report::run(&context, job.as_deref(), format),
+                Verb::Batch(args) => batch::run(&context, args).await,
+                Verb::Report(args) => report::run(&context, args),
                 Verb::Card(args) => card::run(&context, args).await,
                 Verb::Doctor(args) => doctor::run(&context, args).await,
                 Verb::Explain(args) => explain::run(&context, &args),
@@ -84,8 +92,8 @@ fn step_of(verb: &Verb) -> Step {
             verb: FirmwareVerb::List { .. } | FirmwareVerb::Fetch { .. } | FirmwareVerb::Signed { .. },
         } => Step::Catalogue,
         Verb::Firmware { .. } => Step::VerifyFirmware,
-        Verb::Triage(_) | Verb::Restore(_) | Verb::Recover(_) => Step::Plan,
-        Verb::Report { .. } | Verb::Card(_) => Step::Report,
+        Verb::Triage(_) | Verb::Restore(_) | Verb::Recover(_) | Verb::Batch(_) => Step::Plan,
+        Verb::Report(_) | Verb::Card(_) => Step::Report,
         _ => Step::Find,
     }
 }

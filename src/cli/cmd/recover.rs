@@ -11,31 +11,38 @@ use crate::cli::show::{print_line, size};
 use crate::cli::{Done, ask, password};
 use crate::device::{Access, Consent, Deed, Device, Given, Identity, Normal, Trust};
 use crate::disk::{JobFolder, Jobs, write_atomic};
-use crate::event::{Event, Outcome, Step};
+use crate::event::{Event, Outcome, Step, Teller};
 use crate::fault::{Code, Fault};
+use crate::ids::BuildId;
 use crate::job::{self, BackupPlan, Consents, Entry, FirmwarePlan, Job, Keeps, Kit, Plan, Story, Way};
 use crate::restore::Brought;
-use crate::say::{self, Text};
+use crate::say::{self, Lang, Text};
 use crate::triage::{BackupChance, Evidence, backup_chance, prospect};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
 pub fn kit(context: &Context, by_hand: bool) -> Result<Kit, Fault> {
-    let (http, endpoints) = context.http()?;
-    let eyes = context.eyes()?;
+    let kit = kit_telling(context, context.show())?;
     // A script has no hands, unless it says so.
     let hands = by_hand || std::io::stdin().is_terminal();
+    Ok(Kit { hands: hands.then(|| Hands::of(context, &kit.eyes)), ..kit })
+}
+
+/// One that tells somebody else than this run's own listener, and has no hands.
+pub fn kit_telling(context: &Context, tell: Teller) -> Result<Kit, Fault> {
+    let (http, endpoints) = context.http()?;
     Ok(Kit {
-        hands: hands.then(|| Hands::of(context, &eyes)),
-        eyes,
+        hands: None,
+        eyes: context.eyes()?,
         http,
         endpoints,
         folders: context.folders()?,
-        tell: context.show(),
+        tell,
         cancel: context.cancel.clone(),
         haste: context.haste(),
         backup_password: None,
+        verified: std::sync::Arc::default(),
     })
 }
 
@@ -47,11 +54,13 @@ pub struct Wish {
     pub existing: Option<String>,
     pub vault: Option<PathBuf>,
     pub ipsw: Option<PathBuf>,
+    /// This build of the catalogue instead of its newest.
+    pub build: Option<BuildId>,
     pub ticket: Option<PathBuf>,
 }
 
 /// Reads the device and the catalogue, and makes the plan; nothing is changed.
-pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish) -> Result<Plan, Fault> {
+pub async fn plan_for(kit: &Kit, device: &Device, wish: Wish) -> Result<Plan, Fault> {
     let who = device.who();
     if device.access == Access::NoPermission {
         let detail = format!("{} at {}", who.title(), who.port.as_ref().map(ToString::to_string).unwrap_or_default());
@@ -76,7 +85,7 @@ pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish)
         }
     };
     let product = who.product.clone().unwrap_or_else(|| model.product.clone());
-    let firmware = job::prepare(kit, &product, wish.ipsw.as_deref()).await?;
+    let firmware = job::prepare(kit, &product, wish.ipsw.as_deref(), wish.build.as_ref()).await?;
     let normal = device.normal();
     if wish.way == Way::Update && normal.is_some_and(|n| runs_newer(n, &firmware)) {
         let detail = format!("it already runs newer than {} ({})", firmware.version, firmware.build);
@@ -101,7 +110,7 @@ pub async fn plan_for(context: &Context, kit: &Kit, device: &Device, wish: Wish)
             None => kit.folders.vault(),
         },
         ticket: ticket.map(std::path::absolute).transpose().map_err(|e| Fault::disk(&e))?,
-        is_virtual: context.is_virtual(),
+        is_virtual: kit.eyes.is_virtual,
     })
 }
 
@@ -181,7 +190,7 @@ fn consents(context: &Context, plan: &Plan, option: Option<&str>) -> Result<Cons
     Ok(Consents { restore, put_back })
 }
 
-fn identity(plan: &Plan) -> Identity {
+pub fn identity(plan: &Plan) -> Identity {
     Identity { ecid: Some(plan.ecid), udid: plan.udid.clone(), name: Some(plan.title.clone()), ..Identity::default() }
 }
 
@@ -197,9 +206,10 @@ pub async fn recover(context: &Context, args: RecoverArgs) -> Done {
         existing: lead.existing,
         vault: args.vault,
         ipsw: args.ipsw,
+        build: None,
         ticket: args.ticket,
     };
-    let plan = plan_for(context, &kit, &device, wish).await?;
+    let plan = plan_for(&kit, &device, wish).await?;
     show_plan(context, &plan);
     if plan.way == Way::Erase {
         show_chance(context, &device);
@@ -276,15 +286,20 @@ fn newest_open(jobs: &Jobs) -> Result<JobFolder, Fault> {
     Err(damaged.unwrap_or_else(|| Fault::new(Code::NoJob, "no unfinished job")))
 }
 
+/// Writes a job's report beside its journal.
+pub fn save_report(folder: &JobFolder, story: &Story, lang: Lang) -> Result<(), Fault> {
+    let report = job::report(&folder.id.to_string(), story);
+    let bytes = serde_json::to_vec_pretty(&report).map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
+    write_atomic(&folder.path.join("report.json"), &bytes)?;
+    write_atomic(&folder.path.join("report.html"), report.html(lang).as_bytes())
+}
+
 /// Runs a job to its end, then shows and saves its report.
 pub async fn drive(context: &Context, kit: &Kit, mut job: Job, consents: &Consents) -> Done {
     let result = job.run(kit, consents).await;
     let name = job.folder.id.to_string();
     let report = job::report(&name, job.story());
-    let saved = serde_json::to_vec_pretty(&report)
-        .map_err(|e| Fault::new(Code::Internal, e.to_string()))
-        .and_then(|bytes| write_atomic(&job.folder.path.join("report.json"), &bytes))
-        .and_then(|()| write_atomic(&job.folder.path.join("report.html"), report.html(context.lang).as_bytes()));
+    let saved = save_report(&job.folder, job.story(), context.lang);
     if result.is_ok() {
         say_line("");
         say_line(&report.text(context.lang));

@@ -15,8 +15,9 @@ pub async fn run(context: &Context, args: RestoreArgs) -> Done {
     let device = context.device(&kit.eyes).await?;
     kit.tell.tell(Event::StepDone { step: Step::Find, what: format!("{} ({})", device.who().title(), device.mode()) });
     let way = if args.erase { Way::Erase } else { Way::Update };
-    let wish = Wish { way, backup: false, existing: None, vault: None, ipsw: args.ipsw, ticket: args.ticket };
-    let plan = plan_for(context, &kit, &device, wish).await?;
+    let wish =
+        Wish { way, backup: false, existing: None, vault: None, ipsw: args.ipsw, build: None, ticket: args.ticket };
+    let plan = plan_for(&kit, &device, wish).await?;
     show_plan(context, &plan);
     if way == Way::Erase {
         show_chance(context, &device);

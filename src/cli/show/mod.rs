@@ -4,6 +4,8 @@
 //! texts go to standard error). The choice is made once; work rooms only know [`crate::event::Tell`].
 
 mod bars;
+pub mod batch;
+pub mod board;
 pub mod coach;
 pub mod explained;
 mod jsonl;

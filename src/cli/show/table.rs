@@ -1,5 +1,6 @@
 //! Plain tables: columns as wide as their widest cell, two blanks between. On a terminal they are made to fit.
 
+use crate::say::{cut, padded, width};
 use std::io::IsTerminal;
 
 /// No column is made narrower than this.
@@ -31,7 +32,7 @@ fn spared(
     columns: Option<usize>,
 ) -> String {
     let whole = fitted(header, cuttable, rows.clone(), columns);
-    if columns.is_none_or(|columns| whole.lines().all(|line| line.chars().count() <= columns)) {
+    if columns.is_none_or(|columns| whole.lines().all(|line| width(line) <= columns)) {
         return whole;
     }
     let mut header = header.to_vec();
@@ -46,7 +47,7 @@ fn fitted(header: &[&str], cuttable: &[usize], rows: Vec<Vec<String>>, columns: 
     let mut all: Vec<Vec<String>> = vec![header.iter().map(|h| (*h).to_owned()).collect()];
     all.extend(rows);
     let count = all.iter().map(Vec::len).max().unwrap_or(0);
-    let widest = |column: usize| all.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max();
+    let widest = |column: usize| all.iter().filter_map(|r| r.get(column)).map(|c| width(c)).max();
     let mut widths: Vec<usize> = (0..count).map(|column| widest(column).unwrap_or(0)).collect();
     let room = columns.map(|c| c.saturating_sub(GAP * count.saturating_sub(1)));
     while room.is_some_and(|room| widths.iter().sum::<usize>() > room) {
@@ -58,12 +59,8 @@ fn fitted(header: &[&str], cuttable: &[usize], rows: Vec<Vec<String>>, columns: 
     }
     let line = |row: &Vec<String>| {
         let cells = row.iter().enumerate().map(|(i, cell)| {
-            let width = widths.get(i).copied().unwrap_or(0);
-            let shown: String = match cell.chars().count() > width {
-                true => cell.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
-                false => cell.clone(),
-            };
-            if i + 1 == row.len() { shown } else { format!("{shown:width$}{:GAP$}", "") }
+            let wide = widths.get(i).copied().unwrap_or(0);
+            if i + 1 == row.len() { cut(cell, wide) } else { format!("{}{:GAP$}", padded(cell, wide), "") }
         });
         cells.collect::<String>().trim_end().to_owned()
     };

@@ -7,7 +7,7 @@
 
 use super::Content;
 use super::afc_packet::{Code, HEADER, Header, MAX_READ, Op, Parameters};
-use super::files::{Entry, Kind, UNSAVED_MEDIA};
+use super::files::{CRASHES, Entry, Kind, UNSAVED_MEDIA};
 use crate::virt::phone::Phone;
 use crate::virt::stream::BoxStream;
 use std::collections::BTreeMap;
@@ -30,9 +30,19 @@ const UNLOCK: u64 = 12;
 static OWNERS: AtomicU64 = AtomicU64::new(1);
 
 /// Serves one connection to `com.apple.afc` until the host leaves.
-pub fn serve_afc(phone: Arc<Phone>, mut stream: BoxStream) {
+pub fn serve_afc(phone: Arc<Phone>, stream: BoxStream) {
+    serve(phone, stream, place);
+}
+
+/// The same protocol on the folder of crash reports, `com.apple.crashreportcopymobile`.
+pub fn serve_crash_reports(phone: Arc<Phone>, stream: BoxStream) {
+    serve(phone, stream, |path| inside(path).map(|path| (CRASHES, path)));
+}
+
+fn serve(phone: Arc<Phone>, mut stream: BoxStream, place: Place) {
     let mut session = Session {
         phone,
+        place,
         owner: OWNERS.fetch_add(1 << 16, Ordering::Relaxed),
         handles: BTreeMap::new(),
         next_handle: 1,
@@ -45,8 +55,12 @@ pub fn serve_afc(phone: Arc<Phone>, mut stream: BoxStream) {
     }
 }
 
+/// Where an AFC path is among the phone's files: domain and path.
+type Place = fn(&str) -> Option<(&'static str, String)>;
+
 struct Session {
     phone: Arc<Phone>,
+    place: Place,
     /// Names this connection's handles in the lock table: owner + handle.
     owner: u64,
     handles: BTreeMap<u64, Open>,
@@ -76,16 +90,21 @@ impl From<Code> for Answer {
     }
 }
 
-/// The place of an AFC path in the phone's files: domain and path.
-fn place(path: &str) -> Option<(&'static str, String)> {
+/// A path below the folder that is shown.
+fn inside(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty() && *p != ".").collect();
     if parts.contains(&"..") || path.contains('\0') {
         return None;
     }
-    let joined = parts.join("/");
-    Some(match parts.first() {
-        Some(&"DCIM" | &"PhotoData") => ("CameraRollDomain", format!("Media/{joined}")),
-        Some(&"Recordings") => ("MediaDomain", format!("Media/{joined}")),
+    Some(parts.join("/"))
+}
+
+/// In the media folder.
+fn place(path: &str) -> Option<(&'static str, String)> {
+    let joined = inside(path)?;
+    Some(match joined.split('/').next() {
+        Some("DCIM" | "PhotoData") => ("CameraRollDomain", format!("Media/{joined}")),
+        Some("Recordings") => ("MediaDomain", format!("Media/{joined}")),
         _ => (UNSAVED_MEDIA, joined),
     })
 }
@@ -159,7 +178,7 @@ impl Session {
             }
             Op::MakeDir => {
                 let path = text(&mut parameters)?;
-                let (domain, path) = place(path).ok_or(Code::PermDenied)?;
+                let (domain, path) = (self.place)(path).ok_or(Code::PermDenied)?;
                 match files.get(domain, &path).map(|e| e.kind.clone()) {
                     Some(Kind::Directory) => {}
                     Some(_) => return Err(Code::ObjectExists),
@@ -173,7 +192,7 @@ impl Session {
                 if op == Op::RemovePath && !self.names(path)?.is_empty() {
                     return Err(Code::DirNotEmpty);
                 }
-                let (domain, path) = place(path).ok_or(Code::PermDenied)?;
+                let (domain, path) = (self.place)(path).ok_or(Code::PermDenied)?;
                 if path.is_empty() {
                     return Err(Code::PermDenied);
                 }
@@ -184,7 +203,7 @@ impl Session {
                 let (from, to) = (text(&mut parameters)?, text(&mut parameters)?);
                 self.find(from)?;
                 let ((from_domain, from), (to_domain, to)) =
-                    (place(from).ok_or(Code::PermDenied)?, place(to).ok_or(Code::PermDenied)?);
+                    ((self.place)(from).ok_or(Code::PermDenied)?, (self.place)(to).ok_or(Code::PermDenied)?);
                 match from_domain == to_domain && !from.is_empty() && files.rename(from_domain, &from, &to) {
                     true => Ok(Code::Success.into()),
                     false => Err(Code::OpNotSupported),
@@ -239,14 +258,14 @@ impl Session {
     }
 
     fn find(&self, path: &str) -> Result<Arc<Entry>, Code> {
-        let (domain, path) = place(path).ok_or(Code::PermDenied)?;
+        let (domain, path) = (self.place)(path).ok_or(Code::PermDenied)?;
         self.phone.files.get(domain, &path).ok_or(Code::ObjectNotFound)
     }
 
     fn names(&self, path: &str) -> Result<Vec<String>, Code> {
-        let (domain, path) = place(path).ok_or(Code::PermDenied)?;
+        let (domain, path) = (self.place)(path).ok_or(Code::PermDenied)?;
         let mut names = self.phone.files.names_in(domain, &path);
-        if path.is_empty() {
+        if domain == UNSAVED_MEDIA && path.is_empty() {
             let shared = ["DCIM", "PhotoData", "Recordings"].into_iter().filter(|n| self.find(n).is_ok());
             names.extend(shared.map(str::to_owned));
             names.sort();
@@ -266,7 +285,7 @@ impl Session {
         if self.handles.len() >= MAX_HANDLES {
             return Err(Code::TooMuchData);
         }
-        let (domain, inside) = place(path).ok_or(Code::PermDenied)?;
+        let (domain, inside) = (self.place)(path).ok_or(Code::PermDenied)?;
         let files = &self.phone.files;
         let content = match files.get(domain, &inside).map(|e| e.kind.clone()) {
             Some(Kind::File(content)) if mode != 3 && mode != 4 => content,
@@ -298,7 +317,7 @@ impl Session {
         if open.locked {
             self.phone.files.unlock(&open.path, self.owner + handle);
         }
-        match (place(&open.path), open.written) {
+        match ((self.place)(&open.path), open.written) {
             (Some((domain, path)), Some(bytes)) => match self.phone.files.put(domain, &path, bytes) {
                 Ok(()) => Code::Success,
                 Err(_) => Code::IoError,

@@ -19,6 +19,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The part of the media folder that AFC shows and no backup carries.
 pub(super) const UNSAVED_MEDIA: &str = "";
+/// The folder of crash reports, which no backup carries either.
+pub(super) const CRASHES: &str = "\u{0}crashes";
+
+fn is_saved(domain: &str) -> bool {
+    domain != UNSAVED_MEDIA && domain != CRASHES
+}
 
 /// When the furnishing of every phone began: 2025-01-01.
 const BORN: i64 = 1_735_689_600;
@@ -149,7 +155,7 @@ impl PhoneFiles {
 
     fn list_all(&self) -> Vec<Listed> {
         let inner = self.inner();
-        let saved = inner.tree.iter().filter(|(domain, _)| &***domain != UNSAVED_MEDIA);
+        let saved = inner.tree.iter().filter(|(domain, _)| is_saved(domain));
         saved
             .flat_map(|(domain, paths)| {
                 paths.iter().map(|(path, entry)| Listed {
@@ -279,7 +285,7 @@ impl PhoneFiles {
 
     /// Removes everything that backups carry for which `keep` says no.
     pub(super) fn retain(&self, mut keep: impl FnMut(&str, &str) -> bool) {
-        for (domain, paths) in self.inner().tree.iter_mut().filter(|(domain, _)| &***domain != UNSAVED_MEDIA) {
+        for (domain, paths) in self.inner().tree.iter_mut().filter(|(domain, _)| is_saved(domain)) {
             paths.retain(|path, _| keep(domain, path));
         }
     }

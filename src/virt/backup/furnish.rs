@@ -5,7 +5,7 @@
 //! belong to an app, and around them stand one or more files in each kind of domain, an empty file, a
 //! link and empty directories, because each of them has broken some backup tool.
 
-use super::files::{PhoneFiles, UNSAVED_MEDIA};
+use super::files::{CRASHES, PhoneFiles, UNSAVED_MEDIA};
 use crate::virt::spec::PhoneSpec;
 use sha1::{Digest, Sha1};
 
@@ -132,6 +132,7 @@ pub(super) fn fresh_system(files: &PhoneFiles) {
         ("TonesDomain", ""),
         ("MobileDeviceDomain", "ProvisioningProfiles"),
         ("DatabaseDomain", ""),
+        (CRASHES, ""),
         (UNSAVED_MEDIA, "Airlock"),
         (UNSAVED_MEDIA, "Books"),
         (UNSAVED_MEDIA, "Downloads"),
@@ -142,6 +143,9 @@ pub(super) fn fresh_system(files: &PhoneFiles) {
 }
 
 pub(super) fn person(files: &PhoneFiles, spec: &PhoneSpec) {
+    for name in &spec.crash_reports {
+        files.put_made(CRASHES, name, 4_096);
+    }
     for (domain, path, size) in PERSON.into_iter().chain(SECRET) {
         files.put_made(domain, path, size);
     }

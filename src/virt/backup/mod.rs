@@ -24,7 +24,7 @@ mod save;
 #[cfg(test)]
 mod tests;
 
-pub use afc::serve_afc;
+pub use afc::{serve_afc, serve_crash_reports};
 pub use agent::serve_mobilebackup2;
 pub use content::{Content, Look, Made};
 pub use files::{Entry, Kind, Listed, PhoneFiles};

@@ -16,6 +16,8 @@ pub(super) fn service(name: &str) -> Option<Serve> {
     Some(match name {
         "com.apple.mobilebackup2" => backup::serve_mobilebackup2,
         "com.apple.afc" => backup::serve_afc,
+        "com.apple.crashreportcopymobile" => backup::serve_crash_reports,
+        "com.apple.crashreportmover" => move_crash_reports,
         "com.apple.mobile.notification_proxy" | INSECURE_NOTIFICATIONS => notices::serve,
         "com.apple.mobile.installation_proxy" => apps::serve_installation,
         "com.apple.springboardservices" => apps::serve_springboard,
@@ -34,6 +36,14 @@ pub(super) fn is_insecure(name: &str) -> bool {
 /// Reads what is protected while the screen is locked, unless an escrow bag opens it.
 pub(super) fn needs_unlock(name: &str) -> bool {
     matches!(name, "com.apple.mobilebackup2" | "com.apple.afc")
+}
+
+/// All reports are in their folder already.
+fn move_crash_reports(_: Arc<Phone>, mut stream: BoxStream) {
+    let told = stream.write_all(b"ping\0").and_then(|()| stream.flush());
+    if told.is_ok() {
+        stay_silent(stream);
+    }
 }
 
 /// Takes all and says nothing, until the host gives up.

@@ -107,6 +107,18 @@ fn idevicediagnostics_reads_and_restarts() {
 }
 
 #[test]
+fn idevicecrashreport_fetches_what_there_is() {
+    let report = "panic-full-2026-09-06-184838.0002.ips";
+    let crashed = PhoneSpec { crash_reports: vec![report.into()], ..trusted(Faults::default()) };
+    let place = place(vec![crashed]);
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().to_string_lossy().into_owned();
+    let Some((ok, said)) = run(&place, "idevicecrashreport", &["-k", &target]) else { return };
+    assert!(ok && said.contains(report), "{said}");
+    assert_eq!(std::fs::metadata(folder.path().join(report)).unwrap().len(), 4_096);
+}
+
+#[test]
 fn ideviceenterrecovery_needs_a_session() {
     let place = place(vec![trusted(Faults::default())]);
     let phone = &place.phones[0];

@@ -1,0 +1,27 @@
+//! Many devices at once.
+
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Args, Debug)]
+pub struct BatchArgs {
+    /// The file that says which devices and what is done with each; with --watch alone, batch.toml of the
+    /// configuration folder
+    #[arg(required_unless_present_any = ["watch", "resume"], conflicts_with = "resume")]
+    pub file: Option<PathBuf>,
+    /// Take each device that is plugged in, as [watch] of the file says, until Ctrl-C
+    #[arg(long, conflicts_with = "resume")]
+    pub watch: bool,
+    /// Go on with a batch that was interrupted; without a name the newest that is not over
+    #[arg(long, value_name = "BATCH", num_args = 0..=1, default_missing_value = "")]
+    pub resume: Option<String>,
+    /// Say every step and its cost for each device, look whether it could run, and stop; nothing is touched
+    #[arg(long, conflicts_with = "resume")]
+    pub dry_run: bool,
+    /// Instead of the question: erase all devices that the file names by full ECID or UDID
+    #[arg(long)]
+    pub yes_erase_all: bool,
+    /// Instead of the question: erase whatever is at these stations, e.g. 1,2,3
+    #[arg(long, value_name = "STATIONS", value_delimiter = ',')]
+    pub yes_erase_stations: Vec<u32>,
+}

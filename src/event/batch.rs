@@ -1,0 +1,187 @@
+//! What happens to many devices at once: each event of a batch, with the row it belongs to.
+//!
+//! A row is a line of the batch file, or a device that came by under `--watch`. Its number never changes; its ECID and
+//! station are told as soon as they are known. Whoever shows a batch (plain lines, JSON, the board) needs nothing but
+//! these: the first event is the whole list of rows, and every later one changes one row.
+
+use super::{Event, Outcome};
+use crate::fault::Fault;
+use crate::ids::{Ecid, Mode};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Where a row stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Its turn comes.
+    Queued,
+    Running,
+    /// Nothing goes on until a person did what `wants` says.
+    WaitsForPerson,
+    /// Tried again later, by itself.
+    WaitsToRetry,
+    Done,
+    /// Done, but not all of it (a backup with unread files).
+    Partly,
+    Failed,
+    /// Ended, since nobody did what was asked; `--resume` asks again.
+    LeftForPerson,
+    Cancelled,
+}
+
+impl Phase {
+    pub const ALL: &'static [Phase] = &[
+        Phase::Queued,
+        Phase::Running,
+        Phase::WaitsForPerson,
+        Phase::WaitsToRetry,
+        Phase::Done,
+        Phase::Partly,
+        Phase::Failed,
+        Phase::LeftForPerson,
+        Phase::Cancelled,
+    ];
+
+    /// Nothing comes after it in this run.
+    pub fn is_end(self) -> bool {
+        match self {
+            Phase::Queued | Phase::Running | Phase::WaitsForPerson | Phase::WaitsToRetry => false,
+            Phase::Done | Phase::Partly | Phase::Failed | Phase::LeftForPerson | Phase::Cancelled => true,
+        }
+    }
+}
+
+/// What only a person can do for a row to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wants {
+    /// It is on no bus: plug it in, or wake it.
+    PlugIn,
+    /// Another cable or another port.
+    OtherCable,
+    /// Pull the cable and put it back.
+    Replug,
+    /// Bring it into DFU mode with its keys.
+    Dfu,
+    /// What the fault says: unlock, tap Trust, charge. Then pull the cable and put it back.
+    Remedy,
+}
+
+impl Wants {
+    pub const ALL: &'static [Wants] = &[Wants::PlugIn, Wants::OtherCable, Wants::Replug, Wants::Dfu, Wants::Remedy];
+}
+
+/// What is to be done with a row's device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Back up, erase and restore, put the backup back.
+    Recover,
+    RestoreErase,
+    RestoreUpdate,
+    Backup,
+}
+
+impl Action {
+    pub const ALL: &'static [Action] = &[Action::Recover, Action::RestoreErase, Action::RestoreUpdate, Action::Backup];
+
+    /// As the batch file writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Recover => "recover",
+            Action::RestoreErase => "restore-erase",
+            Action::RestoreUpdate => "restore-update",
+            Action::Backup => "backup",
+        }
+    }
+
+    pub fn erases(self) -> bool {
+        matches!(self, Action::Recover | Action::RestoreErase)
+    }
+}
+
+/// One row as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// From 1, in the order of the file.
+    pub row: u32,
+    pub ecid: Option<Ecid>,
+    pub station: Option<u32>,
+    /// What a person calls it, once it was seen.
+    pub title: Option<String>,
+    pub action: Action,
+    pub phase: Phase,
+    pub mode: Option<Mode>,
+    /// Tries that were begun.
+    pub tries: u32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Happened {
+    /// The first event: every row.
+    Rows { rows: Vec<Row> },
+    /// A row that was not there before (`--watch`), or one whose device was seen.
+    Row { now: Row },
+    Phase {
+        phase: Phase,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wants: Option<Wants>,
+        /// Seconds until the next try; estimated by nobody, it is the plan.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fault: Option<Fault>,
+    },
+    /// A try was begun under this job.
+    Began { job: String, tries: u32 },
+    /// What the job's own walk tells.
+    Told { told: Event },
+    /// The device is in this mode now; none is on no bus.
+    Mode { mode: Option<Mode> },
+    /// A device that this batch does not touch stands where another is awaited.
+    Stranger { stranger: Ecid },
+    /// It was here before the watch began, and is not taken.
+    Ignored { device: Ecid },
+    /// A hook or webhook that failed; the batch goes on.
+    Warning { text: String },
+    /// The last event.
+    Over { outcome: Outcome, done: u32, failed: u32, left: u32 },
+}
+
+/// One event of a batch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BatchEvent {
+    /// None: about the batch as a whole.
+    pub row: Option<u32>,
+    pub ecid: Option<Ecid>,
+    pub station: Option<u32>,
+    #[serde(flatten)]
+    pub happened: Happened,
+}
+
+/// Who hears the events of a batch. Must not block for long and must not fail.
+pub trait TellBatch: Send + Sync {
+    fn tell(&self, event: BatchEvent);
+}
+
+pub type BatchTeller = Arc<dyn TellBatch>;
+
+/// Remembers everything: for tests.
+#[derive(Default)]
+pub struct BatchRecorder(std::sync::Mutex<Vec<BatchEvent>>);
+
+impl BatchRecorder {
+    pub fn events(&self) -> Vec<BatchEvent> {
+        self.0.lock().map(|e| e.clone()).unwrap_or_default()
+    }
+}
+
+impl TellBatch for BatchRecorder {
+    fn tell(&self, event: BatchEvent) {
+        if let Ok(mut events) = self.0.lock() {
+            events.push(event);
+        }
+    }
+}

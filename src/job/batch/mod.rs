@@ -1,0 +1,25 @@
+//! Many devices: one file, one queue, one journal, and a job for each device.
+//!
+//! `file.rs` reads what is asked, `policy.rs` decides after a failure, `queue.rs` is the pure machine that starts and
+//! ends rows, `record.rs` the journal from which an interrupted batch is made again. `run.rs` is the only loop, and
+//! `attempt.rs` one try of one row. `messenger.rs` tells the outside, beside all that: `hooks.rs` runs programs,
+//! `webhook.rs` posts to servers, and neither can hold a batch up.
+
+mod attempt;
+mod file;
+mod hooks;
+mod messenger;
+mod policy;
+mod queue;
+mod record;
+mod run;
+mod webhook;
+
+pub use attempt::job_end;
+pub use file::{Asked, BatchFile, Hooks, MAX_FILE, MAX_LIMIT, Ownership, Pin, Retry, Task, Watch, Webhook};
+pub use messenger::Messenger;
+pub use policy::{Miss, Verdict, courses, verdict};
+pub use queue::{End, Here, Input, Order, PER_CONTROLLER, Queue, Row, Rules};
+pub use record::{Agreed, Entry, JobEnd, Recalled, Record, Story, fresh, recall};
+pub use run::{Book, Place, Places, Planned, Planner, Setup, Summary, run};
+pub use webhook::{Topic, signature};

@@ -1,0 +1,213 @@
+//! What is said of many devices at once.
+
+use super::Lang;
+use crate::event::batch::{Action, Phase, Wants};
+
+/// A sentence about a batch as a whole.
+#[derive(Clone, Debug)]
+pub enum Batch<'a> {
+    Title {
+        name: &'a str,
+        rows: usize,
+        limit: u32,
+    },
+    /// `--watch` of these stations; none is all.
+    Watches {
+        stations: &'a [u32],
+    },
+    /// A row whose device is not here yet.
+    NotHere,
+    Resumes {
+        batch: &'a str,
+    },
+    NothingOpen,
+    /// What comes with an erase.
+    Erases {
+        devices: usize,
+        stations: usize,
+    },
+    TypeToErase {
+        word: &'a str,
+    },
+    Stranger {
+        ecid: &'a str,
+    },
+    /// It was here before a watch began.
+    Ignored {
+        ecid: &'a str,
+    },
+    Began {
+        tries: u32,
+    },
+    Gone,
+    /// So many seconds until the next try.
+    InSeconds {
+        seconds: u64,
+    },
+    Minutes {
+        minutes: u64,
+    },
+    Over {
+        done: u32,
+        failed: u32,
+        left: u32,
+    },
+    ResumeHint {
+        batch: &'a str,
+    },
+    DryRunRow {
+        row: u32,
+        what: &'a str,
+    },
+}
+
+pub fn batch(lang: Lang, text: &Batch<'_>) -> String {
+    match lang {
+        Lang::En => en(text),
+        Lang::Nl => nl(text),
+    }
+}
+
+fn numbers(stations: &[u32]) -> String {
+    stations.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn en(text: &Batch<'_>) -> String {
+    match text {
+        Batch::Title { name, rows, limit } => format!("{name}: {rows} devices, {limit} at once"),
+        Batch::Watches { stations: [] } => "Every device that is plugged in is taken, until Ctrl-C.".into(),
+        Batch::Watches { stations } => {
+            format!("Every device that is plugged in at station {} is taken, until Ctrl-C.", numbers(stations))
+        }
+        Batch::NotHere => "not here yet".into(),
+        Batch::Resumes { batch } => format!("Going on with batch {batch}"),
+        Batch::NothingOpen => "No batch has anything left to do.".into(),
+        Batch::Erases { devices, stations: 0 } => {
+            format!("This erases everything on {devices} devices. What has no backup is gone for good.")
+        }
+        Batch::Erases { devices, stations } => format!(
+            "This erases everything on {devices} devices and on whatever is at {stations} stations. What has no \
+             backup is gone for good."
+        ),
+        Batch::TypeToErase { word } => format!("Type {word} to erase them all: "),
+        Batch::Stranger { ecid } => format!("another device stands here, {ecid}; it is not touched"),
+        Batch::Ignored { ecid } => format!("{ecid} was here before the watch began: it is not taken"),
+        Batch::Began { tries: 1 } => "begins".into(),
+        Batch::Began { tries } => format!("begins, try {tries}"),
+        Batch::Gone => "off the bus".into(),
+        Batch::InSeconds { seconds } => format!("in {seconds} s"),
+        Batch::Minutes { minutes } => format!("waiting up to {minutes} min"),
+        Batch::Over { done, failed, left } => {
+            format!("Done: {done}. Failed: {failed}. Left for a person: {left}.")
+        }
+        Batch::ResumeHint { batch } => format!("To go on with what is left:\n  herstel batch --resume {batch}"),
+        Batch::DryRunRow { row, what } => format!("Row {row}: {what}"),
+    }
+}
+
+fn nl(text: &Batch<'_>) -> String {
+    match text {
+        Batch::Title { name, rows, limit } => format!("{name}: {rows} toestellen, {limit} tegelijk"),
+        Batch::Watches { stations: [] } => {
+            "Elk toestel dat wordt aangesloten, wordt meegenomen, tot je Ctrl-C drukt.".into()
+        }
+        Batch::Watches { stations } => format!(
+            "Elk toestel dat op station {} wordt aangesloten, wordt meegenomen, tot je Ctrl-C drukt.",
+            numbers(stations)
+        ),
+        Batch::NotHere => "nog niet aangesloten".into(),
+        Batch::Resumes { batch } => format!("Verder met reeks {batch}"),
+        Batch::NothingOpen => "Er is geen reeks meer waar nog iets te doen is.".into(),
+        Batch::Erases { devices, stations: 0 } => {
+            format!("Dit wist alles op {devices} toestellen. Waar geen reservekopie van is, is voorgoed weg.")
+        }
+        Batch::Erases { devices, stations } => format!(
+            "Dit wist alles op {devices} toestellen, en op wat er aan {stations} stations ligt. Waar geen \
+             reservekopie van is, is voorgoed weg."
+        ),
+        Batch::TypeToErase { word } => format!("Typ {word} om ze allemaal te wissen: "),
+        Batch::Stranger { ecid } => format!("hier ligt een ander toestel, {ecid}; daar blijven we af"),
+        Batch::Ignored { ecid } => format!("{ecid} was er al voor het wachten begon: dat laten we liggen"),
+        Batch::Began { tries: 1 } => "begint".into(),
+        Batch::Began { tries } => format!("begint, poging {tries}"),
+        Batch::Gone => "niet meer op de bus".into(),
+        Batch::InSeconds { seconds } => format!("over {seconds} s"),
+        Batch::Minutes { minutes } => format!("we wachten hoogstens {minutes} min"),
+        Batch::Over { done, failed, left } => {
+            format!("Klaar: {done}. Mislukt: {failed}. Wacht op iemand: {left}.")
+        }
+        Batch::ResumeHint { batch } => format!("Verder met wat er over is:\n  herstel batch --resume {batch}"),
+        Batch::DryRunRow { row, what } => format!("Rij {row}: {what}"),
+    }
+}
+
+pub fn phase(lang: Lang, phase: Phase) -> &'static str {
+    let (en, nl) = match phase {
+        Phase::Queued => ("waits for its turn", "wacht op zijn beurt"),
+        Phase::Running => ("running", "bezig"),
+        Phase::WaitsForPerson => ("waits for you", "wacht op jou"),
+        Phase::WaitsToRetry => ("tries again", "probeert opnieuw"),
+        Phase::Done => ("done", "klaar"),
+        Phase::Partly => ("partly done", "deels klaar"),
+        Phase::Failed => ("failed", "mislukt"),
+        Phase::LeftForPerson => ("left: nobody came", "blijft liggen: er kwam niemand"),
+        Phase::Cancelled => ("cancelled", "afgebroken"),
+    };
+    match lang {
+        Lang::En => en,
+        Lang::Nl => nl,
+    }
+}
+
+pub fn wants(lang: Lang, wants: Wants) -> &'static str {
+    let (en, nl) = match wants {
+        Wants::PlugIn => ("Plug it in, or wake it.", "Sluit het aan, of maak het wakker."),
+        Wants::OtherCable => ("Use another cable or another port.", "Neem een andere kabel of een andere poort."),
+        Wants::Replug => ("Pull the cable and put it back.", "Trek de kabel los en steek hem er weer in."),
+        Wants::Dfu => ("Bring it into DFU mode: herstel guide dfu", "Zet het in DFU-modus: herstel guide dfu"),
+        Wants::Remedy => (
+            "Do what is said above, then pull the cable and put it back.",
+            "Doe wat hierboven staat, trek dan de kabel los en steek hem er weer in.",
+        ),
+    };
+    match lang {
+        Lang::En => en,
+        Lang::Nl => nl,
+    }
+}
+
+pub fn action(lang: Lang, action: Action) -> &'static str {
+    let (en, nl) = match action {
+        Action::Recover => ("back up, erase, put back", "kopie maken, wissen, terugzetten"),
+        Action::RestoreErase => ("ERASE and restore", "WISSEN en herstellen"),
+        Action::RestoreUpdate => ("update, keep the data", "bijwerken, gegevens houden"),
+        Action::Backup => ("back up", "reservekopie maken"),
+    };
+    match lang {
+        Lang::En => en,
+        Lang::Nl => nl,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_there_in_both_languages_and_fits() {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for each in Phase::ALL {
+            pairs.push((phase(Lang::En, *each).into(), phase(Lang::Nl, *each).into()));
+        }
+        for each in Wants::ALL {
+            pairs.push((wants(Lang::En, *each).into(), wants(Lang::Nl, *each).into()));
+        }
+        for each in Action::ALL {
+            pairs.push((action(Lang::En, *each).into(), action(Lang::Nl, *each).into()));
+        }
+        for (en, nl) in pairs {
+            assert!(en.len() > 3 && nl.len() > 3 && en != nl, "{en} / {nl}");
+            assert!(en.chars().count() <= 72 && nl.chars().count() <= 72, "{en} / {nl}");
+        }
+    }
+}
