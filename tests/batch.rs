@@ -7,6 +7,8 @@
 mod bench;
 #[path = "batch/cut.rs"]
 mod cut;
+#[path = "batch/kills.rs"]
+mod kills;
 #[path = "batch/outside.rs"]
 mod outside;
 
@@ -22,13 +24,15 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(240);
 /// A bench at this pace; the program's waits are as many times shorter.
 const PACE: &str = "20";
+/// Bytes of the system image: how long it is matters to no test here.
+const IMAGE: u64 = 1 << 20;
 
 /// A bench with these phones: what each has beside its model.
 fn phones(each: &[&str]) -> Rig {
     let phone = |more: &&str| {
         format!("[[phone]]\nmodel = \"iphone13\"\ntrust = \"trusted\"\nphotos = 3\nphoto_bytes = 20000\n{more}\n")
     };
-    Rig::new(&format!("pace = {PACE}.0\n{}", each.iter().map(phone).collect::<String>()))
+    Rig::with_image(&format!("pace = {PACE}.0\n{}", each.iter().map(phone).collect::<String>()), IMAGE)
 }
 
 /// Writes the batch file: all phones of the bench are erased and restored, `more` comes at its end.

@@ -270,9 +270,11 @@ async fn resume(context: &Context, places: Arc<Places>, name: &str) -> Done {
         return Ok(Outcome::Ok);
     };
     let (mut journal, entries) = folder.open::<Entry>()?;
-    let Story { name, file, agreed, watch, rows, over } = recall(&entries, &end)?;
+    let story = recall(&entries, &end)?;
+    let is_over = story.is_over();
+    let Story { name, file, agreed, watch, rows, over } = story;
     let watch = watch && over.is_none();
-    if !watch && rows.iter().all(|row| row.phase.is_end()) {
+    if !watch && is_over {
         say_line(&say::batch(context.lang, &Batch::NothingOpen));
         return Ok(Outcome::Ok);
     }

@@ -56,7 +56,7 @@ pub enum Record {
         ecid: Ecid,
         tries: u32,
     },
-    /// This job works for the row.
+    /// This job works for the row, or is about to.
     Job {
         row: u32,
         job: String,
@@ -112,6 +112,8 @@ pub struct Recalled {
     pub phase: Phase,
     /// Its last try failed, and nothing was decided since.
     pub owes: bool,
+    /// Its job came to an end and nobody was there to say so.
+    pub unsaid: bool,
 }
 
 impl Recalled {
@@ -127,6 +129,7 @@ impl Recalled {
             job: None,
             phase: Phase::Queued,
             owes: false,
+            unsaid: false,
         }
     }
 
@@ -156,9 +159,9 @@ pub struct Story {
 }
 
 impl Story {
-    /// Every row that has something left to do.
+    /// Nothing is left to do or to say.
     pub fn is_over(&self) -> bool {
-        self.rows.iter().all(|row| row.phase.is_end())
+        self.rows.iter().all(|row| row.phase.is_end() && !row.unsaid)
     }
 }
 
@@ -247,8 +250,12 @@ fn cut(row: &mut Recalled, end: &dyn Fn(&str) -> JobEnd) {
             row.owes = true;
         }
         // The same try goes on.
-        Some(JobEnd::Open) | None => row.tries = row.tries.saturating_sub(1),
+        Some(JobEnd::Open) | None => {
+            row.tries = row.tries.saturating_sub(1);
+            return;
+        }
     }
+    row.unsaid = true;
 }
 
 #[cfg(test)]
@@ -276,7 +283,9 @@ mod tests {
     }
 
     fn phase_of(end: JobEnd) -> (Phase, bool, u32) {
+        let open = matches!(end, JobEnd::Open);
         let story = recall(&entries(began()), &move |_| end.clone()).unwrap();
+        assert_eq!(story.rows[0].unsaid, !open);
         (story.rows[0].phase, story.rows[0].owes, story.rows[0].tries)
     }
 

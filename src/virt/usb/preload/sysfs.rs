@@ -49,7 +49,7 @@ pub struct Entry {
 impl Entry {
     pub fn of(plugged: &Plugged) -> Entry {
         Entry {
-            name: plugged.model.phone().port_path(),
+            name: plugged.port.clone(),
             number: plugged.address.device,
             vendor: APPLE,
             product: plugged.identity.product,
