@@ -3,7 +3,7 @@
 //! Each seed makes a bench, begins a batch and kills it up to three times, each time at a moment that the seed picks:
 //! after so many lines of the journals, as soon as a job's folder is there (between the job and what the batch says of
 //! it), at a step of a restore as the phone saw it, while a hook runs, while a person is waited for, when a row just
-//! ended. Then it is resumed until nothing is left, and the journals, the reports and the phones are looked at. What the
+//! ended or just begins again. Then it is resumed until nothing is left, and the journals, the reports and the phones are looked at. What the
 //! kills fell into is counted, so that a spread which never meets a restore does not look like a sound one.
 
 use super::cut::{start, until};
@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How many seeds in the suite; `HERSTEL_TEST_KILLS=50` for more.
-const SEEDS: u64 = 7;
+const SEEDS: u64 = 8;
 
 /// Whole lines of a journal; a torn one is not written yet.
 fn journal(path: &Path) -> Vec<Value> {
@@ -108,7 +108,7 @@ impl Dice {
 /// When to kill: a text for people, whether it has come, and how many milliseconds later.
 type Moment<'a> = (String, Box<dyn Fn() -> bool + 'a>, u64);
 
-const KINDS: u64 = 7;
+const KINDS: u64 = 8;
 
 fn moment<'a>(rig: &'a Rig, kind: u64, dice: &mut Dice) -> Moment<'a> {
     let remembered = |what: &'static str| {
@@ -143,10 +143,15 @@ fn moment<'a>(rig: &'a Rig, kind: u64, dice: &mut Dice) -> Moment<'a> {
             };
             ("a person is waited for".into(), Box::new(waits), dice.below(100))
         }
+        6 => {
+            let ended = || batch(rig).iter().filter(|r| r["record"] == "ended").count();
+            let goal = ended() + 1;
+            (format!("end of row {goal}"), Box::new(move || ended() >= goal), 0)
+        }
         _ => {
-            let ended = |of: &str| batch(rig).iter().filter(|r| r["record"] == of).count();
-            let goal = ended("ended") + 1;
-            (format!("end of row {goal}"), Box::new(move || ended("ended") >= goal), 0)
+            let again = || batch(rig).iter().filter(|r| r["tries"].as_u64() > Some(1)).count();
+            let goal = again() + 1;
+            (format!("try again {goal}"), Box::new(move || again() >= goal), 0)
         }
     }
 }

@@ -254,7 +254,7 @@ async fn resume(context: &Context, places: Arc<Places>, name: &str) -> Done {
     let (kit, voice) = quiet_kit(context)?;
     let batches = Jobs::new(&kit.folders.batches());
     let jobs = Jobs::new(&kit.folders.jobs());
-    let end = |job: &str| batch::job_end(&jobs, job);
+    let end = |job: &str, since| batch::job_end(&jobs, job, since);
     let folder = match name {
         "" => {
             let open = |folder: &JobFolder| {

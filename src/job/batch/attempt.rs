@@ -19,6 +19,7 @@ use crate::ids::Ecid;
 use crate::job::steps::ensure_trust;
 use crate::job::walk::device_lock;
 use crate::job::{self, Job, Kit};
+use jiff::Timestamp;
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -135,13 +136,15 @@ impl Attempt {
     }
 }
 
-/// How a job ended, by its journal; another process may be writing it.
-pub fn job_end(jobs: &Jobs, name: &str) -> JobEnd {
+/// How a job ended, by its journal; another process may be writing it. A failure from before `since` is that of an
+/// earlier try: the one that was to follow had not come as far as the job.
+pub fn job_end(jobs: &Jobs, name: &str, since: Timestamp) -> JobEnd {
     let story = jobs.find(name).and_then(|folder| job::Story::new(read_journal(&folder.journal())?));
     let Ok(story) = story else { return JobEnd::Open };
-    match story.entries.last().map(|entry| &entry.record) {
-        Some(job::Record::Finished { outcome: outcome @ (Outcome::Ok | Outcome::Partial) }) => JobEnd::Over(*outcome),
-        Some(job::Record::Finished { outcome: Outcome::Failed }) => {
+    let Some(last) = story.entries.last() else { return JobEnd::Open };
+    match &last.record {
+        job::Record::Finished { outcome: outcome @ (Outcome::Ok | Outcome::Partial) } => JobEnd::Over(*outcome),
+        job::Record::Finished { outcome: Outcome::Failed } if last.at >= since => {
             let fault = story.entries.iter().rev().find_map(|entry| match &entry.record {
                 job::Record::Failed { fault, .. } => Some(fault.clone()),
                 _ => None,
@@ -207,7 +210,7 @@ impl Log {
 impl Tell for Voice {
     fn tell(&self, event: Event) {
         if !matches!(event, Event::Progress { .. }) {
-            let line = json!({ "schema": 1, "at": jiff::Timestamp::now(), "told": event });
+            let line = json!({ "schema": 1, "at": Timestamp::now(), "told": event });
             self.log.lock().unwrap_or_else(PoisonError::into_inner).write(&line);
         }
         self.say(Happened::Told { told: event });
