@@ -11,6 +11,8 @@ mod cut;
 mod kills;
 #[path = "batch/outside.rs"]
 mod outside;
+#[path = "batch/ports.rs"]
+mod ports;
 
 use bench::{Ran, Rig, run};
 use herstel::fault::Code;
@@ -176,6 +178,7 @@ fn a_wrong_file_names_the_line() {
     let udid = format!("[[device]]\nudid = \"{}\"\naction = \"backup\"\n", rig.phone().udid);
     for (text, says) in [
         (format!("ownership = \"owner\"\n{device}colour = 1\n"), "line 5: unknown field `colour`"),
+        (format!("ownership = \"owner\"\n{device}colour = 1\n[retry]\ntimes = 9\n"), "; line 7: unknown field `times`"),
         (format!("ownership = \"owner\"\n{device}{device}"), "line 5: "),
         (format!("ownership = \"owner\"\n{device}{udid}"), "in this file already, at line 2"),
         (format!("ownership = \"owner\"\nlimit = 0\n{device}"), "line 2: limit = 0; allowed is 1 to 64"),
