@@ -17,6 +17,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Ports of one USB controller of the bench.
+const PORTS: usize = 8;
+
 /// A byte link from a host to a port of the phone.
 pub type Link = UnixStream;
 
@@ -216,9 +219,9 @@ impl Phone {
         real.div_f64(self.pace)
     }
 
-    /// The USB port path, e.g. `1-3`: lasts over re-enumeration.
+    /// The USB port path, e.g. `1-3`: lasts over re-enumeration. Eight to a bus, and each bus a controller of its own.
     pub fn port_path(&self) -> String {
-        format!("1-{}", self.place + 1)
+        format!("{}-{}", self.place / PORTS + 1, self.place % PORTS + 1)
     }
 
     // -- modes --
