@@ -7,6 +7,8 @@
 mod bench;
 #[path = "batch/cut.rs"]
 mod cut;
+#[path = "batch/neighbours.rs"]
+mod neighbours;
 #[path = "batch/outside.rs"]
 mod outside;
 
@@ -33,8 +35,13 @@ fn phones(each: &[&str]) -> Rig {
 
 /// Writes the batch file: all phones of the bench are erased and restored, `more` comes at its end.
 fn file(rig: &Rig, more: &str) -> String {
+    file_of(rig, &rig.bench.phones, more)
+}
+
+/// The same for some of them.
+fn file_of(rig: &Rig, phones: &[Arc<Phone>], more: &str) -> String {
     let row = |phone: &Arc<Phone>| format!("[[device]]\necid = \"{}\"\naction = \"restore-erase\"\n", phone.ecid);
-    let rows: String = rig.bench.phones.iter().map(row).collect();
+    let rows: String = phones.iter().map(row).collect();
     write(rig, &format!("ownership = \"organisation\"\n{rows}{more}\n"))
 }
 
