@@ -109,9 +109,9 @@ fn two_phones_share_one_download() {
     for phone in &rig.bench.phones {
         is_new(phone, 1, &ran);
     }
-    // Beside the one download each plan looks into the file from afar, which is a tenth of this small one.
+    // Beside the one download the plans look into the file from afar, once for both: a tenth of this small one.
     let size = fs::metadata(&rig.bench.firmware[0].path).unwrap().len();
-    assert!((size..size + size / 2).contains(&fetched(&rig)), "{} of {size} bytes\n{ran}", fetched(&rig));
+    assert!((size..size + size * 12 / 100).contains(&fetched(&rig)), "{} of {size} bytes\n{ran}", fetched(&rig));
     for job in fs::read_dir(rig.jobs()).unwrap() {
         let job = job.unwrap().path();
         for name in ["journal.jsonl", "log.jsonl", "report.json", "report.html"] {
