@@ -254,7 +254,7 @@ async fn resume(context: &Context, places: Arc<Places>, name: &str) -> Done {
     let (kit, voice) = quiet_kit(context)?;
     let batches = Jobs::new(&kit.folders.batches());
     let jobs = Jobs::new(&kit.folders.jobs());
-    let end = |job: &str| batch::job_end(&jobs, job);
+    let end = |job: &str, since| batch::job_end(&jobs, job, since);
     let folder = match name {
         "" => {
             let open = |folder: &JobFolder| {
@@ -270,9 +270,11 @@ async fn resume(context: &Context, places: Arc<Places>, name: &str) -> Done {
         return Ok(Outcome::Ok);
     };
     let (mut journal, entries) = folder.open::<Entry>()?;
-    let Story { name, file, agreed, watch, rows, over } = recall(&entries, &end)?;
+    let story = recall(&entries, &end)?;
+    let is_over = story.is_over();
+    let Story { name, file, agreed, watch, rows, over } = story;
     let watch = watch && over.is_none();
-    if !watch && rows.iter().all(|row| row.phase.is_end()) {
+    if !watch && is_over {
         say_line(&say::batch(context.lang, &Batch::NothingOpen));
         return Ok(Outcome::Ok);
     }

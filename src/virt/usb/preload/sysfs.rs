@@ -49,7 +49,7 @@ pub struct Entry {
 impl Entry {
     pub fn of(plugged: &Plugged) -> Entry {
         Entry {
-            name: format!("1-{}", plugged.model.phone().place + 1),
+            name: format!("1-{}", plugged.port),
             number: plugged.address.device,
             vendor: APPLE,
             product: plugged.identity.product,
