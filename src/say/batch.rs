@@ -36,6 +36,12 @@ pub enum Batch<'a> {
     Ignored {
         ecid: &'a str,
     },
+    /// Said to be done, and nothing was waited for.
+    NotAsked,
+    /// A line of `--orders` that is none.
+    NoOrder {
+        line: &'a str,
+    },
     Began {
         tries: u32,
     },
@@ -92,6 +98,8 @@ fn en(text: &Batch<'_>) -> String {
         Batch::TypeToErase { word } => format!("Type {word} to erase them all: "),
         Batch::Stranger { ecid } => format!("another device stands here, {ecid}; it is not touched"),
         Batch::Ignored { ecid } => format!("{ecid} was here before the watch began: it is not taken"),
+        Batch::NotAsked => "nothing is waited for there: it goes on by itself".into(),
+        Batch::NoOrder { line } => format!("no order: {line:?}; an order is `done 3`, with the number of a row"),
         Batch::Began { tries: 1 } => "begins".into(),
         Batch::Began { tries } => format!("begins, try {tries}"),
         Batch::Gone => "off the bus".into(),
@@ -128,6 +136,8 @@ fn nl(text: &Batch<'_>) -> String {
         Batch::TypeToErase { word } => format!("Typ {word} om ze allemaal te wissen: "),
         Batch::Stranger { ecid } => format!("hier ligt een ander toestel, {ecid}; daar blijven we af"),
         Batch::Ignored { ecid } => format!("{ecid} was er al voor het wachten begon: dat laten we liggen"),
+        Batch::NotAsked => "daar wordt nergens op gewacht: het gaat vanzelf verder".into(),
+        Batch::NoOrder { line } => format!("geen opdracht: {line:?}; een opdracht is `done 3`, met het nummer van een rij"),
         Batch::Began { tries: 1 } => "begint".into(),
         Batch::Began { tries } => format!("begint, poging {tries}"),
         Batch::Gone => "niet meer op de bus".into(),
@@ -164,7 +174,7 @@ pub fn wants(lang: Lang, wants: Wants) -> &'static str {
         Wants::PlugIn => ("Plug it in, or wake it.", "Sluit het aan, of maak het wakker."),
         Wants::OtherCable => ("Use another cable or another port.", "Neem een andere kabel of een andere poort."),
         Wants::Replug => ("Pull the cable and put it back.", "Trek de kabel los en steek hem er weer in."),
-        Wants::Dfu => ("Bring it into DFU mode: herstel guide dfu", "Zet het in DFU-modus: herstel guide dfu"),
+        Wants::Dfu => ("Bring it into DFU mode: `herstel guide dfu`", "Zet het in DFU-modus: `herstel guide dfu`"),
         Wants::Remedy => (
             "Do what is said above, then pull the cable and put it back.",
             "Doe wat hierboven staat, trek dan de kabel los en steek hem er weer in.",

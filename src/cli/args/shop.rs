@@ -18,6 +18,10 @@ pub struct BatchArgs {
     /// Say every step and its cost for each device, look whether it could run, and stop; nothing is touched
     #[arg(long, conflicts_with = "resume")]
     pub dry_run: bool,
+    /// Lines that say what a person did: `done 3` for row 3. A file, a named pipe that scripts write to, or `-` for
+    /// standard input; at a terminal the board has keys for it
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub orders: Option<PathBuf>,
     /// Instead of the question: erase all devices that the file names by full ECID or UDID
     #[arg(long)]
     pub yes_erase_all: bool,

@@ -10,10 +10,10 @@ use crate::cli::places::Places;
 use crate::cli::show::batch::BatchLines;
 use crate::cli::show::board::{Feed, Leave, Live, Show};
 use crate::cli::show::print_line;
-use crate::cli::{Done, ask};
+use crate::cli::{Done, ask, orders};
 use crate::device::{Device, look};
 use crate::disk::{JobFolder, Jobs, Journal, read_journal};
-use crate::event::batch::{BatchEvent, BatchTeller, TellBatch};
+use crate::event::batch::{BatchEvent, BatchTeller, Happened, TellBatch};
 use crate::event::{Outcome, Quiet, Step};
 use crate::fault::{Code, Fault};
 use crate::ids::PortPath;
@@ -22,17 +22,18 @@ use crate::job::batch::{
     self, Agreed, Asked, BatchFile, Book, Entry, MAX_FILE, Messenger, PER_CONTROLLER, Pin, Place, Recalled, Record,
     Rules, Setup, Story, fresh, recall,
 };
-use crate::say::{self, Batch, Text};
+use crate::say::{self, Batch, Lang, Text};
 use serde_json::json;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub async fn run(context: &Context, args: BatchArgs) -> Done {
     let places = Arc::new(Places::of(context)?);
     if let Some(name) = &args.resume {
-        return resume(context, places, name).await;
+        return resume(context, places, &args, name).await;
     }
     let path = match &args.file {
         Some(path) => path.clone(),
@@ -50,7 +51,7 @@ pub async fn run(context: &Context, args: BatchArgs) -> Done {
         show(context, &name, &file, &seen, &places, args.watch);
         return dry_run(context, &kit, &file, &seen, &places).await;
     }
-    let (kit, voice) = quiet_kit(context)?;
+    let (kit, voice) = quiet_kit(context, &args)?;
     let seen = look(&kit.eyes).await.devices;
     show(context, &name, &file, &seen, &places, args.watch);
     let agreed = agree(context, &args, &file, &seen, &places)?;
@@ -70,22 +71,41 @@ pub async fn run(context: &Context, args: BatchArgs) -> Done {
 }
 
 /// Each device has a voice of its own, and the batch one listener.
-fn quiet_kit(context: &Context) -> Result<(Kit, Voice), Fault> {
+fn quiet_kit(context: &Context, args: &BatchArgs) -> Result<(Kit, Voice), Fault> {
     let lines = BatchLines::new(context.lang, context.common.json, context.is_virtual(), context.leaving());
-    let screen = Show::of(context.common.json, context.common.verbose > 0) == Show::Screen;
+    // Whoever says by lines what was done is no person at a board.
+    let lines_in = args.orders.as_deref() == Some(Path::new("-"));
+    let screen = Show::of(context.common.json, context.common.verbose > 0 || lines_in) == Show::Screen;
     let board = screen.then(|| Live::new(Show::Screen, context.lang, context.is_virtual()));
     let tell: BatchTeller = match &board {
         Some(board) => Arc::new(Both(lines.beside(), Feed::new(board.clone()))),
         None => Arc::new(lines),
     };
-    Ok((kit_telling(context, Arc::new(Quiet))?, Voice { tell, board }))
+    let (says, said) = mpsc::channel(SAID);
+    if let Some(board) = &board {
+        board.hears(says.clone());
+    }
+    if let Some(path) = &args.orders {
+        let (tell, lang) = (Arc::clone(&tell), if context.common.json { Lang::En } else { context.lang });
+        let strange = move |line: &str| {
+            let happened = Happened::Warning { text: say::batch(lang, &Batch::NoOrder { line }) };
+            tell.tell(BatchEvent { row: None, ecid: None, station: None, happened });
+        };
+        orders::hear(path, says, strange)?;
+    }
+    Ok((kit_telling(context, Arc::new(Quiet))?, Voice { tell, board, said }))
 }
 
 /// How a batch is told: on a board where a person sits at a terminal, else in lines.
 struct Voice {
     tell: BatchTeller,
     board: Option<Live>,
+    /// Of which rows a person says that it was done.
+    said: mpsc::Receiver<u32>,
 }
+
+/// More than a hand types ahead.
+const SAID: usize = 64;
 
 fn read(path: &Path, places: &Places) -> Result<BatchFile, Fault> {
     let opened = fs_err::File::open(path).map_err(|e| Fault::disk(&e));
@@ -250,8 +270,8 @@ async fn dry_run(context: &Context, kit: &Kit, file: &BatchFile, seen: &[Device]
     worst.map_or(Ok(Outcome::Ok), Err)
 }
 
-async fn resume(context: &Context, places: Arc<Places>, name: &str) -> Done {
-    let (kit, voice) = quiet_kit(context)?;
+async fn resume(context: &Context, places: Arc<Places>, args: &BatchArgs, name: &str) -> Done {
+    let (kit, voice) = quiet_kit(context, args)?;
     let batches = Jobs::new(&kit.folders.batches());
     let jobs = Jobs::new(&kit.folders.jobs());
     let end = |job: &str| batch::job_end(&jobs, job);
@@ -300,7 +320,7 @@ async fn drive(
     whole: Whole,
 ) -> Done {
     let Whole { file, agreed, watch, rows } = whole;
-    let Voice { tell, board } = voice;
+    let Voice { tell, board, said } = voice;
     let watched = file.watch.filter(|_| watch);
     let haste = kit.haste;
     let messenger = Messenger::new(
@@ -328,6 +348,7 @@ async fn drive(
         tell,
         places: Arc::new(move |port: &PortPath| place(&places, port)),
         messenger,
+        said,
     };
     let summary = match board {
         None => batch::run(setup).await?,

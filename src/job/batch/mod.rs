@@ -10,6 +10,7 @@ mod file;
 mod hooks;
 mod messenger;
 mod policy;
+mod presses;
 mod queue;
 mod record;
 mod run;

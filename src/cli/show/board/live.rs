@@ -11,10 +11,10 @@ use crate::cli::keyboard::Keyboard;
 use crate::say::{self, Lang};
 use rustix::process::{Signal, getpid, kill_process};
 use std::io::{IsTerminal, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +62,8 @@ struct Inner {
     began: Instant,
     board: Mutex<Board>,
     changed: Notify,
+    /// Who hears which rows a person says are done.
+    said: OnceLock<mpsc::Sender<u32>>,
     out: Mutex<Box<dyn Write + Send>>,
 }
 
@@ -78,8 +80,14 @@ impl Live {
             began: Instant::now(),
             board: Mutex::default(),
             changed: Notify::new(),
+            said: OnceLock::new(),
             out: Mutex::new(out),
         }))
+    }
+
+    /// From now on rows can be picked, and this is who hears by their keys that they are done.
+    pub fn hears(&self, said: mpsc::Sender<u32>) {
+        self.board().picks = self.0.said.set(said).is_ok();
     }
 
     /// The board's clock, for the times of rows.
@@ -238,7 +246,14 @@ impl Live {
                         if matches!(command, Command::Redraw | Command::Suspend) {
                             painter.forget();
                         }
-                        self.board().obey(command);
+                        let mut board = self.board();
+                        board.obey(command);
+                        let done = if command == Command::Done && board.picks { board.done() } else { None };
+                        drop(board);
+                        if let (Some(row), Some(said)) = (done.and_then(|key| super::batch::row_of(&key)), self.0.said.get()) {
+                            // One who types faster than the batch listens types again.
+                            let _ = said.try_send(row);
+                        }
                         dirty = true;
                     }
                 },
