@@ -20,7 +20,9 @@ const MAX_LINE: usize = 64;
 pub fn hear(path: &Path, said: Sender<u32>, strange: impl Fn(&str) + Send + 'static) -> Result<(), Fault> {
     let source: Box<dyn Read + Send> = match path == Path::new("-") {
         true => Box::new(std::io::stdin()),
-        false => Box::new(open(path).map_err(|e| Fault::new(Code::Usage, format!("--orders {}: {e}", path.display())))?),
+        false => {
+            Box::new(open(path).map_err(|e| Fault::new(Code::Usage, format!("--orders {}: {e}", path.display())))?)
+        }
     };
     // A read that blocks for ever ends with the process.
     std::thread::spawn(move || read(source, &said, &strange));

@@ -61,6 +61,16 @@ pub enum Batch<'a> {
     ResumeHint {
         batch: &'a str,
     },
+    /// The same with those that failed.
+    RetryHint {
+        batch: &'a str,
+    },
+    /// A file with a password that others can read.
+    OpenPassword {
+        path: &'a str,
+    },
+    /// An encrypted backup, and no source of its password.
+    NoPassword,
     DryRunRow {
         row: u32,
         what: &'a str,
@@ -109,6 +119,13 @@ fn en(text: &Batch<'_>) -> String {
             format!("Done: {done}. Failed: {failed}. Left for a person: {left}.")
         }
         Batch::ResumeHint { batch } => format!("To go on with what is left:\n  herstel batch --resume {batch}"),
+        Batch::RetryHint { batch } => {
+            format!("To try again what failed:\n  herstel batch --retry-failed --resume {batch}")
+        }
+        Batch::OpenPassword { path } => format!("others can read the password in {path}: chmod 600 it"),
+        Batch::NoPassword => {
+            "its backups are encrypted: without password_file it stops after the backup, before the erase".into()
+        }
         Batch::DryRunRow { row, what } => format!("Row {row}: {what}"),
     }
 }
@@ -137,7 +154,9 @@ fn nl(text: &Batch<'_>) -> String {
         Batch::Stranger { ecid } => format!("hier ligt een ander toestel, {ecid}; daar blijven we af"),
         Batch::Ignored { ecid } => format!("{ecid} was er al voor het wachten begon: dat laten we liggen"),
         Batch::NotAsked => "daar wordt nergens op gewacht: het gaat vanzelf verder".into(),
-        Batch::NoOrder { line } => format!("geen opdracht: {line:?}; een opdracht is `done 3`, met het nummer van een rij"),
+        Batch::NoOrder { line } => {
+            format!("geen opdracht: {line:?}; een opdracht is `done 3`, met het nummer van een rij")
+        }
         Batch::Began { tries: 1 } => "begint".into(),
         Batch::Began { tries } => format!("begint, poging {tries}"),
         Batch::Gone => "niet meer op de bus".into(),
@@ -147,6 +166,13 @@ fn nl(text: &Batch<'_>) -> String {
             format!("Klaar: {done}. Mislukt: {failed}. Wacht op iemand: {left}.")
         }
         Batch::ResumeHint { batch } => format!("Verder met wat er over is:\n  herstel batch --resume {batch}"),
+        Batch::RetryHint { batch } => {
+            format!("Wat mislukt is nog eens proberen:\n  herstel batch --retry-failed --resume {batch}")
+        }
+        Batch::OpenPassword { path } => format!("anderen kunnen het wachtwoord in {path} lezen: zet het op chmod 600"),
+        Batch::NoPassword => {
+            "de reservekopieën zijn versleuteld: zonder password_file stopt het na de kopie, nog voor het wissen".into()
+        }
         Batch::DryRunRow { row, what } => format!("Rij {row}: {what}"),
     }
 }

@@ -39,7 +39,7 @@ mod width;
 pub use batch::{Batch, action, batch, phase, wants};
 pub use coach::{Coach, coach, keys};
 pub use found::{Found, FoundKind, found};
-pub use next_step::{on_device, to_dfu, wanted};
+pub use next_step::{on_bench, to_dfu, wanted};
 pub use text::{Advice, Text};
 pub use width::{cut, padded, width};
 

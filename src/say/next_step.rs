@@ -7,18 +7,19 @@ use crate::ids::Ecid;
 /// Verbs that work on one device.
 const VERBS: &[&str] = &["backup", "guide", "info", "pair", "recover", "restore", "triage", "unpair"];
 
-/// A text in which every command for one device says for which.
-pub fn on_device(text: &str, ecid: Option<Ecid>) -> String {
-    let Some(ecid) = ecid else { return text.to_owned() };
+/// A text in which every command for one device says for which, and what goes on with a job goes on with the batch.
+pub fn on_bench(text: &str, ecid: Option<Ecid>) -> String {
     let mut out = String::with_capacity(text.len() + 32);
     for (at, piece) in text.split('`').enumerate() {
         if at > 0 {
             out.push('`');
         }
+        let piece = if at % 2 == 1 && piece == "herstel resume" { "herstel batch --resume" } else { piece };
         out.push_str(piece);
         // Between two marks.
         let verb = piece.strip_prefix("herstel ").and_then(|rest| rest.split(' ').next());
-        if at % 2 == 1 && verb.is_some_and(|verb| VERBS.contains(&verb)) && !piece.contains(" -d") {
+        let named = verb.is_some_and(|verb| VERBS.contains(&verb)) && !piece.contains(" -d");
+        if let Some(ecid) = ecid.filter(|_| at % 2 == 1 && named) {
             out.push_str(&format!(" -d {ecid}"));
         }
     }
@@ -36,14 +37,14 @@ pub fn wanted(lang: Lang, want: Wants, presses: &[Press], ecid: Option<Ecid>) ->
 /// The way into DFU by a model's keys, and the coach for those who miss it.
 pub fn to_dfu(lang: Lang, presses: &[Press], ecid: Option<Ecid>) -> String {
     if presses.is_empty() {
-        return on_device(wants(lang, Wants::Dfu), ecid);
+        return on_bench(wants(lang, Wants::Dfu), ecid);
     }
     let steps: Vec<String> = presses.iter().map(|each| press(lang, each)).collect();
     let (head, coach) = match lang {
         Lang::En => ("DFU mode: ", "The coach counts along: `herstel guide dfu`"),
         Lang::Nl => ("DFU-modus: ", "De coach telt mee: `herstel guide dfu`"),
     };
-    format!("{head}{}. {}", steps.join("; "), on_device(coach, ecid))
+    format!("{head}{}. {}", steps.join("; "), on_bench(coach, ecid))
 }
 
 fn press(lang: Lang, press: &Press) -> String {
@@ -75,12 +76,13 @@ mod tests {
             ("herstel pair without marks", "herstel pair without marks"),
             ("an open `herstel pair", "an open `herstel pair -d 0x1A"),
         ] {
-            assert_eq!(on_device(text, ecid), wanted);
-            assert_eq!(on_device(text, None), text);
+            assert_eq!(on_bench(text, ecid), wanted);
+            assert_eq!(on_bench(text, None), text);
         }
+        assert_eq!(on_bench("then `herstel resume`", None), "then `herstel batch --resume`");
         for lang in [Lang::En, Lang::Nl] {
             for code in Code::ALL {
-                let said = on_device(super::super::fault(lang, *code).next, ecid);
+                let said = on_bench(super::super::fault(lang, *code).next, ecid);
                 for verb in VERBS {
                     assert!(!said.contains(&format!("`herstel {verb}`")), "{code}: {said}");
                 }
@@ -90,8 +92,13 @@ mod tests {
 
     #[test]
     fn a_sequence_reads_as_one_sentence() {
-        let press = |keys: &[&str], seconds, black| Press { keys: keys.iter().map(|k| k.to_string()).collect(), seconds, black };
-        let presses = [press(&["volume-up"], 0, false), press(&["side"], 10, true), press(&["side", "volume-down"], 5, false)];
+        let press = |keys: &[&str], seconds, black| Press {
+            keys: keys.iter().map(|k| k.to_string()).collect(),
+            seconds,
+            black,
+        };
+        let presses =
+            [press(&["volume-up"], 0, false), press(&["side"], 10, true), press(&["side", "volume-down"], 5, false)];
         let said = |lang| wanted(lang, Wants::Dfu, &presses, Some(Ecid(0x1A)));
         assert_eq!(
             said(Lang::En),

@@ -110,7 +110,7 @@ impl BatchLines {
                     let advice = say::advice(self.lang, fault);
                     self.line(label, &format!("  {} ({}: {})", advice.what, fault.code, fault.detail));
                     if phase.is_end() || wants.is_some() {
-                        self.line(label, &format!("  {}", say::on_device(advice.next, event.ecid)));
+                        self.line(label, &format!("  {}", say::on_bench(advice.next, event.ecid)));
                     }
                 }
                 if let Some(wants) = wants {

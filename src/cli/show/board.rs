@@ -12,6 +12,8 @@ mod lines;
 mod live;
 mod paint;
 #[cfg(test)]
+mod panics;
+#[cfg(test)]
 mod tests;
 
 pub use batch::Feed;
@@ -32,7 +34,11 @@ pub enum Need {
     /// What helps against this.
     Remedy(Code),
     /// What a batch waits for, after which failure, and for DFU the keys of that model.
-    Wants { wants: Wants, code: Option<Code>, presses: Vec<Press> },
+    Wants {
+        wants: Wants,
+        code: Option<Code>,
+        presses: Vec<Press>,
+    },
     /// Another device hangs where this one is awaited.
     Stranger(Ecid),
 }

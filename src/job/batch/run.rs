@@ -12,6 +12,7 @@ use super::presses::dfu;
 use super::queue::{End, Here, Input, Order, Queue, Rules};
 use super::record::{Entry, Recalled, Record};
 use super::webhook::Topic;
+use crate::backup::Password;
 use crate::device::{Device, look};
 use crate::disk::{JobFolder, Journal};
 use crate::event::batch::{BatchEvent, BatchTeller, Happened, Phase, Press, Row, Wants};
@@ -39,6 +40,8 @@ pub type Planned<'a> = Pin<Box<dyn Future<Output = Result<(Plan, Consents), Faul
 pub trait Planner: Send + Sync {
     /// Reads the device and the catalogue; a plan for what was agreed to, else an error.
     fn plan<'a>(&'a self, kit: &'a Kit, device: &'a Device, task: &'a Task, station: Option<u32>) -> Planned<'a>;
+    /// The password of the backup that a task makes and puts back, where the file names a source of it.
+    fn password(&self, task: &Task) -> Result<Option<Password>, Fault>;
     /// The consents for a plan that is in a journal already.
     fn agreed(&self, plan: &Plan, task: &Task, station: Option<u32>) -> Result<Consents, Fault>;
     /// A job ended, in whatever way.

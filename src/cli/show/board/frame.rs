@@ -43,7 +43,7 @@ pub struct Setting {
 /// Head, columns and foot.
 const AROUND: usize = 3;
 /// Lines that one row may take below its first.
-const BELOW: usize = 5;
+const BELOW: usize = 6;
 const MARK: usize = 2;
 const STATION: usize = 3;
 const MODE: usize = 8;
@@ -268,7 +268,7 @@ pub(super) fn needed(lang: Lang, need: &Need, ecid: Option<Ecid>) -> String {
     match need {
         Need::Ask(request) => say::request(lang, request),
         Need::Remedy(code) | Need::Wants { wants: Wants::Remedy, code: Some(code), .. } => {
-            say::on_device(say::fault(lang, *code).next, ecid)
+            say::on_bench(say::fault(lang, *code).next, ecid)
         }
         Need::Wants { wants, presses, .. } => say::wanted(lang, *wants, presses, ecid),
         Need::Stranger(ecid) => say(lang, &Say::Stranger { ecid: ecid.to_string() }),

@@ -5,7 +5,7 @@
 //! there is no screen a change that is news becomes a line at once.
 
 use super::frame::{Setting, Size, frame};
-use super::paint::{Painter, Screen, take_notice};
+use super::paint::{Painter, Screen, Stands, take_notice};
 use super::{Board, Command, Keys, Row, lines};
 use crate::cli::keyboard::Keyboard;
 use crate::say::{self, Lang};
@@ -211,7 +211,15 @@ impl Live {
             let _ = kill_process(getpid(), Signal::STOP);
             let _ = keyboard.again().and_then(|()| screen.again());
         };
-        self.draw(size, suspend, leave, &mut commands, cancel).await;
+        // One job of many may panic, which gives the terminal back; the others go on, and so does the board.
+        let stands = || {
+            let stands = screen.stands();
+            if stands == Stands::Anew {
+                let _ = keyboard.again();
+            }
+            stands
+        };
+        self.draw(size, suspend, stands, leave, &mut commands, cancel).await;
         reader.abort();
     }
 
@@ -220,6 +228,7 @@ impl Live {
         &self,
         size: impl Fn() -> Size,
         suspend: impl Fn(),
+        stands: impl Fn() -> Stands,
         leave: Leave,
         commands: &mut tokio::sync::mpsc::UnboundedReceiver<Command>,
         cancel: &CancellationToken,
@@ -258,6 +267,12 @@ impl Live {
                     }
                 },
                 () = tokio::time::sleep_until(next), if dirty => {
+                    next = Instant::now() + EVERY;
+                    match stands() {
+                        Stands::Not => continue,
+                        Stands::AsItWas => {}
+                        Stands::Anew => painter.forget(),
+                    }
                     let mut board = self.board();
                     if let Some(notice) = take_notice() {
                         board.notice = Some(notice);
@@ -268,7 +283,7 @@ impl Live {
                         let mut out = self.0.out.lock().unwrap_or_else(PoisonError::into_inner);
                         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
                     }
-                    (dirty, next) = (false, Instant::now() + EVERY);
+                    dirty = false;
                 }
                 () = self.0.changed.notified(), if !dirty => dirty = true,
                 () = tokio::time::sleep(TICK), if ticks && !dirty => dirty = true,
