@@ -156,6 +156,19 @@ impl Terminal {
         kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), signal).unwrap();
     }
 
+    /// Ctrl-Z, until it has stopped and the first screen is back.
+    fn suspend(&mut self) {
+        self.signal(Signal::TSTP);
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let stopped = || fs::read_to_string(&stat).unwrap().rsplit(')').next().unwrap().starts_with(" T");
+        let until = Instant::now() + LIMIT;
+        while !stopped() {
+            assert!(Instant::now() < until, "it went on\n{}", self.glass.text());
+            self.read();
+        }
+        self.wait("the first screen", |glass| !glass.second && !glass.cursor_hidden);
+    }
+
     fn resize(&self, columns: u16, rows: u16) {
         tcsetwinsize(&self.master, Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         // The terminal is nobody's controlling one, so the kernel tells nobody.
@@ -357,15 +370,7 @@ fn in_the_background_the_terminal_is_the_shells() {
     let rig = shop();
     let mut terminal = Terminal::start(rig.command(&["list", "--board"]), 80, 24);
     terminal.see("Anna's iPhone");
-    terminal.signal(Signal::TSTP);
-    let stat = format!("/proc/{}/stat", terminal.child.id());
-    let stopped = || fs::read_to_string(&stat).unwrap().rsplit(')').next().unwrap().starts_with(" T");
-    let until = Instant::now() + LIMIT;
-    while !stopped() {
-        assert!(Instant::now() < until, "it went on\n{}", terminal.glass.text());
-        terminal.read();
-    }
-    terminal.wait("the first screen", |glass| !glass.second && !glass.cursor_hidden);
+    terminal.suspend();
     assert!(tcgetattr(&terminal.slave).unwrap().local_modes.contains(LocalModes::ICANON | LocalModes::ECHO));
     terminal.signal(Signal::CONT);
     terminal.wait("the board again", |glass| glass.second && glass.text().contains("Anna's iPhone"));
@@ -437,8 +442,7 @@ fn a_batch_that_is_ended_at_the_board_gives_the_terminal_back() {
     terminal.see("NEED YOU: 1");
     terminal.type_in("j");
     terminal.see("Enter: it is done for");
-    terminal.signal(Signal::TSTP);
-    terminal.wait("the first screen", |glass| !glass.second && !glass.cursor_hidden);
+    terminal.suspend();
     terminal.signal(Signal::CONT);
     terminal.wait("the board again", |glass| glass.second && glass.text().contains("Enter: it is done for"));
     terminal.signal(Signal::TERM);
