@@ -64,7 +64,7 @@ pub enum Wants {
     Replug,
     /// Bring it into DFU mode with its keys.
     Dfu,
-    /// What the fault says: unlock, tap Trust, charge. Then pull the cable and put it back.
+    /// What the fault says: unlock, tap Trust, charge. Then pull the cable and put it back, or say that it is done.
     Remedy,
 }
 

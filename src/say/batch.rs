@@ -108,7 +108,7 @@ fn en(text: &Batch<'_>) -> String {
         Batch::TypeToErase { word } => format!("Type {word} to erase them all: "),
         Batch::Stranger { ecid } => format!("another device stands here, {ecid}; it is not touched"),
         Batch::Ignored { ecid } => format!("{ecid} was here before the watch began: it is not taken"),
-        Batch::NotAsked => "nothing is waited for there: it goes on by itself".into(),
+        Batch::NotAsked => "nothing is waited for there".into(),
         Batch::NoOrder { line } => format!("no order: {line:?}; an order is `done 3`, with the number of a row"),
         Batch::Began { tries: 1 } => "begins".into(),
         Batch::Began { tries } => format!("begins, try {tries}"),
@@ -153,7 +153,7 @@ fn nl(text: &Batch<'_>) -> String {
         Batch::TypeToErase { word } => format!("Typ {word} om ze allemaal te wissen: "),
         Batch::Stranger { ecid } => format!("hier ligt een ander toestel, {ecid}; daar blijven we af"),
         Batch::Ignored { ecid } => format!("{ecid} was er al voor het wachten begon: dat laten we liggen"),
-        Batch::NotAsked => "daar wordt nergens op gewacht: het gaat vanzelf verder".into(),
+        Batch::NotAsked => "daar wordt nergens op gewacht".into(),
         Batch::NoOrder { line } => {
             format!("geen opdracht: {line:?}; een opdracht is `done 3`, met het nummer van een rij")
         }
@@ -202,8 +202,8 @@ pub fn wants(lang: Lang, wants: Wants) -> &'static str {
         Wants::Replug => ("Pull the cable and put it back.", "Trek de kabel los en steek hem er weer in."),
         Wants::Dfu => ("Bring it into DFU mode: `herstel guide dfu`", "Zet het in DFU-modus: `herstel guide dfu`"),
         Wants::Remedy => (
-            "Do what is said above, then pull the cable and put it back.",
-            "Doe wat hierboven staat, trek dan de kabel los en steek hem er weer in.",
+            "Do what is said above, then re-plug it or say that it is done.",
+            "Doe dat; steek dan de kabel opnieuw in, of meld dat het gedaan is.",
         ),
     };
     match lang {

@@ -14,7 +14,7 @@ pub fn on_bench(text: &str, ecid: Option<Ecid>) -> String {
         if at > 0 {
             out.push('`');
         }
-        let piece = if at % 2 == 1 && piece == "herstel resume" { "herstel batch --resume" } else { piece };
+        let piece = if at % 2 == 1 && piece == "herstel resume" { "herstel batch --retry-failed" } else { piece };
         out.push_str(piece);
         // Between two marks.
         let verb = piece.strip_prefix("herstel ").and_then(|rest| rest.split(' ').next());
@@ -79,7 +79,7 @@ mod tests {
             assert_eq!(on_bench(text, ecid), wanted);
             assert_eq!(on_bench(text, None), text);
         }
-        assert_eq!(on_bench("then `herstel resume`", None), "then `herstel batch --resume`");
+        assert_eq!(on_bench("then `herstel resume`", None), "then `herstel batch --retry-failed`");
         for lang in [Lang::En, Lang::Nl] {
             for code in Code::ALL {
                 let said = on_bench(super::super::fault(lang, *code).next, ecid);

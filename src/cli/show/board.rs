@@ -23,7 +23,7 @@ pub use paint::{notice, restore};
 use crate::device::Trust;
 use crate::event::batch::{Press, Wants};
 use crate::event::{Event, Request, Step, Unit};
-use crate::fault::Code;
+use crate::fault::{Code, Remedy};
 use crate::ids::{Ecid, Mode};
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ pub enum Need {
     Wants {
         wants: Wants,
         code: Option<Code>,
+        remedy: Option<Remedy>,
         presses: Vec<Press>,
     },
     /// Another device hangs where this one is awaited.

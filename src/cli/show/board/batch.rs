@@ -60,7 +60,8 @@ fn take(shown: &mut Row, happened: &Happened, now: Duration) {
         Happened::Row { now: row } => known(shown, row, now),
         Happened::Phase { phase: to, wants, fault, presses, .. } => {
             let code = fault.as_ref().map(|fault| fault.code);
-            let need = wants.map(|wants| Need::Wants { wants, code, presses: presses.clone() });
+            let remedy = fault.as_ref().and_then(|fault| fault.remedy);
+            let need = wants.map(|wants| Need::Wants { wants, code, remedy, presses: presses.clone() });
             phase(shown, *to, need, code, now);
         }
         Happened::Began { .. } => {
@@ -164,7 +165,8 @@ mod tests {
         let now = || live.row(&key(3)).unwrap();
         let fault = Fault::new(Code::DeviceLocked, "");
         feed.tell(about(3, phased(Phase::WaitsForPerson, Some(Wants::Remedy), Some(fault.clone()))));
-        let need = Need::Wants { wants: Wants::Remedy, code: Some(Code::DeviceLocked), presses: Vec::new() };
+        let need =
+            Need::Wants { wants: Wants::Remedy, code: Some(Code::DeviceLocked), remedy: None, presses: Vec::new() };
         assert_eq!(now().need, Some(need));
         feed.tell(about(3, Happened::Stranger { stranger: Ecid(9) }));
         assert_eq!(now().need, Some(Need::Stranger(Ecid(9))));

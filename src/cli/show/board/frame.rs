@@ -267,6 +267,9 @@ fn clean(text: &str) -> String {
 pub(super) fn needed(lang: Lang, need: &Need, ecid: Option<Ecid>) -> String {
     match need {
         Need::Ask(request) => say::request(lang, request),
+        Need::Wants { wants: Wants::Remedy, remedy: Some(remedy), .. } => {
+            say::on_bench(say::remedy(lang, *remedy).next, ecid)
+        }
         Need::Remedy(code) | Need::Wants { wants: Wants::Remedy, code: Some(code), .. } => {
             say::on_bench(say::fault(lang, *code).next, ecid)
         }

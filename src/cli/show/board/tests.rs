@@ -79,11 +79,16 @@ fn picking() -> Board {
     for key in [7, 15, 16, 2, 6] {
         board.remove(&format!("station {key}"));
     }
-    let waits = Need::Wants { wants: Wants::Dfu, code: Some(Code::RestoreFailed), presses };
+    let waits = Need::Wants { wants: Wants::Dfu, code: Some(Code::RestoreFailed), remedy: None, presses };
     let mut row = board.get("station 8").unwrap().clone();
     (row.need, row.title) = (Some(waits), Some("iPhone 13 Pro".into()));
     board.put(row);
-    let trust = Need::Wants { wants: Wants::Remedy, code: Some(Code::NotTrusted), presses: Vec::new() };
+    let trust = Need::Wants {
+        wants: Wants::Remedy,
+        code: Some(Code::DeviceLocked),
+        remedy: Some(Remedy::FindMy),
+        presses: Vec::new(),
+    };
     let mut row = board.get("station 5").unwrap().clone();
     row.need = Some(trust);
     board.put(row);
