@@ -13,6 +13,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
+/// Set for the one at the terminal.
+const CHILD: &str = "HERSTEL_TEST_BOARD_PANICS";
+const NAME: &str = "cli::show::board::panics::a_panic_gives_the_terminal_back_and_one_job_takes_no_board_away";
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn board() -> Live {
@@ -27,8 +30,6 @@ async fn shown() {
     }
 }
 
-#[test]
-#[ignore = "the other test starts it, at a terminal"]
 fn at_a_terminal() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -52,6 +53,9 @@ fn at_a_terminal() {
 #[test]
 #[allow(clippy::disallowed_methods)]
 fn a_panic_gives_the_terminal_back_and_one_job_takes_no_board_away() {
+    if std::env::var_os(CHILD).is_some() {
+        return at_a_terminal();
+    }
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -60,9 +64,9 @@ fn a_panic_gives_the_terminal_back_and_one_job_takes_no_board_away() {
     let before = tcgetattr(&slave).unwrap();
     let mut master = File::from(master);
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "cli::show::board::panics::at_a_terminal", "--ignored", "--nocapture"]);
+    command.args(["--exact", "--nocapture", NAME]);
     let ends = || Stdio::from(slave.try_clone().unwrap());
-    let child = command.env("TERM", "xterm").stdin(ends()).stdout(ends()).stderr(ends()).spawn();
+    let child = command.env(CHILD, "1").env("TERM", "xterm").stdin(ends()).stdout(ends()).stderr(ends()).spawn();
     let mut child = child.unwrap();
     let (mut text, mut typed, until) = (String::new(), false, Instant::now() + LIMIT);
     loop {

@@ -85,8 +85,8 @@ fn picking() -> Board {
     board.put(row);
     let trust = Need::Wants {
         wants: Wants::Remedy,
-        code: Some(Code::DeviceLocked),
-        remedy: Some(Remedy::FindMy),
+        code: Some(Code::NotTrusted),
+        remedy: None,
         presses: Vec::new(),
     };
     let mut row = board.get("station 5").unwrap().clone();
