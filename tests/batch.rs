@@ -7,6 +7,8 @@
 mod bench;
 #[path = "batch/cut.rs"]
 mod cut;
+#[path = "batch/hands.rs"]
+mod hands;
 #[path = "batch/kills.rs"]
 mod kills;
 #[path = "batch/neighbours.rs"]
