@@ -5,6 +5,10 @@
 //! written (a row of `list`, a report) are built and compared. Whoever adds a variant, a word or a code adds
 //! it to the examples: the matches and counts below see to that.
 
+mod bench;
+#[path = "schema/shop.rs"]
+mod shop;
+
 use herstel::device::{Access, Device, Iboot, Identity, Normal, Sheet, State, Trust};
 use herstel::doctor::{Diagnosis, Evidence};
 use herstel::event::batch::{BatchEvent, Happened, Phase, Wants};
@@ -382,6 +386,10 @@ struct Home(tempfile::TempDir);
 impl Home {
     fn new() -> Home {
         Home(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
     }
 
     fn jobs(&self) -> PathBuf {
