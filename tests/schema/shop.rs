@@ -2,7 +2,7 @@
 //!
 //! Most of it is put together where it is printed, so it is the program that runs here.
 
-use super::bench::Rig;
+use super::bench::{DEADLINE, Rig, run};
 use super::{Home, example, field, is_finished, items, set, there_and_back};
 use herstel::event::Outcome;
 use herstel::job::batch::{Entry, Record, Topic};
@@ -47,7 +47,9 @@ fn a_batch_and_what_it_tells_the_outside() {
         ),
     )
     .unwrap();
-    let ran = rig.run(&["batch", "shop.toml", "--yes-erase-all", "--yes-erase-stations", "4", "--json"]);
+    let mut command = rig.command(&["batch", "shop.toml", "--yes-erase-all", "--yes-erase-stations", "4", "--json"]);
+    command.env("HERSTEL_BENCH_HASTE", "25");
+    let ran = run(command, DEADLINE);
     assert_eq!(ran.code, Some(4), "two are not here: {ran}");
     let frozen = example("batch_lines.json");
     for event in ["batch-file", "batch-over"] {

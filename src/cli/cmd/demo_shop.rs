@@ -94,7 +94,9 @@ pub async fn play(stage: &Stage<'_>) -> Result<Outcome, Fault> {
     let jobs = Jobs::new(&stage.folder.join("state").join("herstel").join("jobs"));
     // Names sort by time: the oldest last.
     for job in jobs.list()?.iter().rev() {
-        say_line("");
+        if !stage.common.json {
+            say_line("");
+        }
         if stage.run(&["report", &job.id.to_string()]).await? != 0 {
             return Err(Fault::new(Code::RestoreFailed, format!("job {} has no report", job.id)));
         }
