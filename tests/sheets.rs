@@ -44,7 +44,7 @@ fn a_trusted_phone_tells_everything_and_where_it_was_read() {
     let rig = rig("find_my = true\ncrash_reports = [\"panic-full-2026-09-06-184838.0002.ips.synced\", \"Siri-x.ips\"]");
     let sheet = sheet(&rig);
     let keys: Vec<&str> = sheet.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, Field::ALL.iter().map(|f| f.key()).collect::<Vec<_>>());
+    assert_eq!(keys, Field::ALL.iter().map(|f| f.as_str()).collect::<Vec<_>>());
     let phone = rig.phone();
     for (key, value, from) in [
         ("serial", json!(phone.serial), "lockdown"),

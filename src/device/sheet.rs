@@ -52,7 +52,7 @@ impl Serialize for Sheet {
         for field in Field::ALL {
             let value =
                 self.get(*field).map(|known| serde_json::json!({ "value": known.value.json(), "from": known.from }));
-            map.serialize_entry(field.key(), &value)?;
+            map.serialize_entry(field.as_str(), &value)?;
         }
         map.end()
     }
