@@ -484,6 +484,8 @@ fn a_journal_of_this_version_is_read_by_the_program() {
     std::fs::create_dir_all(&folder).unwrap();
     let lines: Vec<String> = items(&example("journal.json")).iter().map(Value::to_string).collect();
     std::fs::write(folder.join("journal.jsonl"), lines.join("\n") + "\n").unwrap();
+    // As while the job runs: its process holds the journal.
+    let _held = herstel::disk::Jobs::new(&home.jobs()).find(name).unwrap().open::<Entry>().unwrap();
     let (code, lines) = home.lines(&["report", "0199", "--json"]);
     assert_eq!(code, Some(0));
     assert_eq!(lines[0], example("report.json"));

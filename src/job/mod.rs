@@ -30,3 +30,6 @@ pub use sheet::report;
 pub use steps::{Opened, prepare};
 pub use verified::Verified;
 pub use walk::{Consents, Job};
+
+#[cfg(test)]
+pub(crate) use plan::sample;
