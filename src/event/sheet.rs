@@ -32,6 +32,8 @@ words! {
         Activation = "activation",
         FindMy = "find_my",
         Supervised = "supervised",
+        /// Who manages it.
+        Organisation = "organisation",
         SetupDone = "setup_done",
         Sim = "sim",
         BasebandAlive = "baseband_alive",
@@ -78,7 +80,12 @@ impl Field {
                 Group::Numbers
             }
             Field::Mode | Field::Version | Field::Build => Group::System,
-            Field::Paired | Field::Activation | Field::FindMy | Field::Supervised | Field::SetupDone => Group::Locks,
+            Field::Paired
+            | Field::Activation
+            | Field::FindMy
+            | Field::Supervised
+            | Field::Organisation
+            | Field::SetupDone => Group::Locks,
             Field::Sim | Field::BasebandAlive | Field::BasebandVersion => Group::Radio,
             Field::BatteryPercent | Field::BatteryHealth | Field::BatteryCycles | Field::BatterySerial => {
                 Group::Battery
@@ -125,7 +132,12 @@ impl Field {
             | Field::BasebandAlive
             | Field::BatterySerial => Subject::Parts,
             Field::Version | Field::Build | Field::BasebandVersion => Subject::System,
-            Field::Paired | Field::Activation | Field::FindMy | Field::Supervised | Field::SetupDone => Subject::Locks,
+            Field::Paired
+            | Field::Activation
+            | Field::FindMy
+            | Field::Supervised
+            | Field::Organisation
+            | Field::SetupDone => Subject::Locks,
         }
     }
 }

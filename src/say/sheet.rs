@@ -68,6 +68,7 @@ pub fn field(lang: Lang, field: Field) -> &'static str {
             Field::Activation => ("Activation", "Activering"),
             Field::FindMy => ("Find My", "Zoek mijn"),
             Field::Supervised => ("Supervised", "Onder toezicht"),
+            Field::Organisation => ("Organisation", "Organisatie"),
             Field::SetupDone => ("Setup finished", "Configuratie klaar"),
             Field::Sim => ("SIM card", "Simkaart"),
             Field::BasebandAlive => ("Modem answers", "Modem antwoordt"),
