@@ -3,7 +3,7 @@
 //! `plan.rs` is what will be done, `record.rs` what was done, `next.rs` the pure function from the second
 //! and the device as seen now to the next step. `walk.rs` is the only loop: it asks `next`, writes down
 //! what it is about to do, does it, writes down that it did. `recover` and `resume` are the same loop with
-//! an empty and a filled journal, so an interrupted job needs no code of its own.
+//! an empty and a filled journal, so an interrupted job needs no code of its own. `batch` runs many such jobs.
 
 pub mod batch;
 mod certificate;
@@ -30,3 +30,6 @@ pub use rehearsal::{Cost, Keeps, Rehearsal};
 pub use sheet::report;
 pub use steps::{Opened, prepare};
 pub use walk::{Consents, Job};
+
+#[cfg(test)]
+pub(crate) use plan::sample;

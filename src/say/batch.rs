@@ -90,7 +90,10 @@ fn numbers(stations: &[u32]) -> String {
 
 fn en(text: &Batch<'_>) -> String {
     match text {
-        Batch::Title { name, rows, limit } => format!("{name}: {rows} devices, {limit} at once"),
+        Batch::Title { name, rows, limit } => {
+            let devices = if *rows == 1 { "device" } else { "devices" };
+            format!("{name}: {rows} {devices}, {limit} at once")
+        }
         Batch::Watches { stations: [] } => "Every device that is plugged in is taken, until Ctrl-C.".into(),
         Batch::Watches { stations } => {
             format!("Every device that is plugged in at station {} is taken, until Ctrl-C.", numbers(stations))
@@ -132,7 +135,10 @@ fn en(text: &Batch<'_>) -> String {
 
 fn nl(text: &Batch<'_>) -> String {
     match text {
-        Batch::Title { name, rows, limit } => format!("{name}: {rows} toestellen, {limit} tegelijk"),
+        Batch::Title { name, rows, limit } => {
+            let devices = if *rows == 1 { "toestel" } else { "toestellen" };
+            format!("{name}: {rows} {devices}, {limit} tegelijk")
+        }
         Batch::Watches { stations: [] } => {
             "Elk toestel dat wordt aangesloten, wordt meegenomen, tot je Ctrl-C drukt.".into()
         }

@@ -167,8 +167,8 @@ fn show(context: &Context, name: &str, file: &BatchFile, seen: &[Device], places
             })
         };
         print_line(&json!({
-            "schema": 1, "event": "batch-file", "name": name, "limit": file.limit, "watch": watch,
-            "rows": file.rows.iter().map(row).collect::<Vec<_>>(),
+            "schema": 1, "virtual": context.is_virtual(), "event": "batch-file", "name": name, "limit": file.limit,
+            "watch": watch, "rows": file.rows.iter().map(row).collect::<Vec<_>>(),
         }));
     }
     if context.is_virtual() {
@@ -416,9 +416,10 @@ async fn drive(
     }
     if context.common.json {
         let rows: Vec<_> = summary.rows.iter().map(|(row, fault)| json!({ "row": row, "fault": fault })).collect();
-        print_line(
-            &json!({ "schema": 1, "event": "batch-over", "batch": id, "outcome": summary.outcome, "rows": rows }),
-        );
+        print_line(&json!({
+            "schema": 1, "virtual": context.is_virtual(), "event": "batch-over", "batch": id,
+            "outcome": summary.outcome, "rows": rows,
+        }));
     }
     if failed == 0 && left > 0 && summary.outcome != Outcome::Cancelled {
         return Err(Fault::new(Code::PersonNeeded, format!("{left} devices; batch {id}")));
