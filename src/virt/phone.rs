@@ -17,6 +17,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Ports of one USB controller of the bench.
+const PORTS: u8 = 8;
+
+/// Eight ports to a bus, and each bus a controller of its own.
+pub fn path_of_port(port: u8) -> String {
+    let from_zero = port.saturating_sub(1);
+    format!("{}-{}", from_zero / PORTS + 1, from_zero % PORTS + 1)
+}
+
 /// A byte link from a host to a port of the phone.
 pub type Link = UnixStream;
 
@@ -221,9 +230,10 @@ impl Phone {
 
     /// The USB port path, e.g. `1-3`: lasts over re-enumeration.
     pub fn port_path(&self) -> String {
-        format!("1-{}", self.port())
+        path_of_port(self.port())
     }
 
+    /// From 1.
     pub fn port(&self) -> u8 {
         self.state().port
     }

@@ -5,6 +5,8 @@
 //! device, or the station that its row is for, was agreed to.
 
 use super::recover::{Wish, deed, identity, plan_for, save_report};
+use crate::backup::Password;
+use crate::cli::password;
 use crate::device::{Consent, Deed, Device, Given};
 use crate::disk::JobFolder;
 use crate::event::batch::Action;
@@ -70,6 +72,10 @@ impl Planner for ByFile {
         })
     }
 
+    fn password(&self, task: &Task) -> Result<Option<Password>, Fault> {
+        task.password_file.as_deref().map(|path| password::kept(path).map(|kept| kept.password)).transpose()
+    }
+
     fn agreed(&self, plan: &Plan, task: &Task, station: Option<u32>) -> Result<Consents, Fault> {
         self.consents(plan, task, station)
     }
@@ -84,38 +90,16 @@ impl Planner for ByFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Bdid, Cpid, Ecid, ProductType};
+    use crate::ids::Ecid;
     use crate::job::batch::Ownership;
-    use crate::job::{BackupPlan, FirmwarePlan};
+    use crate::job::sample;
 
     fn plan(ecid: u64, way: Way) -> Plan {
-        Plan {
-            tool: "0".into(),
-            ecid: Ecid(ecid),
-            udid: None,
-            title: "x".into(),
-            product: ProductType::new("iPhone14,5"),
-            board: "d17ap".into(),
-            cpid: Cpid(0x8110),
-            bdid: Bdid(0xA),
-            version: None,
-            way,
-            backup: BackupPlan::Skip { why: "x".into() },
-            put_back: false,
-            firmware: FirmwarePlan {
-                version: "27.0.1".parse().unwrap(),
-                build: "24A446".parse().unwrap(),
-                file: None,
-                size: None,
-            },
-            vault: "/v".into(),
-            ticket: None,
-            is_virtual: true,
-        }
+        Plan { ecid: Ecid(ecid), way, ..sample() }
     }
 
     fn task(action: Action, ownership: Option<Ownership>) -> Task {
-        Task { action, backup: false, ownership, ipsw: None, build: None, ticket: None }
+        Task { action, backup: false, ownership, ipsw: None, build: None, ticket: None, password_file: None }
     }
 
     #[test]

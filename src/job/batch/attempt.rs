@@ -52,9 +52,17 @@ pub struct Attempted {
 }
 
 impl Attempt {
-    pub async fn run(self) -> Attempted {
+    pub async fn run(mut self) -> Attempted {
         let mut job = self.job.clone();
-        let (end, fault) = match self.work(&mut job).await {
+        // Read anew for each try: who was asked for it has written it down since.
+        let done = match self.planner.password(&self.task) {
+            Ok(password) => {
+                self.kit.backup_password = password;
+                self.work(&mut job).await
+            }
+            Err(fault) => Err(fault),
+        };
+        let (end, fault) = match done {
             Ok(Outcome::Ok) => (End::Done, None),
             Ok(Outcome::Partial) => (End::Partly, None),
             Ok(Outcome::Cancelled) => (End::Cancelled, None),

@@ -70,6 +70,10 @@ pub enum Record {
         row: u32,
         phase: Phase,
     },
+    /// A person wants this row tried again, though it had failed.
+    Again {
+        row: u32,
+    },
     Resumed,
     Over {
         outcome: Outcome,
@@ -131,6 +135,12 @@ impl Recalled {
             owes: false,
             unsaid: false,
         }
+    }
+
+    /// As if nothing was tried; its job goes on from where it stands.
+    pub fn again(&mut self) {
+        (self.phase, self.tries, self.owes) = (Phase::Queued, 0, false);
+        self.misses.clear();
     }
 
     pub fn agreed_station(&self) -> Option<u32> {
@@ -199,7 +209,8 @@ pub fn recall(entries: &[Entry], end: &dyn Fn(&str, Timestamp) -> JobEnd) -> Res
             | Record::Began { row, .. }
             | Record::Job { row, .. }
             | Record::Missed { row, .. }
-            | Record::Ended { row, .. } => *row,
+            | Record::Ended { row, .. }
+            | Record::Again { row } => *row,
             Record::Resumed => continue,
             Record::Over { outcome } => {
                 over = Some(*outcome);
@@ -226,6 +237,7 @@ pub fn recall(entries: &[Entry], end: &dyn Fn(&str, Timestamp) -> JobEnd) -> Res
                 row.phase = *phase;
                 (row.owes, *runs) = (false, None);
             }
+            Record::Again { .. } => row.again(),
             _ => {}
         }
     }
@@ -331,6 +343,23 @@ mod tests {
         records.push(Record::Ended { row: 2, phase: Phase::LeftForPerson });
         let story = recall(&entries(records), &never).unwrap();
         assert_eq!(story.rows[1].phase, Phase::Queued, "whoever resumes wants it asked again");
+    }
+
+    #[test]
+    fn what_is_tried_again_begins_with_no_tries_and_keeps_its_job() {
+        let fault = Fault::new(Code::LinkLost, "x");
+        let mut records = began();
+        records.push(Record::Missed { row: 1, miss: Miss::of(&fault), fault });
+        records.extend([Record::Ended { row: 1, phase: Phase::Failed }, Record::Over { outcome: Outcome::Failed }]);
+        records.push(Record::Again { row: 1 });
+        let story = recall(&entries(records.clone()), &|_, _| JobEnd::Open).unwrap();
+        let row = &story.rows[0];
+        assert_eq!((row.phase, row.tries, row.misses.len(), row.job.as_deref()), (Phase::Queued, 0, 0, Some("j")));
+        assert!(row.last.is_some(), "why it failed is still known");
+        records
+            .extend([Record::Began { row: 1, ecid: Ecid(1), tries: 1 }, Record::Ended { row: 1, phase: Phase::Done }]);
+        let story = recall(&entries(records), &|_, _| JobEnd::Open).unwrap();
+        assert_eq!(story.rows[0].phase, Phase::Done);
     }
 
     #[test]
