@@ -156,6 +156,19 @@ impl Terminal {
         kill_process(Pid::from_raw(self.child.id().cast_signed()).unwrap(), signal).unwrap();
     }
 
+    /// Ctrl-Z, until it has stopped and the first screen is back.
+    fn suspend(&mut self) {
+        self.signal(Signal::TSTP);
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let stopped = || fs::read_to_string(&stat).unwrap().rsplit(')').next().unwrap().starts_with(" T");
+        let until = Instant::now() + LIMIT;
+        while !stopped() {
+            assert!(Instant::now() < until, "it went on\n{}", self.glass.text());
+            self.read();
+        }
+        self.wait("the first screen", |glass| !glass.second && !glass.cursor_hidden);
+    }
+
     fn resize(&self, columns: u16, rows: u16) {
         tcsetwinsize(&self.master, Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         // The terminal is nobody's controlling one, so the kernel tells nobody.
@@ -212,6 +225,11 @@ fn scripts_number_ports_and_every_list_shows_it() {
     assert_eq!((&rows["devices"][0]["station"], &rows["devices"][1]["station"]), (&json!(4), &json!(12)));
     let listed = rig.good(&["list"]);
     assert!(listed.out.starts_with("ST  MODE") && listed.out.contains("\n12  normal"), "{listed}");
+    rig.good(&["stations", "set", "20", &first]);
+    let rows = rig.good(&["list", "--json"]).lines().remove(0);
+    let numbers = [0, 1].map(|at| rows["devices"][at]["station"].clone());
+    assert_eq!(numbers, [12, 20], "by station, whatever the port");
+    rig.good(&["stations", "set", "4", &first]);
     let ecid = rig.bench.phones[1].ecid.to_string();
     assert_eq!(rig.good(&["info", "--json", "-d", &ecid]).lines()[0]["info"]["station"], 12);
     let stations = rig.good(&["stations", "--json"]).lines().remove(0);
@@ -352,15 +370,7 @@ fn in_the_background_the_terminal_is_the_shells() {
     let rig = shop();
     let mut terminal = Terminal::start(rig.command(&["list", "--board"]), 80, 24);
     terminal.see("Anna's iPhone");
-    terminal.signal(Signal::TSTP);
-    let stat = format!("/proc/{}/stat", terminal.child.id());
-    let stopped = || fs::read_to_string(&stat).unwrap().rsplit(')').next().unwrap().starts_with(" T");
-    let until = Instant::now() + LIMIT;
-    while !stopped() {
-        assert!(Instant::now() < until, "it went on\n{}", terminal.glass.text());
-        terminal.read();
-    }
-    terminal.wait("the first screen", |glass| !glass.second && !glass.cursor_hidden);
+    terminal.suspend();
     assert!(tcgetattr(&terminal.slave).unwrap().local_modes.contains(LocalModes::ICANON | LocalModes::ECHO));
     terminal.signal(Signal::CONT);
     terminal.wait("the board again", |glass| glass.second && glass.text().contains("Anna's iPhone"));
@@ -391,6 +401,54 @@ fn a_batch_at_a_terminal_is_shown_on_the_board() {
         let line = shown.lines().find(|line| line.contains(&phone.ecid.to_string()) && line.contains("done"));
         assert!(line.is_some_and(|line| line.contains(name)), "what stays when the screen is gone\n{shown}");
     }
+}
+
+/// A batch of one phone that stops until somebody made room on it, once; patient for hours.
+fn full() -> (Rig, String) {
+    let fault = "[phone.faults.restore]\namr_error = 1110\nonce = true\n";
+    let phone = "[[phone]]\nmodel = \"iphone13\"\nname = \"Anna's iPhone\"\ntrust = \"trusted\"\n";
+    let rig = Rig::new(&format!("pace = 20.0\n{phone}{fault}"));
+    let file = rig.path("batch.toml");
+    let row = format!("[[device]]\necid = \"{}\"\naction = \"restore-erase\"\n", rig.phone().ecid);
+    fs::write(&file, format!("ownership = \"owner\"\n[retry]\nperson_seconds = 86400\n{row}")).unwrap();
+    let file = file.display().to_string();
+    (rig, file)
+}
+
+#[test]
+fn a_person_at_the_board_says_that_it_is_done() {
+    let (rig, file) = full();
+    let mut command = rig.command(&["batch", &file, "--yes-erase-all", "--lang", "nl"]);
+    command.env("HERSTEL_BENCH_HASTE", "20");
+    let mut terminal = Terminal::start(command, 80, 24);
+    terminal.wait("the keys of a batch", |glass| glass.lines.last().is_some_and(|foot| foot.starts_with("pijltjes:")));
+    terminal.wait("what to do", |glass| glass.second && glass.text().contains("JIJ NODIG: 1"));
+    assert!(terminal.glass.text().contains(">> "), "{}", terminal.glass.text());
+    terminal.type_in("\r");
+    terminal.see("Enter: gedaan voor Anna's iPhone");
+    assert!(terminal.glass.text().contains("!»"), "{}", terminal.glass.text());
+    terminal.type_in("\r");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("klaar"), "{shown}");
+}
+
+#[test]
+fn a_batch_that_is_ended_at_the_board_gives_the_terminal_back() {
+    let (rig, file) = full();
+    let mut command = rig.command(&["batch", &file, "--yes-erase-all"]);
+    command.env("HERSTEL_BENCH_HASTE", "20");
+    let mut terminal = Terminal::start(command, 80, 24);
+    terminal.see("NEED YOU: 1");
+    terminal.type_in("j");
+    terminal.see("Enter: it is done for");
+    terminal.suspend();
+    terminal.signal(Signal::CONT);
+    terminal.wait("the board again", |glass| glass.second && glass.text().contains("Enter: it is done for"));
+    terminal.signal(Signal::TERM);
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(130), "{shown}");
+    assert!(shown.contains("batch --resume"), "{shown}");
 }
 
 /// The board through a pipe, until this line.

@@ -505,11 +505,12 @@ fn events_of_a_batch() {
         Happened::Mode { .. } => "mode",
         Happened::Stranger { .. } => "stranger",
         Happened::Ignored { .. } => "ignored",
+        Happened::NotAsked => "not-asked",
         Happened::Warning { .. } => "warning",
         Happened::Over { .. } => "over",
     };
     assert_eq!(set(events.iter().map(name)), field(&examples, "what"));
-    assert_eq!(field(&examples, "what").len(), 10, "one example of each at least");
+    assert_eq!(field(&examples, "what").len(), 11, "one example of each at least");
     let words = |field_name: &str| field(&examples, field_name).len();
     assert_eq!((words("phase"), words("wants")), (Phase::ALL.len(), Wants::ALL.len()), "each word");
 }

@@ -21,8 +21,8 @@ pub use stations::{StationsArgs, StationsVerb};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-const BATCH_ENDS: &str = "Exit codes: 0 all done, 3 some done and some not, 1 none done, 4 what is left needs a \
-                          person, 2 the file is wrong, 130 cancelled";
+const BATCH_ENDS: &str = "Exit codes: 0 all done, 4 nothing failed and what is left needs a person, 3 some done and \
+                          some failed, 1 none done and some failed, 2 the file is wrong, 130 cancelled";
 
 #[derive(Parser, Debug)]
 #[command(

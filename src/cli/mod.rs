@@ -11,6 +11,7 @@ mod cmd;
 mod coached;
 mod context;
 mod keyboard;
+mod orders;
 mod password;
 mod places;
 mod questions;

@@ -8,6 +8,7 @@ use crate::backup::Password;
 use crate::fault::{Code, Fault};
 use crate::say::{self, Text};
 use std::io::{IsTerminal, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -78,6 +79,23 @@ fn typed(context: &Context, question: &Text) -> Result<Option<Password>, Fault> 
         Some(line) if !line.is_empty() => password(&line, "what was typed").map(Some),
         _ => Ok(None),
     }
+}
+
+/// A password in a file that is read again and again.
+pub struct Kept {
+    pub password: Password,
+    /// Others on this computer can read it too.
+    pub open: bool,
+}
+
+/// # Errors
+/// As [`given`]; [`Code::Usage`] for what is no file: a pipe gives its password once.
+pub fn kept(path: &Path) -> Result<Kept, Fault> {
+    let meta = fs_err::metadata(path).map_err(|e| Fault::disk(&e))?;
+    if !meta.is_file() {
+        return Err(Fault::new(Code::Usage, format!("the password: {} is no file", path.display())));
+    }
+    Ok(Kept { password: read(path)?, open: meta.permissions().mode() & 0o077 != 0 })
 }
 
 fn read(path: &Path) -> Result<Password, Fault> {

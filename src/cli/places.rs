@@ -28,6 +28,11 @@ impl Places {
         self.number(device.who().port.as_ref()?)
     }
 
+    /// For lists: by station, what is at none at the end.
+    pub fn order(&self, device: &Device) -> u32 {
+        self.of_device(device).unwrap_or(u32::MAX)
+    }
+
     /// The row of `list`, with its station.
     pub fn row(&self, device: &Device) -> Row {
         Row { station: self.of_device(device), ..device.row() }

@@ -52,9 +52,20 @@ words! {
         Replug = "replug",
         /// Bring it into DFU mode with its keys.
         Dfu = "dfu",
-        /// What the fault says: unlock, tap Trust, charge. Then pull the cable and put it back.
+        /// What the fault says: unlock, tap Trust, charge. Then pull the cable and put it back, or say that it is done.
         Remedy = "remedy",
     }
+}
+
+/// One thing to do with a device's keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Press {
+    /// The only ones that are down; names are those of [`crate::guide`].
+    pub keys: Vec<String>,
+    /// 0 is a tap.
+    pub seconds: u32,
+    /// Until the screen goes black, which takes about so long.
+    pub black: bool,
 }
 
 words! {
@@ -106,6 +117,9 @@ pub enum Happened {
         seconds: Option<u64>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         fault: Option<Fault>,
+        /// With `wants: dfu`, where the model is known: its keys, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        presses: Vec<Press>,
     },
     /// A try was begun under this job.
     Began { job: String, tries: u32 },
@@ -117,6 +131,8 @@ pub enum Happened {
     Stranger { stranger: Ecid },
     /// It was here before the watch began, and is not taken.
     Ignored { device: Ecid },
+    /// A person said that it was done, and nothing was waited for.
+    NotAsked,
     /// A hook or webhook that failed; the batch goes on.
     Warning { text: String },
     /// The last event.

@@ -9,13 +9,13 @@ pub mod batch;
 mod certificate;
 mod kit;
 mod next;
+mod once;
 mod plan;
 pub mod preflight;
 mod record;
 mod rehearsal;
 mod sheet;
 mod steps;
-mod verified;
 mod vigil;
 mod walk;
 mod warming;
@@ -23,12 +23,12 @@ mod warming;
 pub use certificate::{certify, verify};
 pub use kit::Kit;
 pub use next::{Next, Seen, next};
+pub use once::{Manifests, Verified};
 pub use plan::{BackupPlan, FirmwarePlan, Plan, Way};
 pub use record::{Entry, Fact, Record, Story};
 pub use rehearsal::{Cost, Keeps, Rehearsal};
 pub use sheet::report;
 pub use steps::{Opened, prepare};
-pub use verified::Verified;
 pub use walk::{Consents, Job};
 
 #[cfg(test)]

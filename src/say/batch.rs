@@ -36,6 +36,12 @@ pub enum Batch<'a> {
     Ignored {
         ecid: &'a str,
     },
+    /// Said to be done, and nothing was waited for.
+    NotAsked,
+    /// A line of `--orders` that is none.
+    NoOrder {
+        line: &'a str,
+    },
     Began {
         tries: u32,
     },
@@ -55,6 +61,16 @@ pub enum Batch<'a> {
     ResumeHint {
         batch: &'a str,
     },
+    /// The same with those that failed.
+    RetryHint {
+        batch: &'a str,
+    },
+    /// A file with a password that others can read.
+    OpenPassword {
+        path: &'a str,
+    },
+    /// An encrypted backup, and no source of its password.
+    NoPassword,
     DryRunRow {
         row: u32,
         what: &'a str,
@@ -95,6 +111,8 @@ fn en(text: &Batch<'_>) -> String {
         Batch::TypeToErase { word } => format!("Type {word} to erase them all: "),
         Batch::Stranger { ecid } => format!("another device stands here, {ecid}; it is not touched"),
         Batch::Ignored { ecid } => format!("{ecid} was here before the watch began: it is not taken"),
+        Batch::NotAsked => "nothing is waited for there".into(),
+        Batch::NoOrder { line } => format!("no order: {line:?}; an order is `done 3`, with the number of a row"),
         Batch::Began { tries: 1 } => "begins".into(),
         Batch::Began { tries } => format!("begins, try {tries}"),
         Batch::Gone => "off the bus".into(),
@@ -104,6 +122,13 @@ fn en(text: &Batch<'_>) -> String {
             format!("Done: {done}. Failed: {failed}. Left for a person: {left}.")
         }
         Batch::ResumeHint { batch } => format!("To go on with what is left:\n  herstel batch --resume {batch}"),
+        Batch::RetryHint { batch } => {
+            format!("To try again what failed:\n  herstel batch --retry-failed --resume {batch}")
+        }
+        Batch::OpenPassword { path } => format!("others can read the password in {path}: chmod 600 it"),
+        Batch::NoPassword => {
+            "its backups are encrypted: without password_file it stops after the backup, before the erase".into()
+        }
         Batch::DryRunRow { row, what } => format!("Row {row}: {what}"),
     }
 }
@@ -134,6 +159,10 @@ fn nl(text: &Batch<'_>) -> String {
         Batch::TypeToErase { word } => format!("Typ {word} om ze allemaal te wissen: "),
         Batch::Stranger { ecid } => format!("hier ligt een ander toestel, {ecid}; daar blijven we af"),
         Batch::Ignored { ecid } => format!("{ecid} was er al voor het wachten begon: dat laten we liggen"),
+        Batch::NotAsked => "daar wordt nergens op gewacht".into(),
+        Batch::NoOrder { line } => {
+            format!("geen opdracht: {line:?}; een opdracht is `done 3`, met het nummer van een rij")
+        }
         Batch::Began { tries: 1 } => "begint".into(),
         Batch::Began { tries } => format!("begint, poging {tries}"),
         Batch::Gone => "niet meer op de bus".into(),
@@ -143,6 +172,13 @@ fn nl(text: &Batch<'_>) -> String {
             format!("Klaar: {done}. Mislukt: {failed}. Wacht op iemand: {left}.")
         }
         Batch::ResumeHint { batch } => format!("Verder met wat er over is:\n  herstel batch --resume {batch}"),
+        Batch::RetryHint { batch } => {
+            format!("Wat mislukt is nog eens proberen:\n  herstel batch --retry-failed --resume {batch}")
+        }
+        Batch::OpenPassword { path } => format!("anderen kunnen het wachtwoord in {path} lezen: zet het op chmod 600"),
+        Batch::NoPassword => {
+            "de reservekopieën zijn versleuteld: zonder password_file stopt het na de kopie, nog voor het wissen".into()
+        }
         Batch::DryRunRow { row, what } => format!("Rij {row}: {what}"),
     }
 }
@@ -170,10 +206,10 @@ pub fn wants(lang: Lang, wants: Wants) -> &'static str {
         Wants::PlugIn => ("Plug it in, or wake it.", "Sluit het aan, of maak het wakker."),
         Wants::OtherCable => ("Use another cable or another port.", "Neem een andere kabel of een andere poort."),
         Wants::Replug => ("Pull the cable and put it back.", "Trek de kabel los en steek hem er weer in."),
-        Wants::Dfu => ("Bring it into DFU mode: herstel guide dfu", "Zet het in DFU-modus: herstel guide dfu"),
+        Wants::Dfu => ("Bring it into DFU mode: `herstel guide dfu`", "Zet het in DFU-modus: `herstel guide dfu`"),
         Wants::Remedy => (
-            "Do what is said above, then pull the cable and put it back.",
-            "Doe wat hierboven staat, trek dan de kabel los en steek hem er weer in.",
+            "Do what is said above, then re-plug it or say that it is done.",
+            "Doe dat; steek dan de kabel opnieuw in, of meld dat het gedaan is.",
         ),
     };
     match lang {

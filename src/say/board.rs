@@ -23,6 +23,13 @@ pub enum Board {
     },
     Keys,
     KeysShort,
+    /// In a batch, where a row can be picked.
+    PickKeys,
+    PickKeysShort,
+    /// A row is picked that waits for a person.
+    PickDone {
+        name: String,
+    },
     /// Which rows of how many are on the screen.
     Part {
         from: usize,
@@ -66,6 +73,9 @@ fn en(text: &Board) -> String {
         B::Failures { count } => format!("FAILED: {count}"),
         B::Keys => "sort: s station  d device  p progress  a attention   j k scroll   q quit".into(),
         B::KeysShort => "s d p a sort  j k scroll  q quit".into(),
+        B::PickKeys => "arrows pick a row   Enter: it is done   sort: s d p a   Ctrl-C stops".into(),
+        B::PickKeysShort => "arrows pick  Enter done  s d p a sort".into(),
+        B::PickDone { name } => format!("Enter: it is done for {name}   arrows: another row"),
         B::Part { from, to, of } => format!("{from}-{to} of {of}"),
         B::Nothing => "No device yet. Plug one in.".into(),
         B::Empty => "empty".into(),
@@ -93,6 +103,9 @@ fn nl(text: &Board) -> String {
         B::Failures { count } => format!("MISLUKT: {count}"),
         B::Keys => "sorteer: s plek  d toestel  p voortgang  a aandacht   j k blader   q stop".into(),
         B::KeysShort => "s d p a sorteer  j k blader  q stop".into(),
+        B::PickKeys => "pijltjes: kies een regel   Enter: gedaan   sorteer: s d p a   Ctrl-C stopt".into(),
+        B::PickKeysShort => "pijl kiest  Enter gedaan  s d p a".into(),
+        B::PickDone { name } => format!("Enter: gedaan voor {name}   pijltjes: een andere regel"),
         B::Part { from, to, of } => format!("{from}-{to} van {of}"),
         B::Nothing => "Nog geen toestel. Sluit er een aan.".into(),
         B::Empty => "leeg".into(),
@@ -126,6 +139,9 @@ mod tests {
             B::Failures { count },
             B::Keys,
             B::KeysShort,
+            B::PickKeys,
+            B::PickKeysShort,
+            B::PickDone { name: "Anna's iPhone".into() },
             B::Part { from: 1, to: 9, of: 16 },
             B::Nothing,
             B::Empty,
@@ -149,7 +165,7 @@ mod tests {
         }
         for lang in [Lang::En, Lang::Nl] {
             assert_eq!(board(lang, &B::Columns).split('|').count(), 6);
-            assert!(board(lang, &B::KeysShort).len() <= 38);
+            assert!(board(lang, &B::KeysShort).len() <= 38 && board(lang, &B::PickKeysShort).len() <= 38);
             let totals = [B::Total { rows: 99 }, B::Working { count: 99 }, B::NeedsPerson { count: 99 }];
             let totals = totals.iter().chain(&[B::Finished { count: 99 }, B::Failures { count: 99 }]);
             assert!(totals.map(|t| board(lang, t).len() + 2).sum::<usize>() <= 80, "the whole head fits");

@@ -22,6 +22,7 @@ mod faults_en;
 mod faults_nl;
 mod found;
 pub mod lockout;
+mod next_step;
 mod nl;
 mod preflight;
 mod remedies;
@@ -38,6 +39,7 @@ mod width;
 pub use batch::{Batch, action, batch, phase, wants};
 pub use coach::{Coach, coach, keys};
 pub use found::{Found, FoundKind, found};
+pub use next_step::{on_bench, to_dfu, wanted};
 pub use text::{Advice, Text};
 pub use width::{cut, padded, width};
 
@@ -199,9 +201,14 @@ pub fn retry(lang: Lang, retry: Retry) -> &'static str {
     }
 }
 
+/// What happened and what helps: by the device's number where it told one.
+pub fn advice(lang: Lang, fault: &Fault) -> Advice {
+    fault.remedy.map_or_else(|| self::fault(lang, fault.code), |remedy| self::remedy(lang, remedy))
+}
+
 /// A whole failure as a person reads it: what, where, whose, what next, whether to retry.
 pub fn whole_fault(lang: Lang, fault: &Fault) -> Vec<String> {
-    let advice = fault.remedy.map_or_else(|| self::fault(lang, fault.code), |remedy| self::remedy(lang, remedy));
+    let advice = advice(lang, fault);
     let mut lines = vec![format!("{} ({})", advice.what, fault.code)];
     if let Some(stage) = &fault.stage {
         lines.push(text(lang, &Text::FaultStage { stage: stage.clone() }));

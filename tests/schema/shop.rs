@@ -77,10 +77,11 @@ fn the_journal_of_a_batch() {
         Record::Missed { .. } => "missed",
         Record::Ended { .. } => "ended",
         Record::Resumed => "resumed",
+        Record::Again { .. } => "again",
         Record::Over { .. } => "over",
     };
     assert_eq!(set(entries.iter().map(name)), field(&examples, "record"));
-    assert_eq!(field(&examples, "record").len(), 9);
+    assert_eq!(field(&examples, "record").len(), 10);
 }
 
 #[test]

@@ -4,35 +4,37 @@ use super::batch_plan::{ByFile, wish};
 use super::list::say_line;
 use super::preflight::rehearse;
 use super::recover::{kit, kit_telling, plan_for, show_plan};
+use crate::backup::encryption;
 use crate::cli::args::BatchArgs;
 use crate::cli::context::Context;
 use crate::cli::places::Places;
 use crate::cli::show::batch::BatchLines;
 use crate::cli::show::board::{Feed, Leave, Live, Show};
 use crate::cli::show::print_line;
-use crate::cli::{Done, ask};
-use crate::device::{Device, look};
+use crate::cli::{Done, ask, orders, password};
+use crate::device::{Device, Trust, look};
 use crate::disk::{JobFolder, Jobs, Journal, read_journal};
-use crate::event::batch::{BatchEvent, BatchTeller, TellBatch};
+use crate::event::batch::{Action, BatchEvent, BatchTeller, Happened, Phase, TellBatch};
 use crate::event::{Outcome, Quiet, Step};
 use crate::fault::{Code, Fault};
 use crate::ids::PortPath;
-use crate::job::Kit;
 use crate::job::batch::{
     self, Agreed, Asked, BatchFile, Book, Entry, MAX_FILE, Messenger, PER_CONTROLLER, Pin, Place, Recalled, Record,
-    Rules, Setup, Story, fresh, recall,
+    Rules, Setup, Story, Task, fresh, recall,
 };
-use crate::say::{self, Batch, Text};
+use crate::job::{Kit, Plan};
+use crate::say::{self, Batch, Lang, Text};
 use serde_json::json;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub async fn run(context: &Context, args: BatchArgs) -> Done {
     let places = Arc::new(Places::of(context)?);
-    if let Some(name) = &args.resume {
-        return resume(context, places, name).await;
+    if args.resume.is_some() || args.retry_failed {
+        return resume(context, places, &args).await;
     }
     let path = match &args.file {
         Some(path) => path.clone(),
@@ -43,6 +45,7 @@ pub async fn run(context: &Context, args: BatchArgs) -> Done {
         let detail = format!("{}: --watch needs a [watch] that says what is done", path.display());
         return Err(Fault::new(Code::ConfigInvalid, detail));
     }
+    passwords(context, file.rows.iter().map(|asked| (Some(asked.line), &asked.task)))?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if args.dry_run {
         let kit = kit(context, false)?;
@@ -50,7 +53,7 @@ pub async fn run(context: &Context, args: BatchArgs) -> Done {
         show(context, &name, &file, &seen, &places, args.watch);
         return dry_run(context, &kit, &file, &seen, &places).await;
     }
-    let (kit, voice) = quiet_kit(context)?;
+    let (kit, voice) = quiet_kit(context, &args)?;
     let seen = look(&kit.eyes).await.devices;
     show(context, &name, &file, &seen, &places, args.watch);
     let agreed = agree(context, &args, &file, &seen, &places)?;
@@ -70,22 +73,41 @@ pub async fn run(context: &Context, args: BatchArgs) -> Done {
 }
 
 /// Each device has a voice of its own, and the batch one listener.
-fn quiet_kit(context: &Context) -> Result<(Kit, Voice), Fault> {
+fn quiet_kit(context: &Context, args: &BatchArgs) -> Result<(Kit, Voice), Fault> {
     let lines = BatchLines::new(context.lang, context.common.json, context.is_virtual(), context.leaving());
-    let screen = Show::of(context.common.json, context.common.verbose > 0) == Show::Screen;
+    // Whoever says by lines what was done is no person at a board.
+    let lines_in = args.orders.as_deref() == Some(Path::new("-"));
+    let screen = Show::of(context.common.json, context.common.verbose > 0 || lines_in) == Show::Screen;
     let board = screen.then(|| Live::new(Show::Screen, context.lang, context.is_virtual()));
     let tell: BatchTeller = match &board {
         Some(board) => Arc::new(Both(lines.beside(), Feed::new(board.clone()))),
         None => Arc::new(lines),
     };
-    Ok((kit_telling(context, Arc::new(Quiet))?, Voice { tell, board }))
+    let (says, said) = mpsc::channel(SAID);
+    if let Some(board) = &board {
+        board.hears(says.clone());
+    }
+    if let Some(path) = &args.orders {
+        let (tell, lang) = (Arc::clone(&tell), if context.common.json { Lang::En } else { context.lang });
+        let strange = move |line: &str| {
+            let happened = Happened::Warning { text: say::batch(lang, &Batch::NoOrder { line }) };
+            tell.tell(BatchEvent { row: None, ecid: None, station: None, happened });
+        };
+        orders::hear(path, says, strange)?;
+    }
+    Ok((kit_telling(context, Arc::new(Quiet))?, Voice { tell, board, said }))
 }
 
 /// How a batch is told: on a board where a person sits at a terminal, else in lines.
 struct Voice {
     tell: BatchTeller,
     board: Option<Live>,
+    /// Of which rows a person says that it was done.
+    said: mpsc::Receiver<u32>,
 }
+
+/// More than a hand types ahead.
+const SAID: usize = 64;
 
 fn read(path: &Path, places: &Places) -> Result<BatchFile, Fault> {
     let opened = fs_err::File::open(path).map_err(|e| Fault::disk(&e));
@@ -101,6 +123,24 @@ fn read(path: &Path, places: &Places) -> Result<BatchFile, Fault> {
     let path = std::path::absolute(path).map_err(|e| Fault::disk(&e))?;
     let folder = path.parent().unwrap_or(Path::new("/"));
     BatchFile::parse(&name, &text, folder, &|station| places.stations.get(station).is_some())
+}
+
+/// Every password that the file names is there, before anything is begun.
+fn passwords<'a>(context: &Context, tasks: impl Iterator<Item = (Option<u32>, &'a Task)>) -> Result<(), Fault> {
+    let mut looked: Vec<&Path> = Vec::new();
+    for (line, task) in tasks {
+        let Some(path) = task.password_file.as_deref().filter(|path| !looked.contains(path)) else { continue };
+        looked.push(path);
+        let kept = password::kept(path).map_err(|fault| {
+            let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            Fault::new(Code::ConfigInvalid, format!("{line}password_file: {}", fault.detail))
+        })?;
+        if kept.open {
+            let path = path.display().to_string();
+            say_line(&format!("! {}", say::batch(context.lang, &Batch::OpenPassword { path: &path })));
+        }
+    }
+    Ok(())
 }
 
 /// The device of a row, if it is here.
@@ -230,13 +270,14 @@ async fn dry_run(context: &Context, kit: &Kit, file: &BatchFile, seen: &[Device]
             continue;
         };
         say_line(&say::batch(context.lang, &Batch::DryRunRow { row, what: &pin }));
-        if asked.task.action == crate::event::batch::Action::Backup {
+        if asked.task.action == Action::Backup {
             say_line(&format!("  {}", say::step(context.lang, Step::Backup)));
             continue;
         }
         let rehearsed = async {
             let plan = plan_for(kit, device, wish(&asked.task)).await?;
             show_plan(context, &plan);
+            locked_backup(context, kit, &plan, device, &asked.task).await;
             rehearse(context, kit, &plan, device).await
         };
         if let Err(fault) = rehearsed.await {
@@ -250,16 +291,28 @@ async fn dry_run(context: &Context, kit: &Kit, file: &BatchFile, seen: &[Device]
     worst.map_or(Ok(Outcome::Ok), Err)
 }
 
-async fn resume(context: &Context, places: Arc<Places>, name: &str) -> Done {
-    let (kit, voice) = quiet_kit(context)?;
+/// An encrypted backup that nothing opens would stop the row halfway, before its erase.
+async fn locked_backup(context: &Context, kit: &Kit, plan: &Plan, device: &Device, task: &Task) {
+    let normal = device.normal().filter(|normal| normal.trust == Trust::Trusted);
+    let Some(normal) = normal.filter(|_| plan.put_back && task.password_file.is_none()) else { return };
+    if encryption(&kit.eyes.mux, normal).await.is_ok_and(|setting| setting.on == Some(true)) {
+        say_line(&format!("  ! {}", say::batch(context.lang, &Batch::NoPassword)));
+    }
+}
+
+async fn resume(context: &Context, places: Arc<Places>, args: &BatchArgs) -> Done {
+    let (kit, voice) = quiet_kit(context, args)?;
     let batches = Jobs::new(&kit.folders.batches());
     let jobs = Jobs::new(&kit.folders.jobs());
-    let end = |job: &str| batch::job_end(&jobs, job);
-    let folder = match name {
+    let end = |job: &str, since| batch::job_end(&jobs, job, since);
+    let again = |row: &Recalled| args.retry_failed && row.phase == Phase::Failed;
+    let folder = match args.resume.as_deref().unwrap_or_default() {
         "" => {
             let open = |folder: &JobFolder| {
                 let story = read_journal::<Entry>(&folder.journal()).and_then(|entries| recall(&entries, &end));
-                story.is_ok_and(|story| !story.is_over() || (story.watch && story.over.is_none()))
+                story.is_ok_and(|story| {
+                    !story.is_over() || (story.watch && story.over.is_none()) || story.rows.iter().any(again)
+                })
             };
             batches.list()?.into_iter().find(open)
         }
@@ -270,16 +323,24 @@ async fn resume(context: &Context, places: Arc<Places>, name: &str) -> Done {
         return Ok(Outcome::Ok);
     };
     let (mut journal, entries) = folder.open::<Entry>()?;
-    let Story { name, file, agreed, watch, rows, over } = recall(&entries, &end)?;
+    let story = recall(&entries, &end)?;
+    let is_over = story.is_over();
+    let Story { name, file, agreed, watch, mut rows, over } = story;
     let watch = watch && over.is_none();
-    if !watch && rows.iter().all(|row| row.phase.is_end()) {
+    if !watch && is_over && !rows.iter().any(again) {
         say_line(&say::batch(context.lang, &Batch::NothingOpen));
         return Ok(Outcome::Ok);
     }
+    let left = rows.iter().filter(|row| !row.phase.is_end() || again(row));
+    passwords(context, left.map(|row| (None, &row.task)))?;
     let seen = look(&kit.eyes).await.devices;
     say_line(&say::batch(context.lang, &Batch::Resumes { batch: &folder.id.to_string() }));
     show(context, &name, &file, &seen, &places, watch);
     journal.append(&Entry::now(Record::Resumed), true)?;
+    for (row, recalled) in (1..).zip(&mut rows).filter(|(_, recalled)| again(recalled)) {
+        journal.append(&Entry::now(Record::Again { row }), true)?;
+        recalled.again();
+    }
     // What was agreed to is in the journal; going on with it is no new deed.
     drive(context, (kit, voice), places, folder, journal, Whole { file, agreed, watch, rows }).await
 }
@@ -300,7 +361,7 @@ async fn drive(
     whole: Whole,
 ) -> Done {
     let Whole { file, agreed, watch, rows } = whole;
-    let Voice { tell, board } = voice;
+    let Voice { tell, board, said } = voice;
     let watched = file.watch.filter(|_| watch);
     let haste = kit.haste;
     let messenger = Messenger::new(
@@ -328,6 +389,7 @@ async fn drive(
         tell,
         places: Arc::new(move |port: &PortPath| place(&places, port)),
         messenger,
+        said,
     };
     let summary = match board {
         None => batch::run(setup).await?,
@@ -345,10 +407,12 @@ async fn drive(
     };
     let id = folder.id.to_string();
     let count = |phase| summary.count(&[phase]);
-    use crate::event::batch::Phase;
     let (failed, left) = (count(Phase::Failed), count(Phase::LeftForPerson));
     if left + count(Phase::Cancelled) > 0 {
         say_line(&say::batch(context.lang, &Batch::ResumeHint { batch: &id }));
+    }
+    if failed > 0 {
+        say_line(&say::batch(context.lang, &Batch::RetryHint { batch: &id }));
     }
     if context.common.json {
         let rows: Vec<_> = summary.rows.iter().map(|(row, fault)| json!({ "row": row, "fault": fault })).collect();

@@ -5,6 +5,8 @@
 //! device, or the station that its row is for, was agreed to.
 
 use super::recover::{Wish, deed, identity, plan_for, save_report};
+use crate::backup::Password;
+use crate::cli::password;
 use crate::device::{Consent, Deed, Device, Given};
 use crate::disk::JobFolder;
 use crate::event::batch::Action;
@@ -70,6 +72,10 @@ impl Planner for ByFile {
         })
     }
 
+    fn password(&self, task: &Task) -> Result<Option<Password>, Fault> {
+        task.password_file.as_deref().map(|path| password::kept(path).map(|kept| kept.password)).transpose()
+    }
+
     fn agreed(&self, plan: &Plan, task: &Task, station: Option<u32>) -> Result<Consents, Fault> {
         self.consents(plan, task, station)
     }
@@ -93,7 +99,7 @@ mod tests {
     }
 
     fn task(action: Action, ownership: Option<Ownership>) -> Task {
-        Task { action, backup: false, ownership, ipsw: None, build: None, ticket: None }
+        Task { action, backup: false, ownership, ipsw: None, build: None, ticket: None, password_file: None }
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub async fn run(context: &Context, watch: bool, board: bool) -> Done {
     let mut changes = eyes.changes();
     let mut fleet = Fleet::default();
     let mut devices = seen.devices;
+    devices.sort_by_key(|device| places.order(device));
     loop {
         for change in fleet.update(devices) {
             print_change(context, &places, &change);
@@ -42,7 +43,8 @@ pub async fn run(context: &Context, watch: bool, board: bool) -> Done {
     }
 }
 
-fn once(context: &Context, places: &Places, seen: Look) -> Done {
+fn once(context: &Context, places: &Places, mut seen: Look) -> Done {
+    seen.devices.sort_by_key(|device| places.order(device));
     if context.common.json {
         let rows: Vec<_> = seen.devices.iter().map(|device| places.row(device)).collect();
         print_line(&json!({ "schema": 1, "devices": rows }));

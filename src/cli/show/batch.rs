@@ -91,7 +91,7 @@ impl BatchLines {
             Happened::Row { now } => {
                 self.line(label, &format!("{} ({})", now.title.clone().unwrap_or_default(), mode(now)))
             }
-            Happened::Phase { phase, wants, seconds, fault } => {
+            Happened::Phase { phase, wants, seconds, fault, presses } => {
                 let again = *phase == Phase::Queued && fault.is_some();
                 let said = if again { Phase::WaitsToRetry } else { *phase };
                 let mut text = say::phase(self.lang, said).to_owned();
@@ -107,14 +107,15 @@ impl BatchLines {
                 self.line(label, &text);
                 // Of one that was waited for in vain the fault was told when the wait began.
                 if let Some(fault) = fault.as_ref().filter(|_| *phase != Phase::LeftForPerson) {
-                    let advice = say::fault(self.lang, fault.code);
+                    let advice = say::advice(self.lang, fault);
                     self.line(label, &format!("  {} ({}: {})", advice.what, fault.code, fault.detail));
                     if phase.is_end() || wants.is_some() {
-                        self.line(label, &format!("  {}", advice.next));
+                        self.line(label, &format!("  {}", say::on_bench(advice.next, event.ecid)));
                     }
                 }
                 if let Some(wants) = wants {
-                    self.line(label, &format!("  >> {}", say::wants(self.lang, *wants)));
+                    let next = say::wanted(self.lang, *wants, presses, event.ecid);
+                    self.line(label, &format!("  >> {next}"));
                 }
             }
             Happened::Began { tries, .. } => self.line(label, &say(Batch::Began { tries: *tries })),
@@ -137,6 +138,7 @@ impl BatchLines {
             Happened::Mode { mode: Some(mode) } => self.line(label, &format!("[{mode}]")),
             Happened::Mode { mode: None } => self.line(label, &say(Batch::Gone)),
             Happened::Stranger { stranger } => self.line(label, &say(Batch::Stranger { ecid: &stranger.to_string() })),
+            Happened::NotAsked => self.line(label, &say(Batch::NotAsked)),
             Happened::Ignored { device } => self.line(None, &say(Batch::Ignored { ecid: &device.to_string() })),
             Happened::Warning { text } => self.line(None, &format!("! {text}")),
             Happened::Over { done, failed, left, .. } => {

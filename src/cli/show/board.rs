@@ -12,6 +12,8 @@ mod lines;
 mod live;
 mod paint;
 #[cfg(test)]
+mod panics;
+#[cfg(test)]
 mod tests;
 
 pub use batch::Feed;
@@ -19,9 +21,9 @@ pub use live::{Leave, Live, Show};
 pub use paint::{notice, restore};
 
 use crate::device::Trust;
-use crate::event::batch::Wants;
+use crate::event::batch::{Press, Wants};
 use crate::event::{Event, Request, Step, Unit};
-use crate::fault::Code;
+use crate::fault::{Code, Remedy};
 use crate::ids::{Ecid, Mode};
 use std::time::Duration;
 
@@ -31,8 +33,13 @@ pub enum Need {
     Ask(Request),
     /// What helps against this.
     Remedy(Code),
-    /// What a batch waits for, and after which failure.
-    Wants(Wants, Option<Code>),
+    /// What a batch waits for, after which failure, and for DFU the keys of that model.
+    Wants {
+        wants: Wants,
+        code: Option<Code>,
+        remedy: Option<Remedy>,
+        presses: Vec<Press>,
+    },
     /// Another device hangs where this one is awaited.
     Stranger(Ecid),
 }
@@ -113,6 +120,11 @@ impl Row {
         }
     }
 
+    /// Does a batch wait for a person here?
+    fn waits(&self) -> bool {
+        matches!(self.need, Some(Need::Wants { .. })) && matches!(self.doing, Doing::Working(_) | Doing::Queued)
+    }
+
     /// Those that a person should look at first come first.
     fn urgency(&self) -> u8 {
         match self.doing {
@@ -148,8 +160,10 @@ pub enum Sort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     Sort(Sort),
-    /// Rows down; up when negative.
+    /// Rows down; up when negative. Where rows can be picked it moves the pick.
     Scroll(i32),
+    /// A person did what the picked row asks for.
+    Done,
     Redraw,
     /// Into the background, as Ctrl-Z asks; drawn whole when it comes back.
     Suspend,
@@ -163,6 +177,9 @@ pub struct Board {
     top: usize,
     /// In place of the keys, until the next one.
     notice: Option<String>,
+    /// Rows can be picked: somebody hears which of them are done.
+    picks: bool,
+    picked: Option<String>,
     /// The widest step so far: columns that follow every word would never stand still.
     widest: usize,
 }
@@ -195,14 +212,35 @@ impl Board {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Sort(sort) => (self.sort, self.top) = (sort, 0),
+            Command::Sort(sort) => (self.sort, self.top, self.picked) = (sort, 0, None),
+            Command::Scroll(rows) if self.picks => self.pick(rows),
             Command::Scroll(rows) => {
                 let rows = isize::try_from(rows).unwrap_or_default();
                 self.top = self.top.saturating_add_signed(rows).min(self.rows.len().saturating_sub(1));
             }
-            Command::Redraw | Command::Suspend | Command::Quit => {}
+            Command::Done | Command::Redraw | Command::Suspend | Command::Quit => {}
         }
         self.notice = None;
+    }
+
+    fn pick(&mut self, rows: i32) {
+        let sorted = self.sorted();
+        let before = self.picked.as_ref().and_then(|key| sorted.iter().position(|row| row.key == *key));
+        let at = match before {
+            Some(at) => at.saturating_add_signed(isize::try_from(rows).unwrap_or_default()),
+            None => self.top,
+        };
+        self.picked = sorted.get(at.min(sorted.len().saturating_sub(1))).map(|row| row.key.clone());
+    }
+
+    /// The row that a person says is done. Without a pick the first one that waits is picked, and nothing is said yet:
+    /// an Enter that was meant for something else does nothing.
+    fn done(&mut self) -> Option<String> {
+        if self.picked.is_some() {
+            return self.picked.take();
+        }
+        self.picked = self.sorted().iter().find(|row| row.waits()).map(|row| row.key.clone());
+        None
     }
 
     fn sorted(&self) -> Vec<&Row> {
@@ -248,6 +286,7 @@ impl Keys {
             (0 | 1, b'a' | b'A') => return Some(Command::Sort(Sort::Attention)),
             (0 | 1, b'j' | b'J') => return Some(Command::Scroll(1)),
             (0 | 1, b'k' | b'K') => return Some(Command::Scroll(-1)),
+            (0 | 1, b'\r' | b'\n') => return Some(Command::Done),
             (0 | 1, b' ') => return Some(Command::Scroll(8)),
             (0 | 1, 0x0C) => return Some(Command::Redraw),
             (0 | 1, b'q' | b'Q' | 0x04) => return Some(Command::Quit),

@@ -3,6 +3,7 @@
 //! ```toml
 //! ownership = "organisation"     # or "owner", "on-behalf": who may decide about these devices
 //! limit = 8                      # so many at once
+//! password_file = "backup.key"   # for rows that put an encrypted backup back; here or in a [[device]]
 //!
 //! [[device]]
 //! ecid = "0x1A2B3C4D5E6F"        # or udid = "…", or station = 3
@@ -16,10 +17,12 @@
 //! same device twice, a station that nobody taught are refused before anything is looked at, with the line and with
 //! what is allowed there. Paths are made absolute when the file is read, for a batch may be resumed from elsewhere.
 
+use super::strict::{self, Wrong};
 use super::webhook::Topic;
 use crate::event::batch::Action;
 use crate::fault::{Code, Fault};
 use crate::ids::{BuildId, Ecid, Udid};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -76,6 +79,9 @@ pub struct Task {
     pub build: Option<BuildId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<PathBuf>,
+    /// Holds the password of the backup that is made and put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,6 +161,8 @@ struct RawFile {
     ownership: Option<Ownership>,
     ipsw: Option<PathBuf>,
     build: Option<BuildId>,
+    password_file: Option<PathBuf>,
+    password: Option<Spanned<IgnoredAny>>,
     #[serde(default)]
     device: Vec<Spanned<RawDevice>>,
     watch: Option<Spanned<RawWatch>>,
@@ -178,6 +186,8 @@ struct RawDevice {
     ipsw: Option<PathBuf>,
     build: Option<BuildId>,
     ticket: Option<PathBuf>,
+    password_file: Option<PathBuf>,
+    password: Option<Spanned<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -188,6 +198,8 @@ struct RawWatch {
     ownership: Option<Ownership>,
     ipsw: Option<PathBuf>,
     build: Option<BuildId>,
+    password_file: Option<PathBuf>,
+    password: Option<Spanned<IgnoredAny>>,
     #[serde(default)]
     stations: Vec<i64>,
 }
@@ -206,10 +218,7 @@ impl BatchFile {
     /// [`Code::ConfigInvalid`] with the line and what is allowed there.
     pub fn parse(name: &str, text: &str, folder: &Path, taught: &dyn Fn(u32) -> bool) -> Result<BatchFile, Fault> {
         let reader = Reader { name, text, folder, taught };
-        let raw: RawFile = toml::from_str(text).map_err(|e| {
-            let at = e.span().map_or(0, |span| span.start);
-            reader.bad(at, e.message())
-        })?;
+        let raw: RawFile = strict::read(text).map_err(|all| reader.all_bad(&all))?;
         reader.check(raw)
     }
 }
@@ -222,6 +231,11 @@ impl Reader<'_> {
 
     fn bad(&self, at: usize, why: impl Display) -> Fault {
         Fault::new(Code::ConfigInvalid, format!("{} line {}: {why}", self.name, self.line(at)))
+    }
+
+    fn all_bad(&self, all: &[Wrong]) -> Fault {
+        let each = all.iter().map(|wrong| format!("line {}: {}", self.line(wrong.at), wrong.why));
+        Fault::new(Code::ConfigInvalid, format!("{} {}", self.name, each.collect::<Vec<_>>().join("; ")))
     }
 
     fn check(&self, raw: RawFile) -> Result<BatchFile, Fault> {
@@ -241,12 +255,18 @@ impl Reader<'_> {
         if raw.device.is_empty() && raw.watch.is_none() {
             return Err(self.bad(0, "neither a [[device]] nor [watch]: there is nothing to do"));
         }
-        let defaults = (raw.ownership, raw.ipsw.as_deref(), raw.build.as_ref());
+        self.no_password(raw.password.as_ref())?;
+        let defaults = Defaults {
+            ownership: raw.ownership,
+            ipsw: raw.ipsw.as_deref(),
+            build: raw.build.as_ref(),
+            password_file: raw.password_file.as_deref(),
+        };
         let mut rows: Vec<Asked> = Vec::with_capacity(raw.device.len());
         let mut seen: BTreeMap<String, u32> = BTreeMap::new();
         for device in raw.device {
             let at = device.span().start;
-            let row = self.row(at, device.into_inner(), defaults)?;
+            let row = self.row(at, device.into_inner(), &defaults)?;
             for key in keys(&row.pin) {
                 if let Some(first) = seen.insert(key.clone(), row.line) {
                     return Err(self.bad(at, format!("{key} is in this file already, at line {first}")));
@@ -256,7 +276,7 @@ impl Reader<'_> {
         }
         let watch = match raw.watch {
             None => None,
-            Some(watch) => Some(self.watch(watch.span().start, watch.into_inner(), defaults)?),
+            Some(watch) => Some(self.watch(watch.span().start, watch.into_inner(), &defaults)?),
         };
         let retry = match raw.retry {
             None => Retry::default(),
@@ -270,14 +290,29 @@ impl Reader<'_> {
         Ok(BatchFile { limit, rows, watch, retry, hooks, webhooks: webhooks.collect::<Result<_, _>>()? })
     }
 
-    fn row(&self, at: usize, raw: RawDevice, defaults: Defaults<'_>) -> Result<Asked, Fault> {
+    /// The file is kept, and copied into the journal: what is in it is no secret.
+    fn no_password(&self, password: Option<&Spanned<IgnoredAny>>) -> Result<(), Fault> {
+        let Some(password) = password else { return Ok(()) };
+        let why = "a password is not written here, where others read it: put it into a file that only you can read, \
+                   and name that with password_file";
+        Err(self.bad(password.span().start, why))
+    }
+
+    fn row(&self, at: usize, raw: RawDevice, defaults: &Defaults<'_>) -> Result<Asked, Fault> {
+        self.no_password(raw.password.as_ref())?;
         let pin = match (raw.ecid, raw.udid, raw.station) {
             (Some(ecid), None, None) => Pin::Ecid(ecid),
             (None, Some(udid), None) => Pin::Udid(udid),
             (None, None, Some(station)) => Pin::Station(self.station(at, station)?),
             _ => return Err(self.bad(at, "a device has one of ecid, udid and station, and no other of them")),
         };
-        let own = Own { backup: raw.backup, ownership: raw.ownership, ipsw: raw.ipsw, build: raw.build };
+        let own = Own {
+            backup: raw.backup,
+            ownership: raw.ownership,
+            ipsw: raw.ipsw,
+            build: raw.build,
+            password_file: raw.password_file,
+        };
         let task = self.task(at, raw.action, own, raw.ticket, defaults)?;
         if task.ticket.is_some() && !matches!(pin, Pin::Ecid(_)) {
             return Err(self.bad(at, "a ticket is for one ECID: name the device by its ecid"));
@@ -285,8 +320,15 @@ impl Reader<'_> {
         Ok(Asked { pin, task, line: self.line(at) })
     }
 
-    fn watch(&self, at: usize, raw: RawWatch, defaults: Defaults<'_>) -> Result<Watch, Fault> {
-        let own = Own { backup: raw.backup, ownership: raw.ownership, ipsw: raw.ipsw, build: raw.build };
+    fn watch(&self, at: usize, raw: RawWatch, defaults: &Defaults<'_>) -> Result<Watch, Fault> {
+        self.no_password(raw.password.as_ref())?;
+        let own = Own {
+            backup: raw.backup,
+            ownership: raw.ownership,
+            ipsw: raw.ipsw,
+            build: raw.build,
+            password_file: raw.password_file,
+        };
         let task = self.task(at, raw.action, own, None, defaults)?;
         let mut stations = raw.stations.iter().map(|s| self.station(at, *s)).collect::<Result<Vec<_>, _>>()?;
         stations.sort_unstable();
@@ -315,9 +357,10 @@ impl Reader<'_> {
         action: Action,
         own: Own,
         ticket: Option<PathBuf>,
-        (ownership, ipsw, build): Defaults<'_>,
+        defaults: &Defaults<'_>,
     ) -> Result<Task, Fault> {
-        let ownership = own.ownership.or(ownership);
+        let Defaults { ipsw, build, .. } = *defaults;
+        let ownership = own.ownership.or(defaults.ownership);
         if action.erases() && ownership.is_none() {
             let why =
                 "an erase needs ownership = \"owner\", \"on-behalf\" or \"organisation\", here or for the whole file";
@@ -326,6 +369,12 @@ impl Reader<'_> {
         if own.backup == Some(true) && action != Action::Recover && action != Action::Backup {
             return Err(self.bad(at, "backup = true goes with action = \"recover\" only"));
         }
+        let backup = own.backup.unwrap_or(matches!(action, Action::Recover | Action::Backup));
+        let puts_back = action == Action::Recover && backup;
+        if own.password_file.is_some() && !puts_back {
+            let why = "password_file goes with action = \"recover\" and a backup: nothing else opens one";
+            return Err(self.bad(at, why));
+        }
         let has_own = own.ipsw.is_some() || own.build.is_some();
         if own.ipsw.is_some() && own.build.is_some() {
             return Err(self.bad(at, "ipsw or build, not both"));
@@ -333,11 +382,15 @@ impl Reader<'_> {
         let absolute = |path: PathBuf| self.folder.join(path);
         Ok(Task {
             action,
-            backup: own.backup.unwrap_or(matches!(action, Action::Recover | Action::Backup)),
+            backup,
             ownership,
             ipsw: own.ipsw.or_else(|| ipsw.filter(|_| !has_own).map(Path::to_owned)).map(absolute),
             build: own.build.or_else(|| build.filter(|_| !has_own && ipsw.is_none()).cloned()),
             ticket: ticket.map(absolute),
+            password_file: own
+                .password_file
+                .or_else(|| defaults.password_file.filter(|_| puts_back).map(Path::to_owned))
+                .map(absolute),
         })
     }
 
@@ -378,13 +431,20 @@ impl Reader<'_> {
     }
 }
 
-type Defaults<'a> = (Option<Ownership>, Option<&'a Path>, Option<&'a BuildId>);
+/// What holds for every row that does not say otherwise.
+struct Defaults<'a> {
+    ownership: Option<Ownership>,
+    ipsw: Option<&'a Path>,
+    build: Option<&'a BuildId>,
+    password_file: Option<&'a Path>,
+}
 
 struct Own {
     backup: Option<bool>,
     ownership: Option<Ownership>,
     ipsw: Option<PathBuf>,
     build: Option<BuildId>,
+    password_file: Option<PathBuf>,
 }
 
 /// Looks only at its head: `net` parses it whole when it is used.
@@ -433,6 +493,12 @@ mod tests {
         let again: BatchFile = serde_json::from_str(&serde_json::to_string(&file).unwrap()).unwrap();
         assert_eq!(again, file, "the journal keeps it whole");
         assert_eq!(parse(GOOD).unwrap().limit, 8);
+        let text = "ownership = \"owner\"\npassword_file = \"all\"\n[[device]]\necid = \"1\"\naction = \"recover\"\n\
+                    [[device]]\necid = \"2\"\naction = \"recover\"\npassword_file = \"/own\"\n\
+                    [[device]]\necid = \"3\"\naction = \"restore-erase\"\n\
+                    [[device]]\necid = \"4\"\naction = \"recover\"\nbackup = false\n";
+        let files: Vec<_> = parse(text).unwrap().rows.into_iter().map(|row| row.task.password_file).collect();
+        assert_eq!(files, [Some("/shop/all".into()), Some("/own".into()), None, None], "where one is put back");
     }
 
     #[test]
@@ -440,6 +506,7 @@ mod tests {
         let device = |more: &str| format!("{GOOD}[[device]]\n{more}\n");
         for (text, line, says) in [
             (format!("{GOOD}colour = 1\n"), 5, "unknown field `colour`"),
+            (format!("limits = 2\n{GOOD}colour = 1\n"), 1, "; line 6: unknown field `colour`"),
             (format!("limits = 2\n{GOOD}"), 1, "unknown field `limits`"),
             (format!("limit = 0\n{GOOD}"), 1, "1 to 64"),
             (format!("limit = 65\n{GOOD}"), 1, "1 to 64"),
@@ -459,6 +526,13 @@ mod tests {
             (device("station = 1\naction = \"recover\"\nticket = \"t\""), 5, "one ECID"),
             ("[[device]]\necid = \"0x1A\"\naction = \"recover\"\n".into(), 1, "ownership"),
             ("limit = 2\n".into(), 1, "nothing to do"),
+            (format!("password = \"hunter2\"\n{GOOD}"), 1, "name that with password_file"),
+            (
+                device("ecid = \"0x1B\"\naction = \"recover\"\npassword = [\"hunter2\"]"),
+                8,
+                "name that with password_file",
+            ),
+            (device("ecid = \"0x1B\"\naction = \"restore-erase\"\npassword_file = \"p\""), 5, "nothing else opens one"),
             (format!("{GOOD}[watch]\naction = \"recover\"\n"), 5, "stations by number"),
             (format!("{GOOD}[retry]\ntries = 99\n"), 5, "1 to 10"),
             (format!("{GOOD}[hooks]\nfailed = \"mail me\"\n"), 6, "expected a sequence"),
@@ -469,6 +543,7 @@ mod tests {
             assert_eq!(fault.code, Code::ConfigInvalid);
             let head = format!("b.toml line {line}: ");
             assert!(fault.detail.starts_with(&head) && fault.detail.contains(says), "{text}\n-> {}", fault.detail);
+            assert!(!fault.detail.contains("hunter2"), "{}", fault.detail);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::file::{Hooks, Webhook};
 use super::hooks;
 use super::webhook::{Delivery, Spool, Topic, deliver, wants};
 use crate::disk::append_private;
-use crate::event::batch::{BatchEvent, BatchTeller, Happened, Row, Wants};
+use crate::event::batch::{BatchEvent, BatchTeller, Happened, Press, Row, Wants};
 use crate::fault::Fault;
 use crate::net::Http;
 use serde_json::json;
@@ -28,6 +28,12 @@ const LAST: Duration = Duration::from_secs(60);
 struct Message {
     argv: Vec<String>,
     body: String,
+}
+
+/// What a person is asked for.
+pub struct Asked {
+    pub wants: Option<Wants>,
+    pub presses: Vec<Press>,
 }
 
 pub struct Messenger {
@@ -69,11 +75,12 @@ impl Messenger {
         messenger
     }
 
-    pub fn send(&self, topic: Topic, row: &Row, wants_of: Option<Wants>, fault: Option<&Fault>, job: Option<&str>) {
+    pub fn send(&self, topic: Topic, row: &Row, asked: &Asked, fault: Option<&Fault>, job: Option<&str>) {
         let body = json!({
             "schema": 1, "topic": topic, "at": jiff::Timestamp::now(), "virtual": self.is_virtual,
             "row": row.row, "ecid": row.ecid, "station": row.station, "title": row.title, "action": row.action,
-            "phase": row.phase, "mode": row.mode, "tries": row.tries, "wants": wants_of, "fault": fault, "job": job,
+            "phase": row.phase, "mode": row.mode, "tries": row.tries, "wants": asked.wants, "presses": asked.presses,
+            "fault": fault, "job": job,
         })
         .to_string();
         let argv = match topic {

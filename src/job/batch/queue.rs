@@ -116,6 +116,10 @@ pub enum Order {
         row: usize,
         ecid: Ecid,
     },
+    /// Nobody was waited for.
+    NotAsked {
+        row: usize,
+    },
     /// It was here before the watch began: nobody has plugged it in for that.
     Ignored {
         ecid: Ecid,
@@ -231,11 +235,11 @@ impl Queue {
             Input::Tick => {}
             Input::Seen(seen) => self.seen(now, &seen, &mut orders),
             Input::Ended { row, end } => self.ended(now, row, end, &mut orders),
-            Input::Acted { row } => {
-                if self.rows.get(row).is_some_and(|r| r.phase == Phase::WaitsForPerson) {
-                    self.become_(now, row, Phase::Queued, None, &mut orders);
-                }
-            }
+            Input::Acted { row } => match self.rows.get(row).map(|row| row.phase) {
+                Some(Phase::WaitsForPerson) => self.become_(now, row, Phase::Queued, None, &mut orders),
+                Some(_) => orders.push(Order::NotAsked { row }),
+                None => {}
+            },
             Input::Cancel => self.cancel(now, &mut orders),
         }
         self.waits(now, &mut orders);

@@ -80,6 +80,29 @@ fn a_cable_is_waited_for_and_a_new_port_is_one() {
 }
 
 #[test]
+fn what_a_person_says_is_done_is_tried_again_at_once() {
+    let mut queue = Queue::new(rules(1), ecids(2));
+    queue.step(s(0), Input::Seen(vec![here(1, 1)]));
+    assert_eq!(queue.step(s(1), Input::Acted { row: 0 }), [Order::NotAsked { row: 0 }], "it runs");
+    queue.step(s(2), Input::Ended { row: 0, end: miss(Code::DeviceLocked) });
+    assert_eq!(queue.rows()[0].wants, Some(Wants::Remedy));
+    assert_eq!(queue.step(s(3), Input::Acted { row: 9 }), [], "there is no such row");
+    let orders = queue.step(s(4), Input::Acted { row: 0 });
+    assert_eq!(started(&orders), [0], "the cable was not pulled, and need not be: {orders:?}");
+    // What is on no bus cannot be begun, whatever is said; it is asked for again.
+    queue.step(s(40), Input::Tick);
+    assert_eq!(queue.rows()[1].wants, Some(Wants::PlugIn));
+    queue.step(s(41), Input::Acted { row: 1 });
+    assert_eq!((queue.rows()[1].phase, queue.rows()[1].tries), (Phase::Queued, 0));
+    queue.step(s(41) + GRACE, Input::Tick);
+    assert_eq!(queue.rows()[1].phase, Phase::WaitsForPerson);
+    queue.step(s(5000), Input::Ended { row: 0, end: End::Done });
+    queue.step(s(9000), Input::Tick);
+    assert_eq!(queue.rows()[1].phase, Phase::LeftForPerson);
+    assert_eq!(queue.step(s(9001), Input::Acted { row: 1 }), [], "over is over");
+}
+
+#[test]
 fn a_stranger_at_a_station_is_told_and_not_touched() {
     let mut queue = Queue::new(rules(4), vec![Row::new(Pin::Station(3))]);
     let orders = queue.step(s(0), Input::Seen(vec![here(7, 3)]));

@@ -6,15 +6,18 @@
 
 use super::attempt::{Attempt, Attempted, Voice};
 use super::file::Task;
-use super::messenger::Messenger;
+use super::messenger::{Asked, Messenger};
 use super::policy::Miss;
+use super::presses::dfu;
 use super::queue::{End, Here, Input, Order, Queue, Rules};
 use super::record::{Entry, Recalled, Record};
 use super::webhook::Topic;
+use crate::backup::Password;
 use crate::device::{Device, look};
-use crate::disk::{JobFolder, Journal};
-use crate::event::batch::{BatchEvent, BatchTeller, Happened, Phase, Row, Wants};
+use crate::disk::{JobFolder, Jobs, Journal, read_journal};
+use crate::event::batch::{BatchEvent, BatchTeller, Happened, Phase, Press, Row, Wants};
 use crate::event::{Outcome, Teller};
+use crate::facts::models::Model;
 use crate::fault::{Code, Fault};
 use crate::ids::{Ecid, PortPath};
 use crate::job::{Consents, Kit, Plan, Story};
@@ -37,6 +40,8 @@ pub type Planned<'a> = Pin<Box<dyn Future<Output = Result<(Plan, Consents), Faul
 pub trait Planner: Send + Sync {
     /// Reads the device and the catalogue; a plan for what was agreed to, else an error.
     fn plan<'a>(&'a self, kit: &'a Kit, device: &'a Device, task: &'a Task, station: Option<u32>) -> Planned<'a>;
+    /// The password of the backup that a task makes and puts back, where the file names a source of it.
+    fn password(&self, task: &Task) -> Result<Option<Password>, Fault>;
     /// The consents for a plan that is in a journal already.
     fn agreed(&self, plan: &Plan, task: &Task, station: Option<u32>) -> Result<Consents, Fault>;
     /// A job ended, in whatever way.
@@ -76,6 +81,8 @@ pub struct Setup {
     pub tell: BatchTeller,
     pub places: Places,
     pub messenger: Messenger,
+    /// Rows, by number, of which a person says that it was done.
+    pub said: mpsc::Receiver<u32>,
 }
 
 /// How a batch ended.
@@ -96,6 +103,7 @@ struct Known {
     task: Task,
     job: Option<String>,
     title: Option<String>,
+    model: Option<&'static Model>,
     last: Option<Fault>,
     attached: bool,
     /// The station that its row is for, or was plugged in at: what was agreed to.
@@ -106,7 +114,7 @@ struct Known {
 impl Known {
     fn new(task: Task) -> Known {
         let stop = CancellationToken::new();
-        Known { task, job: None, title: None, last: None, attached: false, station: None, stop }
+        Known { task, job: None, title: None, model: None, last: None, attached: false, station: None, stop }
     }
 }
 
@@ -130,14 +138,24 @@ struct Runner {
 /// # Errors
 /// Only when its journal can no longer be written; jobs that run are stopped first.
 pub async fn run(mut setup: Setup) -> Result<Summary, Fault> {
+    // Whoever could say something may be gone already.
+    let mut said = std::mem::replace(&mut setup.said, mpsc::channel(1).1);
     let queue = Queue::new(setup.rules.clone(), setup.rows.iter().map(Recalled::row).collect());
+    let unsaid: Vec<(usize, Option<Miss>)> = (0..)
+        .zip(&setup.rows)
+        .filter(|(_, row)| row.unsaid)
+        .map(|(at, row)| (at, row.misses.last().filter(|_| row.owes).cloned()))
+        .collect();
     let known = std::mem::take(&mut setup.rows)
         .into_iter()
         .map(|row| Known { station: row.agreed_station(), job: row.job, last: row.last, ..Known::new(row.task) })
         .collect();
     let (ends, mut ended) = mpsc::unbounded_channel();
     let mut runner = Runner { setup, queue, known, begun: Instant::now(), ends, over: None };
-    let result = runner.drive(&mut ended).await;
+    let result = match unsaid.into_iter().try_for_each(|(at, miss)| runner.catch_up(at, miss)) {
+        Ok(()) => runner.drive(&mut ended, &mut said).await,
+        Err(fault) => Err(fault),
+    };
     if result.is_err() {
         runner.stop_all(&mut ended).await;
     }
@@ -147,7 +165,11 @@ pub async fn run(mut setup: Setup) -> Result<Summary, Fault> {
 }
 
 impl Runner {
-    async fn drive(&mut self, ended: &mut mpsc::UnboundedReceiver<Ending>) -> Result<(), Fault> {
+    async fn drive(
+        &mut self,
+        ended: &mut mpsc::UnboundedReceiver<Ending>,
+        said: &mut mpsc::Receiver<u32>,
+    ) -> Result<(), Fault> {
         let mut changes = self.setup.kit.eyes.changes();
         let cancel = self.setup.kit.cancel.clone();
         let rows = (0..self.known.len()).filter_map(|at| self.row(at)).collect();
@@ -164,6 +186,10 @@ impl Runner {
                     while changes.try_recv().is_ok() {}
                     self.look().await?;
                 }
+                Some(row) = said.recv() => {
+                    let row = usize::try_from(row).ok().and_then(|row| row.checked_sub(1));
+                    row.map_or(Ok(()), |row| self.step(Input::Acted { row }))?;
+                }
                 () = tokio::time::sleep(wake) => {
                     if wake >= POLL { self.look().await? } else { self.step(Input::Tick)? }
                 }
@@ -174,6 +200,24 @@ impl Runner {
             }
         }
         Ok(())
+    }
+
+    /// Its job ended and the process died before it said so: the record, the report and the row's end come now.
+    fn catch_up(&mut self, at: usize, miss: Option<Miss>) -> Result<(), Fault> {
+        let fault = self.known.get(at).and_then(|known| known.last.clone());
+        if let (Some(miss), Some(fault)) = (miss, fault) {
+            self.setup.book.write(Record::Missed { row: number(at), miss, fault })?;
+        }
+        let (jobs, name) = (Jobs::new(&self.setup.kit.folders.jobs()), self.known.get(at).and_then(|k| k.job.clone()));
+        let folder = name.and_then(|name| jobs.find(&name).ok());
+        let story = folder.as_ref().and_then(|folder| Story::new(read_journal(&folder.journal()).ok()?).ok());
+        if let (Some(folder), Some(story)) = (folder, story) {
+            self.setup.planner.report(&folder, &story);
+        }
+        match self.queue.rows().get(at).map(|row| row.phase) {
+            Some(phase) if phase.is_end() => self.became(at, phase, None, None),
+            _ => Ok(()),
+        }
     }
 
     fn step(&mut self, input: Input) -> Result<(), Fault> {
@@ -207,6 +251,7 @@ impl Runner {
         let ecid = device.who().ecid;
         let at = self.queue.rows().iter().position(|row| row.ecid.is_some() && row.ecid == ecid);
         let Some((at, known)) = at.and_then(|at| Some((at, self.known.get_mut(at)?))) else { return };
+        known.model = device.who().model().or(known.model);
         if !std::mem::replace(&mut known.attached, true) {
             known.title = Some(device.who().title());
             if let Some(now) = self.row(at) {
@@ -250,6 +295,7 @@ impl Runner {
             Order::Became { row, phase, wants, seconds } => self.became(row, phase, wants, seconds)?,
             Order::Mode { row, mode } => self.say(Some(row), Happened::Mode { mode }),
             Order::Stranger { row, ecid } => self.say(Some(row), Happened::Stranger { stranger: ecid }),
+            Order::NotAsked { row } => self.say(Some(row), Happened::NotAsked),
             Order::Ignored { ecid } => self.say(None, Happened::Ignored { device: ecid }),
             Order::Over { outcome } => {
                 self.setup.book.write(Record::Over { outcome })?;
@@ -264,19 +310,26 @@ impl Runner {
     }
 
     fn became(&mut self, at: usize, phase: Phase, wants: Option<Wants>, seconds: Option<u64>) -> Result<(), Fault> {
-        if phase.is_end() {
-            self.setup.book.write(Record::Ended { row: number(at), phase })?;
-        }
-        let fault = self.known.get(at).and_then(|known| known.last.clone());
-        let fault = fault.filter(|_| !matches!(phase, Phase::Running | Phase::Done | Phase::Partly));
-        self.say(Some(at), Happened::Phase { phase, wants, seconds, fault });
+        // Said first: who dies in between says it twice and not never.
         match phase {
             Phase::WaitsForPerson => self.message(at, Topic::NeedsPerson),
             Phase::Done | Phase::Partly => self.message(at, Topic::Finished),
             Phase::Failed | Phase::LeftForPerson => self.message(at, Topic::Failed),
             _ => {}
         }
+        if phase.is_end() {
+            self.setup.book.write(Record::Ended { row: number(at), phase })?;
+        }
+        let fault = self.known.get(at).and_then(|known| known.last.clone());
+        let fault = fault.filter(|_| !matches!(phase, Phase::Running | Phase::Done | Phase::Partly));
+        let presses = self.presses(at, wants);
+        self.say(Some(at), Happened::Phase { phase, wants, seconds, fault, presses });
         Ok(())
+    }
+
+    fn presses(&self, at: usize, wants: Option<Wants>) -> Vec<Press> {
+        let model = self.known.get(at).and_then(|known| known.model).filter(|_| wants == Some(Wants::Dfu));
+        model.map(dfu).unwrap_or_default()
     }
 
     fn start(&mut self, at: usize, ecid: Ecid, tries: u32) -> Result<(), Fault> {
@@ -347,7 +400,8 @@ impl Runner {
     fn message(&self, at: usize, topic: Topic) {
         let (Some(row), Some(known)) = (self.row(at), self.known.get(at)) else { return };
         let wants = self.queue.rows().get(at).and_then(|row| row.wants);
-        self.setup.messenger.send(topic, &row, wants, known.last.as_ref(), known.job.as_deref());
+        let asked = Asked { wants, presses: self.presses(at, wants) };
+        self.setup.messenger.send(topic, &row, &asked, known.last.as_ref(), known.job.as_deref());
     }
 
     fn summary(&self) -> Summary {

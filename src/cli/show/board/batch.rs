@@ -2,8 +2,8 @@
 
 use super::{Doing, Live, Need, Row};
 use crate::event::Step;
-use crate::event::batch::{BatchEvent, Happened, Phase, Row as BatchRow, TellBatch, Wants};
-use crate::fault::Fault;
+use crate::event::batch::{BatchEvent, Happened, Phase, Row as BatchRow, TellBatch};
+use crate::fault::Code;
 use crate::say::{self, Batch};
 use std::time::Duration;
 
@@ -20,6 +20,11 @@ fn key(row: u32) -> String {
     format!("row {row}")
 }
 
+/// The row that a key of the board stands for.
+pub(super) fn row_of(key: &str) -> Option<u32> {
+    key.strip_prefix("row ")?.parse().ok()
+}
+
 impl TellBatch for Feed {
     fn tell(&self, event: BatchEvent) {
         let now = self.0.now();
@@ -29,6 +34,7 @@ impl TellBatch for Feed {
         }
         match &event.happened {
             Happened::Warning { text } => self.0.notice(text),
+            Happened::NotAsked => self.0.notice(&say::batch(self.0.lang(), &Batch::NotAsked)),
             Happened::Ignored { device } => {
                 self.0.notice(&say::batch(self.0.lang(), &Batch::Ignored { ecid: &device.to_string() }));
             }
@@ -52,7 +58,12 @@ fn known(shown: &mut Row, row: &BatchRow, now: Duration) {
 fn take(shown: &mut Row, happened: &Happened, now: Duration) {
     match happened {
         Happened::Row { now: row } => known(shown, row, now),
-        Happened::Phase { phase: to, wants, fault, .. } => phase(shown, *to, *wants, fault.as_ref(), now),
+        Happened::Phase { phase: to, wants, fault, presses, .. } => {
+            let code = fault.as_ref().map(|fault| fault.code);
+            let remedy = fault.as_ref().and_then(|fault| fault.remedy);
+            let need = wants.map(|wants| Need::Wants { wants, code, remedy, presses: presses.clone() });
+            phase(shown, *to, need, code, now);
+        }
         Happened::Began { .. } => {
             (shown.percent, shown.need, shown.ended) = (None, None, None);
             shown.began = shown.began.or(Some(now));
@@ -60,16 +71,18 @@ fn take(shown: &mut Row, happened: &Happened, now: Duration) {
         Happened::Told { told } => shown.hear(told),
         Happened::Mode { mode } => shown.mode = *mode,
         Happened::Stranger { stranger } => shown.need = Some(Need::Stranger(*stranger)),
-        Happened::Rows { .. } | Happened::Ignored { .. } | Happened::Warning { .. } | Happened::Over { .. } => {}
+        Happened::Rows { .. }
+        | Happened::NotAsked
+        | Happened::Ignored { .. }
+        | Happened::Warning { .. }
+        | Happened::Over { .. } => {}
     }
 }
 
-fn phase(shown: &mut Row, phase: Phase, wants: Option<Wants>, fault: Option<&Fault>, now: Duration) {
-    let code = fault.map(|fault| fault.code);
-    let want = wants.map(|wants| Need::Wants(wants, code));
+fn phase(shown: &mut Row, phase: Phase, need: Option<Need>, code: Option<Code>, now: Duration) {
     // What a job asks for while it runs is told by the job.
     if phase != Phase::Running {
-        shown.need = want;
+        shown.need = need;
     }
     shown.doing = match (phase, shown.doing) {
         (Phase::Queued, _) => Doing::Queued,
@@ -94,9 +107,9 @@ fn phase(shown: &mut Row, phase: Phase, wants: Option<Wants>, fault: Option<&Fau
 mod tests {
     use super::super::live::Show;
     use super::*;
-    use crate::event::batch::Action;
+    use crate::event::batch::{Action, Wants};
     use crate::event::{Event, Request, Unit};
-    use crate::fault::Code;
+    use crate::fault::Fault;
     use crate::ids::{Ecid, Mode};
     use crate::say::Lang;
 
@@ -116,7 +129,7 @@ mod tests {
     }
 
     fn phased(phase: Phase, wants: Option<Wants>, fault: Option<Fault>) -> Happened {
-        Happened::Phase { phase, wants, seconds: None, fault }
+        Happened::Phase { phase, wants, seconds: None, fault, presses: Vec::new() }
     }
 
     #[test]
@@ -152,7 +165,9 @@ mod tests {
         let now = || live.row(&key(3)).unwrap();
         let fault = Fault::new(Code::DeviceLocked, "");
         feed.tell(about(3, phased(Phase::WaitsForPerson, Some(Wants::Remedy), Some(fault.clone()))));
-        assert_eq!(now().need, Some(Need::Wants(Wants::Remedy, Some(Code::DeviceLocked))));
+        let need =
+            Need::Wants { wants: Wants::Remedy, code: Some(Code::DeviceLocked), remedy: None, presses: Vec::new() };
+        assert_eq!(now().need, Some(need));
         feed.tell(about(3, Happened::Stranger { stranger: Ecid(9) }));
         assert_eq!(now().need, Some(Need::Stranger(Ecid(9))));
         feed.tell(about(3, Happened::Began { job: "j".into(), tries: 2 }));

@@ -7,6 +7,7 @@
 use super::{Board, Doing, Need, Row, Sort};
 use crate::device::Trust;
 use crate::event::batch::Wants;
+use crate::ids::Ecid;
 use crate::say::board::{Board as Say, board as say};
 use crate::say::{self, Lang, Text, cut, padded, width};
 use std::time::Duration;
@@ -42,7 +43,7 @@ pub struct Setting {
 /// Head, columns and foot.
 const AROUND: usize = 3;
 /// Lines that one row may take below its first.
-const BELOW: usize = 3;
+const BELOW: usize = 6;
 const MARK: usize = 2;
 const STATION: usize = 3;
 const MODE: usize = 8;
@@ -126,7 +127,9 @@ pub fn frame(board: &mut Board, setting: Setting, size: Size, now: Duration) -> 
     let names = board.rows().map(|row| width(&device(row))).max().unwrap_or(0);
     let columns = Columns::of(size.columns, names, board.widest);
     let rows = board.sorted();
-    let blocks: Vec<Vec<Line>> = rows.iter().map(|row| block(row, &columns, setting.lang, size.columns, now)).collect();
+    let is_picked = |row: &Row| board.picked.as_ref() == Some(&row.key);
+    let block = |row: &&Row| block(row, &columns, setting.lang, size.columns, now, is_picked(row));
+    let blocks: Vec<Vec<Line>> = rows.iter().map(block).collect();
     let room = size.rows.saturating_sub(AROUND).max(1);
     let fits = |from: usize| {
         let mut left = room;
@@ -138,7 +141,11 @@ pub fn frame(board: &mut Board, setting: Setting, size: Size, now: Duration) -> 
         blocks.iter().skip(from).take_while(whole).count()
     };
     let last = (0..blocks.len()).find(|from| from + fits(*from) >= blocks.len()).unwrap_or(0);
-    let top = board.top.min(last);
+    let picked = board.picked.as_ref().and_then(|key| rows.iter().position(|row| row.key == *key));
+    let mut top = board.top.min(last);
+    if let Some(at) = picked {
+        top = (top.min(at)..=at).find(|from| from + fits(*from) > at).unwrap_or(at);
+    }
     let shown = fits(top).max(usize::from(!blocks.is_empty()));
     let part = (shown < blocks.len()).then(|| Say::Part { from: top + 1, to: top + shown, of: blocks.len() });
     let mut out = vec![head(board, setting, size.columns)];
@@ -189,17 +196,24 @@ fn foot(board: &Board, setting: Setting, columns: usize, part: Option<Say>) -> L
         return Line { text: cut(notice, columns), weight: Weight::Urgent };
     }
     let part = part.map(|part| format!("  {}", say(setting.lang, &part))).unwrap_or_default();
-    let long = say(setting.lang, &Say::Keys);
+    let waits = board.picked.as_ref().and_then(|key| board.get(key)).filter(|row| row.waits());
+    let (long, short) = match (board.picks, waits) {
+        (_, Some(row)) => (Say::PickDone { name: cut(&device(row), 24) }, Say::PickKeysShort),
+        (true, None) => (Say::PickKeys, Say::PickKeysShort),
+        (false, None) => (Say::Keys, Say::KeysShort),
+    };
+    let long = say(setting.lang, &long);
     let fits = width(&long) + width(&part) <= columns;
-    let keys = if fits { long } else { say(setting.lang, &Say::KeysShort) };
+    let keys = if fits { long } else { say(setting.lang, &short) };
     // Which rows these are matters more than the keys.
     let keys = cut(&keys, columns.saturating_sub(width(&part)));
     plain(&format!("{keys}{part}"), columns)
 }
 
-fn block(row: &Row, columns: &Columns, lang: Lang, wide: usize, now: Duration) -> Vec<Line> {
+fn block(row: &Row, columns: &Columns, lang: Lang, wide: usize, now: Duration, picked: bool) -> Vec<Line> {
+    let mark = format!("{}{}", padded(mark(row), 1), if picked { "»" } else { "" });
     let cells = Cells {
-        mark: mark(row),
+        mark: &mark,
         station: row.station.map(|s| s.to_string()).unwrap_or_default(),
         device: device(row),
         mode: row.mode.map(|m| m.to_string()).unwrap_or_default(),
@@ -210,9 +224,10 @@ fn block(row: &Row, columns: &Columns, lang: Lang, wide: usize, now: Duration) -
     };
     let weight =
         if row.need.is_some() || matches!(row.doing, Doing::Failed(_)) { Weight::Strong } else { Weight::Plain };
+    let weight = if picked { Weight::Urgent } else { weight };
     let mut out = vec![Line { text: cut(&columns.line(&cells), wide), weight }];
     let (sign, words, weight) = match (&row.need, row.doing) {
-        (Some(need), _) => (">> ", needed(lang, need), Weight::Urgent),
+        (Some(need), _) => (">> ", needed(lang, need, row.ecid), Weight::Urgent),
         (None, Doing::Failed(code)) => ("-> ", say::fault(lang, code).what.to_owned(), Weight::Plain),
         _ => return out,
     };
@@ -249,11 +264,16 @@ fn clean(text: &str) -> String {
     text.chars().map(say::plain_char).collect()
 }
 
-pub(super) fn needed(lang: Lang, need: &Need) -> String {
+pub(super) fn needed(lang: Lang, need: &Need, ecid: Option<Ecid>) -> String {
     match need {
         Need::Ask(request) => say::request(lang, request),
-        Need::Remedy(code) | Need::Wants(Wants::Remedy, Some(code)) => say::fault(lang, *code).next.to_owned(),
-        Need::Wants(wants, _) => say::wants(lang, *wants).to_owned(),
+        Need::Wants { wants: Wants::Remedy, remedy: Some(remedy), .. } => {
+            say::on_bench(say::remedy(lang, *remedy).next, ecid)
+        }
+        Need::Remedy(code) | Need::Wants { wants: Wants::Remedy, code: Some(code), .. } => {
+            say::on_bench(say::fault(lang, *code).next, ecid)
+        }
+        Need::Wants { wants, presses, .. } => say::wanted(lang, *wants, presses, ecid),
         Need::Stranger(ecid) => say(lang, &Say::Stranger { ecid: ecid.to_string() }),
     }
 }

@@ -25,7 +25,7 @@ pub fn line(setting: Setting, row: &Row) -> String {
         row.mode.map(|mode| mode.to_string()),
         Some(doing(setting.lang, row)),
         percent(row).map(|p| format!("{p} %")),
-        row.need.as_ref().map(|need| format!(">> {}", needed(setting.lang, need))),
+        row.need.as_ref().map(|need| format!(">> {}", needed(setting.lang, need, row.ecid))),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
     plain(&format!("{}{}", if setting.is_virtual { "[virtual] " } else { "" }, parts.join("  "))).replace('\n', " ")
@@ -60,11 +60,11 @@ pub fn json_line(setting: Setting, row: &Row) -> Value {
     };
     let remedy = match row.need {
         Some(Need::Remedy(code)) => Some(code),
-        Some(Need::Wants(_, code)) => code,
+        Some(Need::Wants { code, .. }) => code,
         _ => None,
     };
     let wants = match row.need {
-        Some(Need::Wants(wants, _)) => Some(wants),
+        Some(Need::Wants { wants, .. }) => Some(wants),
         _ => None,
     };
     let stranger = match row.need {

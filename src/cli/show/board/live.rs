@@ -5,16 +5,16 @@
 //! there is no screen a change that is news becomes a line at once.
 
 use super::frame::{Setting, Size, frame};
-use super::paint::{Painter, Screen, take_notice};
+use super::paint::{Painter, Screen, Stands, take_notice};
 use super::{Board, Command, Keys, Row, lines};
 use crate::cli::keyboard::Keyboard;
 use crate::say::{self, Lang};
 use rustix::process::{Signal, getpid, kill_process};
 use std::io::{IsTerminal, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +62,8 @@ struct Inner {
     began: Instant,
     board: Mutex<Board>,
     changed: Notify,
+    /// Who hears which rows a person says are done.
+    said: OnceLock<mpsc::Sender<u32>>,
     out: Mutex<Box<dyn Write + Send>>,
 }
 
@@ -78,8 +80,14 @@ impl Live {
             began: Instant::now(),
             board: Mutex::default(),
             changed: Notify::new(),
+            said: OnceLock::new(),
             out: Mutex::new(out),
         }))
+    }
+
+    /// From now on rows can be picked, and this is who hears by their keys that they are done.
+    pub fn hears(&self, said: mpsc::Sender<u32>) {
+        self.board().picks = self.0.said.set(said).is_ok();
     }
 
     /// The board's clock, for the times of rows.
@@ -203,7 +211,15 @@ impl Live {
             let _ = kill_process(getpid(), Signal::STOP);
             let _ = keyboard.again().and_then(|()| screen.again());
         };
-        self.draw(size, suspend, leave, &mut commands, cancel).await;
+        // One job of many may panic, which gives the terminal back; the others go on, and so does the board.
+        let stands = || {
+            let stands = screen.stands();
+            if stands == Stands::Anew {
+                let _ = keyboard.again();
+            }
+            stands
+        };
+        self.draw(size, suspend, stands, leave, &mut commands, cancel).await;
         reader.abort();
     }
 
@@ -212,6 +228,7 @@ impl Live {
         &self,
         size: impl Fn() -> Size,
         suspend: impl Fn(),
+        stands: impl Fn() -> Stands,
         leave: Leave,
         commands: &mut tokio::sync::mpsc::UnboundedReceiver<Command>,
         cancel: &CancellationToken,
@@ -238,11 +255,24 @@ impl Live {
                         if matches!(command, Command::Redraw | Command::Suspend) {
                             painter.forget();
                         }
-                        self.board().obey(command);
+                        let mut board = self.board();
+                        board.obey(command);
+                        let done = if command == Command::Done && board.picks { board.done() } else { None };
+                        drop(board);
+                        if let (Some(row), Some(said)) = (done.and_then(|key| super::batch::row_of(&key)), self.0.said.get()) {
+                            // One who types faster than the batch listens types again.
+                            let _ = said.try_send(row);
+                        }
                         dirty = true;
                     }
                 },
                 () = tokio::time::sleep_until(next), if dirty => {
+                    next = Instant::now() + EVERY;
+                    match stands() {
+                        Stands::Not => continue,
+                        Stands::AsItWas => {}
+                        Stands::Anew => painter.forget(),
+                    }
                     let mut board = self.board();
                     if let Some(notice) = take_notice() {
                         board.notice = Some(notice);
@@ -253,7 +283,7 @@ impl Live {
                         let mut out = self.0.out.lock().unwrap_or_else(PoisonError::into_inner);
                         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
                     }
-                    (dirty, next) = (false, Instant::now() + EVERY);
+                    dirty = false;
                 }
                 () = self.0.changed.notified(), if !dirty => dirty = true,
                 () = tokio::time::sleep(TICK), if ticks && !dirty => dirty = true,

@@ -14,6 +14,8 @@ const CLOSE: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1049l";
 
 /// A board is on the screen now.
 static SHOWN: AtomicBool = AtomicBool::new(false);
+/// A panic took it away, and whoever panicked was not this thread: a task of many.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 static NOTICE: Mutex<Option<String>> = Mutex::new(None);
 
 /// Gives the terminal back; does nothing where no board is.
@@ -22,6 +24,11 @@ pub fn restore() {
         let mut out = std::io::stdout();
         let _ = out.write_all(CLOSE).and_then(|()| out.flush());
     }
+}
+
+#[cfg(test)]
+pub(super) fn is_shown() -> bool {
+    SHOWN.load(Ordering::SeqCst)
 }
 
 /// A line for the foot of the board; false where there is none, and then it has to be told elsewhere.
@@ -79,6 +86,13 @@ impl Painter {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    Not,
+    AsItWas,
+    Anew,
+}
+
 /// The second screen of the terminal on standard output, until dropped.
 pub struct Screen;
 
@@ -91,11 +105,20 @@ impl Screen {
                 restore();
                 crate::cli::keyboard::restore();
                 before(info);
+                TAKEN.store(true, Ordering::SeqCst);
             }));
         });
         let screen = Screen;
         screen.again()?;
         Ok(screen)
+    }
+
+    /// May it be painted on, and if so, was it taken away meanwhile and is new?
+    pub fn stands(&self) -> Stands {
+        if TAKEN.swap(false, Ordering::SeqCst) && self.again().is_ok() {
+            return Stands::Anew;
+        }
+        if SHOWN.load(Ordering::SeqCst) { Stands::AsItWas } else { Stands::Not }
     }
 
     /// After [`restore`].

@@ -2,7 +2,7 @@
 
 use super::frame::{Setting, Size, Weight, frame};
 use super::live::{EVERY, Leave, Live, Show};
-use super::paint::Painter;
+use super::paint::{Painter, Stands};
 use super::*;
 use crate::event::Step;
 use crate::say::{Lang, width};
@@ -62,6 +62,37 @@ fn shop() -> Board {
     board
 }
 
+/// A batch of which one row waits for DFU, and is picked.
+fn picking() -> Board {
+    let press = |keys: &[&str], seconds, black| {
+        let keys = keys.iter().map(|key| key.to_string()).collect();
+        Press { keys, seconds, black }
+    };
+    let presses = vec![
+        press(&["volume-up"], 0, false),
+        press(&["volume-down"], 0, false),
+        press(&["side"], 10, true),
+        press(&["side", "volume-down"], 5, false),
+        press(&["volume-down"], 13, false),
+    ];
+    let mut board = shop();
+    for key in [7, 15, 16, 2, 6] {
+        board.remove(&format!("station {key}"));
+    }
+    let waits = Need::Wants { wants: Wants::Dfu, code: Some(Code::RestoreFailed), remedy: None, presses };
+    let mut row = board.get("station 8").unwrap().clone();
+    (row.need, row.title) = (Some(waits), Some("iPhone 13 Pro".into()));
+    board.put(row);
+    let trust = Need::Wants { wants: Wants::Remedy, code: Some(Code::NotTrusted), remedy: None, presses: Vec::new() };
+    let mut row = board.get("station 5").unwrap().clone();
+    row.need = Some(trust);
+    board.put(row);
+    board.picks = true;
+    board.obey(Command::Sort(Sort::Progress));
+    assert_eq!(board.done(), None, "the first Enter only picks");
+    board
+}
+
 fn setting(lang: Lang) -> Setting {
     Setting { lang, is_virtual: true }
 }
@@ -102,6 +133,7 @@ fn frames_as_they_look() {
             board.obey(Command::Sort(sort));
             all.push((format!("{}-{sort:?}", lang.code()).to_lowercase(), picture(&mut board, lang, (80, 60))));
         }
+        all.push((format!("{}-pick", lang.code()), picture(&mut picking(), lang, (80, 24))));
         all.push((format!("{}-nothing", lang.code()), picture(&mut Board::default(), lang, (80, 8))));
     }
     for (name, shown) in all {
@@ -140,6 +172,38 @@ fn every_size_fits_and_every_row_can_be_reached() {
     assert_eq!(picture(&mut board, Lang::En, (80, 9)), bottom, "the last page is the last");
     board.obey(Command::Scroll(i32::MIN));
     assert!(picture(&mut board, Lang::En, (80, 9)).contains("Anna's iPhone"));
+}
+
+#[test]
+fn a_row_is_picked_and_said_to_be_done() {
+    let mut board = picking();
+    assert_eq!(board.picked.as_deref(), Some("station 8"), "the first that waits, as it is shown");
+    assert_eq!(board.done().as_deref(), Some("station 8"));
+    assert_eq!(board.picked, None, "and the next Enter begins anew");
+    board.obey(Command::Scroll(1));
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..20 {
+        seen.extend(board.picked.clone());
+        let shown = picture(&mut board, Lang::En, (80, 12));
+        assert!(
+            shown.lines().any(|line| line.starts_with("#|") && line.contains('»')),
+            "the picked row is seen\n{shown}"
+        );
+        board.obey(Command::Scroll(1));
+    }
+    assert_eq!(seen.len(), board.rows.len(), "the keys come to each row");
+    board.obey(Command::Scroll(-100));
+    let first = board.sorted()[0].key.clone();
+    assert_eq!(board.done(), Some(first), "whatever is picked is told: the batch knows what it waits for");
+    board.obey(Command::Scroll(1));
+    board.obey(Command::Sort(Sort::Station));
+    assert_eq!(board.picked, None, "rows that changed places under a finger");
+    let mut nobody = shop();
+    nobody.picks = true;
+    assert_eq!((nobody.done(), nobody.picked), (None, None), "nothing waits");
+    let mut list = shop();
+    list.obey(Command::Scroll(2));
+    assert_eq!((list.picked.clone(), list.top), (None, 2), "where nobody hears of it nothing is picked");
 }
 
 #[test]
@@ -186,6 +250,7 @@ fn keys_of_letters_and_of_three_bytes() {
     assert_eq!(typed(b"\x1b[A\x1b[Bjk"), [-1, 1, 1, -1].map(Command::Scroll));
     assert_eq!(typed(b"\x1b[5~\x1b[6~ \x1bOB"), [-8, 8, 8, 1].map(Command::Scroll));
     assert_eq!(typed(b"\x1b[Zx\x1bq"), [Command::Quit], "what is no key does nothing");
+    assert_eq!(typed(b"\r\n"), [Command::Done; 2]);
 }
 
 #[test]
@@ -253,7 +318,7 @@ async fn ten_thousand_changes_in_five_seconds_are_fifty_frames() {
         cancel.cancel();
     };
     let size = || Size { columns: 80, rows: 24 };
-    tokio::join!(live.draw(size, || {}, Leave::ByKey, &mut commands, &cancel), hammer);
+    tokio::join!(live.draw(size, || {}, || Stands::AsItWas, Leave::ByKey, &mut commands, &cancel), hammer);
     let frames = tape.0.lock().unwrap().clone();
     assert!((40..=53).contains(&frames.len()), "{}", frames.len());
     assert!(frames.windows(2).all(|pair| pair[1].0 - pair[0].0 >= EVERY), "never closer together");
@@ -274,7 +339,8 @@ async fn a_quiet_board_writes_nothing_and_a_running_time_once_a_second() {
             tokio::time::sleep(Duration::from_secs(10)).await;
             cancel.cancel();
         };
-        tokio::join!(live.draw(|| Size { columns: 80, rows: 24 }, || {}, Leave::ByKey, &mut commands, &cancel), wait);
+        let size = || Size { columns: 80, rows: 24 };
+        tokio::join!(live.draw(size, || {}, || Stands::AsItWas, Leave::ByKey, &mut commands, &cancel), wait);
         let written = tape.0.lock().unwrap().len();
         assert!(frames.contains(&written), "{began:?}: {written}");
     }
