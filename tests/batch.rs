@@ -7,6 +7,8 @@
 mod bench;
 #[path = "batch/cut.rs"]
 mod cut;
+#[path = "batch/full.rs"]
+mod full;
 #[path = "batch/hands.rs"]
 mod hands;
 #[path = "batch/kills.rs"]
@@ -30,8 +32,8 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(240);
 /// A bench at this pace; the program's waits are as many times shorter.
 const PACE: &str = "20";
-/// Bytes of the system image: how long it is matters to no test here.
-const IMAGE: u64 = 1 << 20;
+/// Bytes of the system image: short, but long beside what a plan looks at in the file.
+const IMAGE: u64 = 4 << 20;
 
 /// A bench with these phones: what each has beside its model.
 fn phones(each: &[&str]) -> Rig {
@@ -157,6 +159,36 @@ fn a_cable_that_comes_out_is_tried_again_and_a_person_is_asked_where_one_is_need
     assert_eq!(phases(&again), ["done", "done"]);
     assert!(!told(&again, "began").iter().any(|b| b["row"] == 1), "the first is not touched again\n{again}");
     rig.bench.phones.iter().for_each(|phone| assert!(soon(|| phone.stage() == Stage::Normal)));
+}
+
+#[test]
+fn sixteen_at_once_and_none_is_left_behind() {
+    let rig = phones(&[""; 16]);
+    let name = file(&rig, &QUICK.replace("stagger_seconds = 1", "stagger_seconds = 0"));
+    let text = fs::read_to_string(&name).unwrap();
+    fs::write(&name, format!("limit = 16\n{text}")).unwrap();
+    let ran = herstel(&rig, &["batch", &name, "--yes-erase-all", "--json"]);
+    assert_eq!((ran.code, phases(&ran)), (Some(0), vec!["done".to_owned(); 16]), "{ran}");
+    rig.bench.phones.iter().for_each(|phone| is_new(phone, 1, &ran));
+    assert!(told(&ran, "began").iter().all(|began| began["tries"] == 1), "nothing timed out\n{ran}");
+    // All of them hang on one bus: no more than ten are at work at a time, and ten are.
+    let (mut now, mut most) = (0i32, 0);
+    for phase in told(&ran, "phase") {
+        now += match phase["phase"].as_str() {
+            Some("running") => 1,
+            Some("done") => -1,
+            _ => 0,
+        };
+        most = most.max(now);
+    }
+    assert_eq!((now, most), (0, 10), "{ran}");
+    let size = fs::metadata(&rig.bench.firmware[0].path).unwrap().len();
+    let looks = 16 * (512 << 10);
+    assert!(
+        fetched(&rig) < size + looks,
+        "one download, and a look for each plan: {} of {size} bytes\n{ran}",
+        fetched(&rig)
+    );
 }
 
 #[test]

@@ -78,12 +78,14 @@ pub(super) enum For {
     Documents,
     /// Byte-exact, HTTP/1.1: one flow, ranges, no decoding.
     Files,
+    /// A signed message for one server: no redirect, which would make a question of it or take it elsewhere.
+    Messages,
 }
 
 /// Shared by everything that goes out; cheap to clone.
 #[derive(Clone)]
 pub struct Http {
-    clients: Arc<[OnceLock<Client>; 4]>,
+    clients: Arc<[OnceLock<Client>; 6]>,
     hosts: Arc<Hosts>,
     limits: Arc<Limits>,
 }
@@ -110,7 +112,7 @@ impl Http {
 
     pub(super) fn client(&self, url: &Url, purpose: For) -> Result<&Client, Fault> {
         let inside = is_loopback(url);
-        let slot = &self.clients[usize::from(inside) * 2 + usize::from(purpose == For::Files)];
+        let slot = &self.clients[usize::from(inside) * 3 + purpose as usize];
         if let Some(client) = slot.get() {
             return Ok(client);
         }
@@ -128,10 +130,10 @@ impl Http {
             .connect_timeout(self.limits.connect)
             .tcp_keepalive(Duration::from_secs(30))
             .referer(false)
-            .redirect(policy);
+            .redirect(if purpose == For::Messages { Policy::none() } else { policy });
         builder = match purpose {
             For::Documents => builder.gzip(true),
-            For::Files => builder.gzip(false).http1_only(),
+            For::Files | For::Messages => builder.gzip(false).http1_only(),
         };
         if inside {
             builder = builder.no_proxy();

@@ -1,7 +1,7 @@
 //! A message to a server of the person's own: webhooks.
 //!
-//! The address is in a file that the person wrote, so any host is allowed; it is still checked over TLS, gets no
-//! redirect to somewhere else, and its answer is not read beyond the status.
+//! The address is in a file that the person wrote, so any host is allowed; it is still checked over TLS, is followed
+//! nowhere else, and its answer is not read beyond the status.
 
 use super::http::{For, Http, no_answer};
 use crate::fault::{Code, Fault};
@@ -20,7 +20,7 @@ impl Http {
     ) -> Result<u16, Fault> {
         let bad = |why: String| Fault::new(Code::DownloadFailed, why);
         let url = Url::parse(url).map_err(|e| bad(format!("{url:?} is not a URL: {e}")))?;
-        let mut request = self.client(&url, For::Files)?.post(url.clone());
+        let mut request = self.client(&url, For::Messages)?.post(url.clone());
         for (name, value) in headers {
             let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(value)) else { continue };
             request = request.header(name, value);

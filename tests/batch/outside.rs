@@ -1,6 +1,6 @@
 //! What a batch tells the outside: hooks and webhooks, good ones, hanging ones and a server that is down.
 
-use super::{QUICK, file, herstel, phases, phones};
+use super::{QUICK, file, herstel, phases, phones, told};
 use crate::bench::Rig;
 use herstel::job::batch::signature;
 use serde_json::Value;
@@ -25,6 +25,12 @@ impl Post {
 
 /// Takes everything that is posted.
 fn server(listener: TcpListener) -> Receiver<Post> {
+    answering(listener, "204 No Content\r\n".into())
+}
+
+/// The same with an answer of its own; an empty one never comes.
+fn answering(listener: TcpListener, answer: String) -> Receiver<Post> {
+    let mut held = Vec::new();
     let (sender, posts) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -43,7 +49,10 @@ fn server(listener: TcpListener) -> Receiver<Post> {
             if reader.read_exact(&mut body).is_err() {
                 continue;
             }
-            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+            match answer.as_str() {
+                "" => held.push(stream),
+                answer => drop(write!(stream, "HTTP/1.1 {answer}content-length: 0\r\nconnection: close\r\n\r\n")),
+            }
             if sender.send(Post { headers, body: String::from_utf8(body).unwrap() }).is_err() {
                 return;
             }
@@ -118,4 +127,60 @@ fn a_server_that_is_down_gets_it_at_the_resume() {
     // What was kept, then what came: attached, needs_person, failed; attached, finished.
     assert_eq!(topics.first().map(String::as_str), Some("attached"), "in their order: {topics:?}");
     assert_eq!((counted("needs_person"), counted("failed"), counted("finished")), (1, 1, 1), "{topics:?}");
+}
+
+/// Each in its own batch: what it answers, and that nothing of it reaches the devices.
+#[test]
+fn servers_that_fail_send_elsewhere_or_never_answer_hold_nothing_up() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    let moved = format!("307 Temporary Redirect\r\nlocation: http://{}/\r\n", elsewhere.local_addr().unwrap());
+    let taken = server(elsewhere);
+    let rig = phones(&[""]);
+    fs::write(rig.path("secret"), "key").unwrap();
+    let mut hooks = String::new();
+    let answers = ["500 Internal Server Error\r\n".to_owned(), moved, String::new()];
+    let servers: Vec<(String, Receiver<Post>)> = answers
+        .into_iter()
+        .map(|answer| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}/", listener.local_addr().unwrap());
+            hooks += &format!("[[webhook]]\nurl = \"{url}\"\nsecret_file = \"secret\"\n");
+            (url, answering(listener, answer))
+        })
+        .collect();
+    let ran = herstel(&rig, &["batch", &file(&rig, &format!("{QUICK}{hooks}")), "--yes-erase-all", "--json"]);
+    assert_eq!((ran.code, phases(&ran)), (Some(0), vec!["done".to_owned()]), "{ran}");
+    for (url, posts) in &servers {
+        let warned = told(&ran, "warning").iter().filter(|w| w["text"].as_str().unwrap().contains(url)).count();
+        assert_eq!(warned, 1, "{url} is told of once\n{ran}");
+        let attempts: Vec<Post> = posts.try_iter().collect();
+        assert!((1..=3).contains(&attempts.len()), "{} attempts at {url}\n{ran}", attempts.len());
+        assert!(attempts.iter().all(|post| post.header("x-herstel-event") == "attached"), "then it is left alone");
+    }
+    assert!(taken.try_recv().is_err(), "a signed message goes to nobody else");
+    let batch = fs::read_dir(rig.path("state/herstel/batches")).unwrap().next().unwrap().unwrap().path();
+    let kept = fs::read_to_string(batch.join("webhooks.jsonl")).unwrap();
+    assert_eq!(kept.lines().filter(|line| line.starts_with("{\"keep\"")).count(), 6, "both messages for each\n{kept}");
+    assert!(!kept.contains("\"sent\"") && !kept.contains("open sesame"));
+}
+
+#[test]
+fn hooks_that_fail_or_print_without_end_are_told_of_and_cut_short() {
+    let rig = phones(&["", ""]);
+    let (fails, prints) = (rig.path("fails"), rig.path("prints"));
+    program(&fails, "echo out of paper >&2; exit 7");
+    program(&prints, "yes | head -c 4000000; yes >&2");
+    let more = format!(
+        "{QUICK}[hooks]\nattached = [\"{}\"]\nfinished = [\"{}\"]\nfailed = [\"/nowhere/hook\"]\nseconds = 2\n",
+        fails.display(),
+        prints.display()
+    );
+    let ran = herstel(&rig, &["batch", &file(&rig, &more), "--yes-erase-all", "--json"]);
+    assert_eq!((ran.code, phases(&ran)), (Some(0), vec!["done".to_owned(); 2]), "{ran}");
+    let warned =
+        |what: &str| told(&ran, "warning").iter().filter(|w| w["text"].as_str().unwrap().contains(what)).count();
+    assert_eq!((warned("fails: exit status: 7"), warned("prints: ended after 2 s")), (2, 2), "{ran}");
+    let batch = fs::read_dir(rig.path("state/herstel/batches")).unwrap().next().unwrap().unwrap().path();
+    let log = fs::read_to_string(batch.join("hooks.log")).unwrap();
+    assert!(log.contains("out of paper") && log.len() < 200_000, "{} bytes are kept", log.len());
 }

@@ -151,6 +151,8 @@ pub struct Row {
     /// It was away since then.
     left: bool,
     strangers: Vec<Ecid>,
+    /// The controller that it was last seen on: in some modes its port cannot be told.
+    controller: Option<String>,
     /// Its last try failed before this run, and nothing was decided.
     owes: bool,
 }
@@ -177,6 +179,7 @@ impl Row {
             before: None,
             left: false,
             strangers: Vec::new(),
+            controller: None,
             owes: false,
         }
     }
@@ -304,6 +307,7 @@ impl Queue {
             }
             if let Some(here) = &here {
                 row.station = here.station.or(row.station);
+                row.controller = here.controller.clone().or(row.controller.take());
             }
             row.left |= here.is_none();
             row.here = here;
@@ -462,8 +466,12 @@ impl Queue {
                 return;
             }
             let Some(row) = self.rows.get(at).filter(|row| row.phase == Phase::Queued) else { continue };
-            let (Some(here), Some(ecid)) = (&row.here, row.ecid) else { continue };
-            let on = |other: &&Row| other.here.as_ref().map(|h| &h.controller).is_none_or(|c| *c == here.controller);
+            let (Some(_), Some(ecid)) = (&row.here, row.ecid) else { continue };
+            // What is not known may be on any.
+            let on = |other: &&Row| match (&other.controller, &row.controller) {
+                (Some(theirs), Some(ours)) => theirs == ours,
+                _ => true,
+            };
             let full = self.running().filter(on).count() >= self.rules.per_controller;
             if full || self.running().any(|other| other.ecid == Some(ecid)) {
                 continue;

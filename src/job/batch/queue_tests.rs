@@ -64,6 +64,16 @@ fn ten_on_one_controller_and_no_more() {
 }
 
 #[test]
+fn a_device_whose_port_cannot_be_told_stays_on_its_controller() {
+    let mut queue = Queue::new(rules(64), ecids(14));
+    let mut seen: Vec<Here> = (1..=14).map(|n| here(n, n as u8)).collect();
+    queue.step(s(0), Input::Seen(seen.clone()));
+    seen.iter_mut().take(10).for_each(|here| (here.port, here.controller, here.mode) = (None, None, Mode::Restore));
+    assert_eq!(started(&queue.step(s(60), Input::Seen(seen))), [] as [usize; 0], "ten are at work there");
+    assert_eq!(started(&queue.step(s(61), Input::Ended { row: 0, end: End::Done })), [10]);
+}
+
+#[test]
 fn a_cable_is_waited_for_and_a_new_port_is_one() {
     let mut queue = Queue::new(rules(1), ecids(1));
     queue.step(s(0), Input::Seen(vec![here(1, 1)]));

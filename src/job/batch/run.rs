@@ -130,6 +130,8 @@ struct Runner {
     known: Vec<Known>,
     begun: Instant,
     ends: mpsc::UnboundedSender<Ending>,
+    /// Tasks that have not been heard to end.
+    at_work: usize,
     over: Option<Outcome>,
 }
 
@@ -151,7 +153,7 @@ pub async fn run(mut setup: Setup) -> Result<Summary, Fault> {
         .map(|row| Known { station: row.agreed_station(), job: row.job, last: row.last, ..Known::new(row.task) })
         .collect();
     let (ends, mut ended) = mpsc::unbounded_channel();
-    let mut runner = Runner { setup, queue, known, begun: Instant::now(), ends, over: None };
+    let mut runner = Runner { setup, queue, known, begun: Instant::now(), ends, at_work: 0, over: None };
     let result = match unsaid.into_iter().try_for_each(|(at, miss)| runner.catch_up(at, miss)) {
         Ok(()) => runner.drive(&mut ended, &mut said).await,
         Err(fault) => Err(fault),
@@ -263,6 +265,7 @@ impl Runner {
 
     async fn ended(&mut self, ending: Ending) -> Result<(), Fault> {
         let Ending { at, attempted: Attempted { end, fault, job } } = ending;
+        self.at_work = self.at_work.saturating_sub(1);
         if let (End::Missed(miss), Some(fault)) = (&end, &fault) {
             let (miss, fault) = (miss.clone(), fault.clone());
             self.setup.book.write(Record::Missed { row: number(at), miss, fault })?;
@@ -352,6 +355,7 @@ impl Runner {
             book: Arc::clone(&self.setup.book),
         };
         let ends = self.ends.clone();
+        self.at_work += 1;
         let task = tokio::spawn(attempt.run());
         // A task that panics ends too.
         tokio::spawn(async move {
@@ -367,9 +371,8 @@ impl Runner {
     /// The journal is lost: what runs is stopped where it may stop, and waited for.
     async fn stop_all(&mut self, ended: &mut mpsc::UnboundedReceiver<Ending>) {
         self.known.iter().for_each(|known| known.stop.cancel());
-        let mut running = self.queue.rows().iter().filter(|row| row.phase == Phase::Running).count();
-        while running > 0 && ended.recv().await.is_some() {
-            running -= 1;
+        while self.at_work > 0 && ended.recv().await.is_some() {
+            self.at_work -= 1;
         }
     }
 
