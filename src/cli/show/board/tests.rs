@@ -83,12 +83,7 @@ fn picking() -> Board {
     let mut row = board.get("station 8").unwrap().clone();
     (row.need, row.title) = (Some(waits), Some("iPhone 13 Pro".into()));
     board.put(row);
-    let trust = Need::Wants {
-        wants: Wants::Remedy,
-        code: Some(Code::NotTrusted),
-        remedy: None,
-        presses: Vec::new(),
-    };
+    let trust = Need::Wants { wants: Wants::Remedy, code: Some(Code::NotTrusted), remedy: None, presses: Vec::new() };
     let mut row = board.get("station 5").unwrap().clone();
     row.need = Some(trust);
     board.put(row);
