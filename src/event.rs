@@ -9,7 +9,6 @@ mod doctor;
 mod preflight;
 mod sheet;
 mod triage;
-mod words;
 
 pub use chance::{Caveat, Ground, Possible};
 pub use doctor::{Cause, Exam, QUESTIONS};
@@ -18,67 +17,38 @@ pub use sheet::{Field, Group, Subject};
 pub use triage::{Choice, Clue, Question, WayOut};
 
 use crate::fault::Fault;
+use crate::fault::words::words;
 use crate::ids::{Ecid, Mode};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
-/// The steps of the walk, in its order; engines report under these names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Step {
-    Find,
-    Pair,
-    Plan,
-    Encrypt,
-    Backup,
-    VerifyBackup,
-    Catalogue,
-    Fetch,
-    VerifyFirmware,
-    Stashbag,
-    EnterRecovery,
-    EnterDfu,
-    LeaveRecovery,
-    Ticket,
-    BootIbss,
-    BootIbec,
-    BootRamdisk,
-    AwaitRestore,
-    Restore,
-    SendImage,
-    AwaitNormal,
-    PutBack,
-    Report,
-}
-
-impl Step {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Step::Find => "find",
-            Step::Pair => "pair",
-            Step::Plan => "plan",
-            Step::Encrypt => "encrypt",
-            Step::Backup => "backup",
-            Step::VerifyBackup => "verify-backup",
-            Step::Catalogue => "catalogue",
-            Step::Fetch => "fetch",
-            Step::VerifyFirmware => "verify-firmware",
-            Step::Stashbag => "stashbag",
-            Step::EnterRecovery => "enter-recovery",
-            Step::EnterDfu => "enter-dfu",
-            Step::LeaveRecovery => "leave-recovery",
-            Step::Ticket => "ticket",
-            Step::BootIbss => "boot-ibss",
-            Step::BootIbec => "boot-ibec",
-            Step::BootRamdisk => "boot-ramdisk",
-            Step::AwaitRestore => "await-restore",
-            Step::Restore => "restore",
-            Step::SendImage => "send-image",
-            Step::AwaitNormal => "await-normal",
-            Step::PutBack => "put-back",
-            Step::Report => "report",
-        }
+words! {
+    /// The steps of the walk, in its order; engines report under these names.
+    Step {
+        Find = "find",
+        Pair = "pair",
+        Plan = "plan",
+        Encrypt = "encrypt",
+        Backup = "backup",
+        VerifyBackup = "verify-backup",
+        Catalogue = "catalogue",
+        Fetch = "fetch",
+        VerifyFirmware = "verify-firmware",
+        Stashbag = "stashbag",
+        EnterRecovery = "enter-recovery",
+        EnterDfu = "enter-dfu",
+        LeaveRecovery = "leave-recovery",
+        Ticket = "ticket",
+        BootIbss = "boot-ibss",
+        BootIbec = "boot-ibec",
+        BootRamdisk = "boot-ramdisk",
+        AwaitRestore = "await-restore",
+        Restore = "restore",
+        SendImage = "send-image",
+        AwaitNormal = "await-normal",
+        PutBack = "put-back",
+        Report = "report",
     }
 }
 

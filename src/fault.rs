@@ -9,6 +9,7 @@
 pub mod known;
 mod remedy;
 mod standing;
+pub(crate) mod words;
 
 use crate::ids::{Ecid, Mode};
 use known::Space;

@@ -252,6 +252,16 @@ impl Version {
     pub fn major(&self) -> u32 {
         self.0.first().copied().unwrap_or(0)
     }
+
+    /// An end of a range, as tables write it: `-` is open, anything else has to be a version.
+    pub fn bound(field: &str) -> Option<Option<Version>> {
+        if field == "-" { Some(None) } else { field.parse().ok().map(Some) }
+    }
+
+    /// From `since` on, and below `before`.
+    pub fn within(&self, since: Option<&Version>, before: Option<&Version>) -> bool {
+        since.is_none_or(|since| self >= since) && before.is_none_or(|before| self < before)
+    }
 }
 
 impl fmt::Display for Version {

@@ -263,7 +263,7 @@ fn a_device_without_permission_is_listed_with_its_remedy() {
     let row = &ran.lines()[0]["devices"][0];
     assert_eq!((&row["mode"], &row["access"]), (&"recovery".into(), &"no-permission".into()), "{ran}");
     let ran = rig.run(&["list"]);
-    assert!(ran.code == Some(0) && ran.err.contains("install-udev"), "{ran}");
+    assert!(ran.code == Some(0) && ran.err.contains("herstel doctor"), "{ran}");
     let ran = rig.run(&["guide", "exit", "--json"]);
     assert_eq!((ran.code, ran.code_of_fault()), (Some(6), Some(Code::UsbNoAccess)), "{ran}");
 }

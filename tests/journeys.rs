@@ -27,6 +27,8 @@ mod preboard;
 mod putback;
 #[path = "journeys/scenarios.rs"]
 mod scenarios;
+#[path = "journeys/shop.rs"]
+mod shop;
 #[path = "journeys/tickets.rs"]
 mod tickets;
 

@@ -206,7 +206,10 @@ fn a_deb_has_every_file() {
         "/usr/share/doc/herstel/third-party.txt",
     ];
     let pages = verbs().into_iter().map(|v| format!("/usr/share/man/man1/{}.gz", v.page()));
-    let wanted: BTreeSet<String> = fixed.into_iter().map(str::to_owned).chain(pages).collect();
+    let shapes = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/v1")).unwrap();
+    let shapes =
+        shapes.map(|e| format!("/usr/share/doc/herstel/schema/{}", e.unwrap().file_name().into_string().unwrap()));
+    let wanted: BTreeSet<String> = fixed.into_iter().map(str::to_owned).chain(pages).chain(shapes).collect();
     assert_eq!(files, wanted);
 
     let control = dpkg(&["--field"]);

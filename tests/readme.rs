@@ -1,4 +1,4 @@
-//! The README's transcripts, run as they stand against a bench.
+//! The README's transcripts, run as they stand against a bench; its batch file is the one that they use.
 
 use herstel::virt::bench::Bench;
 use herstel::virt::spec::{BenchSpec, PhoneSpec};
@@ -14,7 +14,17 @@ fn the_tour_is_true() {
     for (key, value) in bench.environment(false) {
         cases.env(key.to_string_lossy(), value.to_string_lossy());
     }
-    for (key, name) in [("XDG_DATA_HOME", "data"), ("XDG_CACHE_HOME", "cache"), ("XDG_STATE_HOME", "state")] {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, batch) = readme.split_once("```toml\n").unwrap();
+    let config = folder.path().join("config/herstel");
+    std::fs::create_dir_all(&config).unwrap();
+    std::fs::write(config.join("batch.toml"), batch.split_once("```").unwrap().0).unwrap();
+    for (key, name) in [
+        ("XDG_CONFIG_HOME", "config"),
+        ("XDG_DATA_HOME", "data"),
+        ("XDG_CACHE_HOME", "cache"),
+        ("XDG_STATE_HOME", "state"),
+    ] {
         cases.env(key, folder.path().join(name).to_string_lossy());
     }
     cases.case("README.md").run();

@@ -5,6 +5,10 @@
 //! written (a row of `list`, a report) are built and compared. Whoever adds a variant, a word or a code adds
 //! it to the examples: the matches and counts below see to that.
 
+mod bench;
+#[path = "schema/shop.rs"]
+mod shop;
+
 use herstel::device::{Access, Device, Iboot, Identity, Normal, Sheet, State, Trust};
 use herstel::doctor::{Diagnosis, Evidence};
 use herstel::event::batch::{BatchEvent, Happened, Phase, Wants};
@@ -384,6 +388,10 @@ impl Home {
         Home(tempfile::tempdir().unwrap())
     }
 
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
     fn jobs(&self) -> PathBuf {
         self.0.path().join("state/herstel/jobs")
     }
@@ -476,6 +484,8 @@ fn a_journal_of_this_version_is_read_by_the_program() {
     std::fs::create_dir_all(&folder).unwrap();
     let lines: Vec<String> = items(&example("journal.json")).iter().map(Value::to_string).collect();
     std::fs::write(folder.join("journal.jsonl"), lines.join("\n") + "\n").unwrap();
+    // As while the job runs: its process holds the journal.
+    let _held = herstel::disk::Jobs::new(&home.jobs()).find(name).unwrap().open::<Entry>().unwrap();
     let (code, lines) = home.lines(&["report", "0199", "--json"]);
     assert_eq!(code, Some(0));
     assert_eq!(lines[0], example("report.json"));

@@ -44,7 +44,7 @@ fn a_trusted_phone_tells_everything_and_where_it_was_read() {
     let rig = rig("find_my = true\ncrash_reports = [\"panic-full-2026-09-06-184838.0002.ips.synced\", \"Siri-x.ips\"]");
     let sheet = sheet(&rig);
     let keys: Vec<&str> = sheet.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, Field::ALL.iter().map(|f| f.key()).collect::<Vec<_>>());
+    assert_eq!(keys, Field::ALL.iter().map(|f| f.as_str()).collect::<Vec<_>>());
     let phone = rig.phone();
     for (key, value, from) in [
         ("serial", json!(phone.serial), "lockdown"),
@@ -61,7 +61,7 @@ fn a_trusted_phone_tells_everything_and_where_it_was_read() {
     ] {
         assert_eq!(sheet[key], json!({ "value": value, "from": from }), "{key}");
     }
-    assert_eq!(sheet["imei2"], Value::Null);
+    assert_eq!((&sheet["imei2"], &sheet["organisation"]), (&Value::Null, &Value::Null));
     for lang in ["en", "nl"] {
         let shown = rig.good(&["info", "--lang", lang]);
         is_readable(&shown.out);
@@ -100,6 +100,16 @@ fn what_a_stranger_or_a_dark_screen_does_not_tell_is_unknown() {
     let locked = of(2);
     assert_eq!(locked["battery_percent"]["value"], 81, "lockdown tells the charge of a locked phone");
     is_readable(&rig.good(&["-d", &rig.bench.phones[1].ecid.to_string(), "info"]).out);
+}
+
+#[test]
+fn who_manages_it_stands_on_the_sheet() {
+    let rig = rig("supervised = true");
+    let sheet = sheet(&rig);
+    assert_eq!(sheet["supervised"]["value"], true);
+    let organisation = json!({ "value": "Virtual School", "from": "MCInstall OrganizationName" });
+    assert_eq!(sheet["organisation"], organisation);
+    assert!(rig.good(&["info", "--lang", "nl"]).out.contains("Virtual School"));
 }
 
 /// Law 7's other half: who refuses is not believed to have said "no".

@@ -137,13 +137,14 @@ pub enum Verb {
         #[arg(long, global = true, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
-    /// Man pages and completions, for packages
+    /// Man pages and completions, for packages; the udev rule, on standard output
     #[command(hide = true)]
     Generate {
         #[arg(value_enum)]
         what: Generate,
         /// Folder to write into
-        folder: PathBuf,
+        #[arg(required_if_eq_any = [("what", "man"), ("what", "completions")])]
+        folder: Option<PathBuf>,
     },
 }
 
@@ -222,4 +223,5 @@ pub enum Format {
 pub enum Generate {
     Man,
     Completions,
+    Udev,
 }

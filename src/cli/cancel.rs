@@ -3,6 +3,7 @@
 use super::show::board;
 use crate::say::{Lang, Text, text};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// What leaving now would mean; kept up to date by whoever shows events.
@@ -19,16 +20,18 @@ impl Leaving {
     }
 }
 
-/// Watches for Ctrl-C and SIGTERM. The third one ends the process with 130.
+/// Watches for Ctrl-C and SIGTERM from the moment that it returns. The third one ends the process with 130.
 pub fn watch(lang: Lang, leaving: Leaving) -> CancellationToken {
     let token = CancellationToken::new();
     let cancelled = token.clone();
+    let (Ok(mut pressed), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return token;
+    };
     tokio::spawn(async move {
-        let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else { return };
         let mut presses = 0;
         loop {
             tokio::select! {
-                pressed = tokio::signal::ctrl_c() => if pressed.is_err() { return },
+                _ = pressed.recv() => {}
                 _ = term.recv() => {}
             }
             presses += 1;

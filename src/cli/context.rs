@@ -108,7 +108,7 @@ impl Context {
             None if self.is_virtual() => Arc::new(LibUsb::inside_bench()?),
             None => Arc::new(LibUsb::new()?),
         };
-        Ok(Eyes { bus, mux: Mux::new(self.mux_address()?), is_virtual: self.is_virtual() })
+        Ok(Eyes::new(bus, Mux::new(self.mux_address()?), self.is_virtual()))
     }
 
     fn mux_address(&self) -> Result<MuxAddress, Fault> {

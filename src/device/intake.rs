@@ -5,7 +5,7 @@ use super::sight::Eyes;
 use super::state::{Access, Device, Iboot, Likeness, Normal, State, Trust};
 use crate::fault::{Code, Fault};
 use crate::ids::Mode;
-use crate::mux::{Lockdown, Mux, Session, battery, crash_reports};
+use crate::mux::{Lockdown, Mux, Session, battery, cloud_configuration, crash_reports};
 use crate::usb::iboot as usb;
 use plist::{Dictionary, Value};
 use serde_json::{Map, json};
@@ -52,6 +52,9 @@ const DOMAINS: &[(&str, &[&str])] = &[
     ("com.apple.fmip", &["IsAssociated"]),
     ("com.apple.PurpleBuddy", &["SetupDone"]),
 ];
+
+/// What an organisation leaves on a device that it manages.
+const ORGANISATION: &[&str] = &["AllowPairing", "IsSupervised", "OrganizationName"];
 
 /// What the battery's registry entry holds that belongs on the sheet.
 const BATTERY: &[&str] = &[
@@ -189,12 +192,22 @@ async fn read_normal(mux: &Mux, normal: &Normal, sheet: &mut Intake) -> Result<(
 /// Services may be refused, to a locked device's host for one; the sheet is worth having without them. After a silent
 /// one the next is not waited for.
 async fn read_services(session: &mut Session, sheet: &mut Intake) {
+    let is_gone = |fault: &Fault| matches!(fault.code, Code::LinkSilent | Code::LinkLost | Code::UsbGone);
     match battery(session).await {
         Ok(Some((class, entry))) => take_battery(sheet, class, &entry),
         Ok(None) => {}
         Err(fault) => {
             tracing::info!(code = %fault.code, "the battery did not tell");
-            if matches!(fault.code, Code::LinkSilent | Code::LinkLost | Code::UsbGone) {
+            if is_gone(&fault) {
+                return;
+            }
+        }
+    }
+    match cloud_configuration(session).await {
+        Ok(found) => take(&mut sheet.facts, &found, ORGANISATION),
+        Err(fault) => {
+            tracing::info!(code = %fault.code, "who manages it was not told");
+            if is_gone(&fault) {
                 return;
             }
         }

@@ -7,6 +7,7 @@ mod choose;
 mod consent;
 mod fleet;
 mod intake;
+mod patience;
 mod sheet;
 mod sight;
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl Serialize for Sheet {
         for field in Field::ALL {
             let value =
                 self.get(*field).map(|known| serde_json::json!({ "value": known.value.json(), "from": known.from }));
-            map.serialize_entry(field.key(), &value)?;
+            map.serialize_entry(field.as_str(), &value)?;
         }
         map.end()
     }
@@ -155,8 +155,14 @@ impl Sheet {
             }
             _ => {}
         }
-        let supervised = facts.yes("DeviceIsChaperoned").map(Datum::Yes);
-        self.put(Field::Supervised, supervised, "lockdown com.apple.mobile.chaperone DeviceIsChaperoned");
+        let chaperoned = facts.yes("DeviceIsChaperoned");
+        let chaperone = "lockdown com.apple.mobile.chaperone DeviceIsChaperoned";
+        self.put(Field::Supervised, chaperoned.map(Datum::Yes), chaperone);
+        // One that says yes is enough.
+        if chaperoned != Some(true) && (facts.yes("IsSupervised") == Some(true) || chaperoned.is_none()) {
+            self.put(Field::Supervised, facts.yes("IsSupervised").map(Datum::Yes), "MCInstall IsSupervised");
+        }
+        self.put(Field::Organisation, facts.text("OrganizationName").map(Datum::Text), "MCInstall OrganizationName");
         let setup = facts.yes("SetupDone").map(Datum::Yes);
         self.put(Field::SetupDone, setup, "lockdown com.apple.PurpleBuddy SetupDone");
     }

@@ -4,6 +4,7 @@
 //! DFU on USB only, one on Wi-Fi on usbmuxd only. A silent device costs its own entry some detail and
 //! nobody else anything; usbmuxd being away is a remark, not a failure, while USB still shows devices.
 
+use super::patience::Silent;
 use super::state::{Access, Device, Iboot, Identity, Normal, Restoring, State, Trust};
 use crate::facts::modes;
 use crate::fault::Fault;
@@ -15,11 +16,8 @@ use crate::wire::lockdown::Request;
 use crate::wire::restored::ToDevice;
 use plist::{Dictionary, Value};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-
-/// How much one device may delay a look at all of them.
-const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What a look needs: a bus and usbmuxd.
 #[derive(Clone)]
@@ -28,6 +26,7 @@ pub struct Eyes {
     pub mux: Mux,
     /// Everything seen is from the bench.
     pub is_virtual: bool,
+    silent: Silent,
 }
 
 /// One look: the devices, in the order of their ports, and what could not be asked.
@@ -62,7 +61,7 @@ pub async fn look(eyes: &Eyes) -> Look {
             Vec::new()
         }
     };
-    let asked = futures_util::future::join_all(muxed.iter().map(|device| ask(&eyes.mux, device))).await;
+    let asked = futures_util::future::join_all(muxed.iter().map(|device| ask(eyes, device))).await;
     let twins = twins(&usb, &muxed);
     let mut devices: Vec<Device> = Vec::new();
     for (mut state, twin) in asked.into_iter().zip(&twins) {
@@ -169,7 +168,7 @@ pub(super) fn iboot_identity(serial: &IbootSerial) -> Identity {
     who
 }
 
-async fn ask(mux: &Mux, device: &MuxDevice) -> State {
+async fn ask(eyes: &Eyes, device: &MuxDevice) -> State {
     let mut who = Identity { udid: device.udid(), ..Identity::default() };
     who.ecid = who.udid.as_ref().and_then(crate::ids::Udid::ecid);
     let silent = Normal {
@@ -180,7 +179,10 @@ async fn ask(mux: &Mux, device: &MuxDevice) -> State {
         version: None,
         build: None,
     };
-    match tokio::time::timeout(PATIENCE, question(mux, device, who)).await {
+    let patience = eyes.silent.patience(device.id, Instant::now());
+    let told = tokio::time::timeout(patience, question(&eyes.mux, device, who)).await;
+    eyes.silent.note(device.id, Instant::now(), told.is_ok());
+    match told {
         Ok(Ok(state)) => state,
         Ok(Err(err)) => {
             tracing::info!(device = device.serial, %err, "lockdown did not tell");
@@ -279,6 +281,10 @@ fn read_values(normal: &mut Normal, values: &Dictionary) {
 }
 
 impl Eyes {
+    pub fn new(bus: Arc<dyn Bus>, mux: Mux, is_virtual: bool) -> Eyes {
+        Eyes { bus, mux, is_virtual, silent: Silent::default() }
+    }
+
     /// A tick for every change on USB or usbmuxd; look again then. Closes never: a poll each second stands
     /// in where events cannot be had.
     pub fn changes(&self) -> mpsc::Receiver<()> {

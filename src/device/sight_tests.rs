@@ -104,7 +104,7 @@ fn a_phone_on_usb_and_on_usbmuxd_is_one_and_stand_ins_join_no_strangers() {
 #[tokio::test]
 async fn the_sheet_says_when_a_model_is_guessed() {
     let bus = std::sync::Arc::new(ScriptedBus::default());
-    let eyes = Eyes { bus, mux: Mux::new(MuxAddress::default()), is_virtual: true };
+    let eyes = Eyes::new(bus, Mux::new(MuxAddress::default()), true);
     let sheet = async |serial: &str| {
         let state = from_usb(&on_usb(PID_RECOVERY, Some(serial))).unwrap();
         intake(&eyes, &Device { state, access: Access::Ok, is_virtual: true }).await.unwrap().facts

@@ -7,7 +7,7 @@
 use super::atomic::{create_private_folder, sync_folder};
 use super::journal::Journal;
 use crate::fault::{Code, Fault};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -16,6 +16,13 @@ use uuid::Uuid;
 /// A UUID of version 7.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct JobId(Uuid);
+
+impl JobId {
+    /// A name that nobody else has.
+    pub fn fresh() -> JobId {
+        JobId(Uuid::now_v7())
+    }
+}
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,12 +67,31 @@ impl Jobs {
         Jobs { root: root.to_owned() }
     }
 
+    /// Where a job of this name is, or would be.
+    pub fn folder(&self, id: JobId) -> JobFolder {
+        JobFolder { id, path: self.root.join(id.to_string()) }
+    }
+
     /// A new job with an empty journal.
     pub fn create(&self) -> Result<(JobFolder, Journal), Fault> {
-        let id = JobId(Uuid::now_v7());
-        let folder = JobFolder { id, path: self.root.join(id.to_string()) };
+        self.create_as(JobId::fresh())
+    }
+
+    /// The same under a name that was written down before. Whoever did so may have died on the way here: a folder, and
+    /// a journal without a whole line in it, are taken over.
+    pub fn create_as(&self, id: JobId) -> Result<(JobFolder, Journal), Fault> {
+        let folder = self.folder(id);
         create_private_folder(&folder.path)?;
-        let journal = Journal::create(&folder.journal())?;
+        let path = folder.journal();
+        let journal = if path.is_file() {
+            let (journal, begun) = Journal::open::<IgnoredAny>(&path)?;
+            if !begun.is_empty() {
+                return Err(Fault::new(Code::NoJob, format!("job {id} was begun already")));
+            }
+            journal
+        } else {
+            Journal::create(&path)?
+        };
         sync_folder(&self.root)?;
         Ok((folder, journal))
     }
@@ -128,5 +154,25 @@ mod tests {
         for bad in ["", "0", "../..", "ffffffff"] {
             assert_eq!(jobs.find(bad).unwrap_err().code, Code::NoJob, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_name_that_was_written_down_is_taken_over_unless_something_was_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let jobs = Jobs::new(dir.path());
+        let (unmade, unwritten, torn, begun) = (JobId::fresh(), JobId::fresh(), JobId::fresh(), JobId::fresh());
+        for id in [unwritten, torn, begun] {
+            std::fs::create_dir(jobs.folder(id).path).unwrap();
+        }
+        std::fs::write(jobs.folder(torn).journal(), "\"beg").unwrap();
+        std::fs::write(jobs.folder(begun).journal(), "\"begun\"\n").unwrap();
+        for id in [unmade, unwritten, torn] {
+            let (folder, mut journal) = jobs.create_as(id).unwrap();
+            journal.append(&"mine", true).unwrap();
+            drop(journal);
+            assert_eq!(folder.open::<String>().unwrap().1, ["mine"]);
+        }
+        assert_eq!(jobs.create_as(begun).unwrap_err().code, Code::NoJob);
+        assert_eq!(jobs.list().unwrap().len(), 4);
     }
 }

@@ -3,6 +3,7 @@
 use super::Diagnosis;
 use super::bus::Apple;
 use super::host::Host;
+use super::rights::INSTALL;
 use crate::disk::root::{Root, Seen};
 use crate::event::{Cause, Exam, Verdict};
 use crate::facts::modes::{PID_DFU, PID_PORT_DFU, PID_RECOVERY};
@@ -110,7 +111,7 @@ pub(super) fn modem_manager(host: &Host) -> Diagnosis {
     }
     if probed {
         out.found(Verdict::Warning, Cause::ModemProbes);
-        out.run("sudo scripts/install-udev");
+        out.run(INSTALL);
         out.run("sudo systemctl stop ModemManager");
     }
     out

@@ -13,7 +13,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const MODES: [(u16, &str); 3] = [(PID_RECOVERY, "recovery"), (PID_DFU, "DFU"), (PID_PORT_DFU, "Port DFU")];
-const INSTALL: &str = "sudo scripts/install-udev";
+/// Works however Herstel came here: a package, a tarball, cargo.
+pub(super) const INSTALL: &str = "herstel generate udev | sudo tee /etc/udev/rules.d/70-herstel.rules";
 const RELOAD: &str =
     "sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=usb --attr-match=idVendor=05ac";
 

@@ -106,7 +106,7 @@ fn q2_the_version_comes_from_the_package_list() {
 fn q3_no_rule_for_recovery_and_dfu() {
     let mut computer = Computer::without_phones();
     computer.remove("etc/udev/rules.d/70-herstel.rules");
-    computer.says(Exam::UdevRule, Warning, Cause::RuleMissing, "05ac:f014: Port DFU: no rule", "scripts/install-udev");
+    computer.says(Exam::UdevRule, Warning, Cause::RuleMissing, "05ac:f014: Port DFU: no rule", "herstel generate udev");
     // As distributions ship it: without f014.
     let stock = "ATTR{idVendor}==\"05ac\", ATTR{idProduct}==\"122[27]|128[0-3]\", TAG+=\"uaccess\"\n";
     computer.write("usr/lib/udev/rules.d/39-libirecovery.rules", stock);
@@ -118,11 +118,11 @@ fn q3_no_rule_for_recovery_and_dfu() {
         "udevadm control",
     );
     computer.remove("usr/lib/udev/rules.d/39-libirecovery.rules").write("etc/udev/rules.d/90-late.rules", stock);
-    computer.says(Exam::UdevRule, Warning, Cause::RuleLate, "90-late.rules", "install-udev");
+    computer.says(Exam::UdevRule, Warning, Cause::RuleLate, "90-late.rules", "generate udev");
     // Hidden by its owner.
     computer.link("etc/udev/rules.d/70-herstel.rules", "/dev/null").remove("etc/udev/rules.d/90-late.rules");
     computer.write("usr/lib/udev/rules.d/70-herstel.rules", OURS);
-    computer.says(Exam::UdevRule, Warning, Cause::RuleMissing, "no rule opens it", "install-udev");
+    computer.says(Exam::UdevRule, Warning, Cause::RuleMissing, "no rule opens it", "generate udev");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn q4_the_node_may_not_be_opened() {
     let mut computer = Computer::healthy();
     computer.mode("dev/bus/usb/001/006", 0o600);
     computer.given.usb.as_mut().unwrap()[1].no_access = true;
-    computer.says(Exam::UsbRights, Blocking, Cause::NodeRefused, "/dev/bus/usb/001/006: 05ac:1281", "install-udev");
+    computer.says(Exam::UsbRights, Blocking, Cause::NodeRefused, "/dev/bus/usb/001/006: 05ac:1281", "generate udev");
     computer.says(Exam::UsbRights, Blocking, Cause::NodeRefused, "mode 600", "getfacl /dev/bus/usb/001/006");
     // By its mode alone, where libusb did not list it.
     computer.given.usb = Ok(Vec::new());
@@ -149,7 +149,7 @@ fn q4_what_the_rule_will_give_is_foretold() {
     computer.variable("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22");
     computer.says(Exam::UsbRights, Warning, Cause::NotInGroup, "group plugdev", "usermod -aG plugdev");
     computer.write("etc/udev/rules.d/70-herstel.rules", "ATTR{idVendor}==\"05ac\", TAG+=\"uaccess\"");
-    computer.says(Exam::UsbRights, Warning, Cause::NoSeat, "seat alone", "install-udev");
+    computer.says(Exam::UsbRights, Warning, Cause::NoSeat, "seat alone", "generate udev");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn q10_modem_manager_is_not_kept_off() {
         Warning,
         Cause::ModemProbes,
         "/run/udev/data/c189:5: 05ac:1281: no ID_MM",
-        "install-udev",
+        "generate udev",
     );
     computer.write("run/udev/data/c189:5", "E:ID_MM_DEVICE_IGNORE=1\n").is(Exam::ModemManager, Good);
     computer.remove("etc/udev/rules.d/70-herstel.rules");

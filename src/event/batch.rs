@@ -6,43 +6,32 @@
 
 use super::{Event, Outcome};
 use crate::fault::Fault;
+use crate::fault::words::words;
 use crate::ids::{Ecid, Mode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Where a row stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Its turn comes.
-    Queued,
-    Running,
-    /// Nothing goes on until a person did what `wants` says.
-    WaitsForPerson,
-    /// Tried again later, by itself.
-    WaitsToRetry,
-    Done,
-    /// Done, but not all of it (a backup with unread files).
-    Partly,
-    Failed,
-    /// Ended, since nobody did what was asked; `--resume` asks again.
-    LeftForPerson,
-    Cancelled,
+words! {
+    /// Where a row stands.
+    Phase {
+        /// Its turn comes.
+        Queued = "queued",
+        Running = "running",
+        /// Nothing goes on until a person did what `wants` says.
+        WaitsForPerson = "waits-for-person",
+        /// Tried again later, by itself.
+        WaitsToRetry = "waits-to-retry",
+        Done = "done",
+        /// Done, but not all of it (a backup with unread files).
+        Partly = "partly",
+        Failed = "failed",
+        /// Ended, since nobody did what was asked; `--resume` asks again.
+        LeftForPerson = "left-for-person",
+        Cancelled = "cancelled",
+    }
 }
 
 impl Phase {
-    pub const ALL: &'static [Phase] = &[
-        Phase::Queued,
-        Phase::Running,
-        Phase::WaitsForPerson,
-        Phase::WaitsToRetry,
-        Phase::Done,
-        Phase::Partly,
-        Phase::Failed,
-        Phase::LeftForPerson,
-        Phase::Cancelled,
-    ];
-
     /// Nothing comes after it in this run.
     pub fn is_end(self) -> bool {
         match self {
@@ -52,24 +41,20 @@ impl Phase {
     }
 }
 
-/// What only a person can do for a row to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Wants {
-    /// It is on no bus: plug it in, or wake it.
-    PlugIn,
-    /// Another cable or another port.
-    OtherCable,
-    /// Pull the cable and put it back.
-    Replug,
-    /// Bring it into DFU mode with its keys.
-    Dfu,
-    /// What the fault says: unlock, tap Trust, charge. Then pull the cable and put it back, or say that it is done.
-    Remedy,
-}
-
-impl Wants {
-    pub const ALL: &'static [Wants] = &[Wants::PlugIn, Wants::OtherCable, Wants::Replug, Wants::Dfu, Wants::Remedy];
+words! {
+    /// What only a person can do for a row to go on.
+    Wants {
+        /// It is on no bus: plug it in, or wake it.
+        PlugIn = "plug-in",
+        /// Another cable or another port.
+        OtherCable = "other-cable",
+        /// Pull the cable and put it back.
+        Replug = "replug",
+        /// Bring it into DFU mode with its keys.
+        Dfu = "dfu",
+        /// What the fault says: unlock, tap Trust, charge. Then pull the cable and put it back, or say that it is done.
+        Remedy = "remedy",
+    }
 }
 
 /// One thing to do with a device's keys.
@@ -83,30 +68,18 @@ pub struct Press {
     pub black: bool,
 }
 
-/// What is to be done with a row's device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// Back up, erase and restore, put the backup back.
-    Recover,
-    RestoreErase,
-    RestoreUpdate,
-    Backup,
+words! {
+    /// What is to be done with a row's device.
+    Action {
+        /// Back up, erase and restore, put the backup back.
+        Recover = "recover",
+        RestoreErase = "restore-erase",
+        RestoreUpdate = "restore-update",
+        Backup = "backup",
+    }
 }
 
 impl Action {
-    pub const ALL: &'static [Action] = &[Action::Recover, Action::RestoreErase, Action::RestoreUpdate, Action::Backup];
-
-    /// As the batch file writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Action::Recover => "recover",
-            Action::RestoreErase => "restore-erase",
-            Action::RestoreUpdate => "restore-update",
-            Action::Backup => "backup",
-        }
-    }
-
     pub fn erases(self) -> bool {
         matches!(self, Action::Recover | Action::RestoreErase)
     }

@@ -1,6 +1,6 @@
 //! Words for "can a backup still be made?", said before anything is erased.
 
-use super::words::words;
+use crate::fault::words::words;
 
 words! {
     /// What a backup would take.

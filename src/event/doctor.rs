@@ -1,6 +1,6 @@
 //! Is this computer ready? The words of that question: what people ask, what is looked at, what is found wrong.
 
-use super::words::words;
+use crate::fault::words::words;
 
 words! {
     /// One look at this computer.

@@ -1,66 +1,50 @@
 //! The lines of an intake sheet, as words that every floor shares: `device` fills them, `say` names them, `report` shows them.
 
-use serde::Serialize;
+use crate::fault::words::words;
 
-macro_rules! fields {
-    ($($(#[$doc:meta])* $name:ident = $key:literal;)*) => {
-        /// The lines, in the order of the sheet.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Field { $($(#[$doc])* $name,)* }
-
-        impl Field {
-            pub const ALL: &'static [Field] = &[$(Field::$name,)*];
-
-            /// As JSON and CSV name it.
-            pub fn key(self) -> &'static str {
-                match self { $(Field::$name => $key,)* }
-            }
-
-            pub fn of(key: &str) -> Option<Field> {
-                match key { $($key => Some(Field::$name),)* _ => None }
-            }
-        }
-    };
-}
-
-fields! {
-    Name = "name";
-    Model = "model";
-    ProductType = "product_type";
-    ModelNumber = "model_number";
-    /// `new`, `refurbished`, `replacement`, `engraved`.
-    SoldAs = "sold_as";
-    Region = "region";
-    Color = "color_code";
-    /// Bytes.
-    Capacity = "capacity";
-    /// Bytes.
-    Free = "free";
-    Serial = "serial";
-    Imei = "imei";
-    Imei2 = "imei2";
-    Meid = "meid";
-    Udid = "udid";
-    Ecid = "ecid";
-    Board = "board_serial";
-    Mode = "mode";
-    Version = "version";
-    Build = "build";
-    /// The device trusts this computer.
-    Paired = "paired";
-    Activation = "activation";
-    FindMy = "find_my";
-    Supervised = "supervised";
-    SetupDone = "setup_done";
-    Sim = "sim";
-    BasebandAlive = "baseband_alive";
-    BasebandVersion = "baseband_version";
-    BatteryPercent = "battery_percent";
-    BatteryHealth = "battery_health";
-    BatteryCycles = "battery_cycles";
-    BatterySerial = "battery_serial";
-    Panics = "panics";
-    NewestPanic = "newest_panic";
+words! {
+    /// The lines, in the order of the sheet.
+    Field {
+        Name = "name",
+        Model = "model",
+        ProductType = "product_type",
+        ModelNumber = "model_number",
+        /// `new`, `refurbished`, `replacement`, `engraved`.
+        SoldAs = "sold_as",
+        Region = "region",
+        Color = "color_code",
+        /// Bytes.
+        Capacity = "capacity",
+        /// Bytes.
+        Free = "free",
+        Serial = "serial",
+        Imei = "imei",
+        Imei2 = "imei2",
+        Meid = "meid",
+        Udid = "udid",
+        Ecid = "ecid",
+        Board = "board_serial",
+        Mode = "mode",
+        Version = "version",
+        Build = "build",
+        /// The device trusts this computer.
+        Paired = "paired",
+        Activation = "activation",
+        FindMy = "find_my",
+        Supervised = "supervised",
+        /// Who manages it.
+        Organisation = "organisation",
+        SetupDone = "setup_done",
+        Sim = "sim",
+        BasebandAlive = "baseband_alive",
+        BasebandVersion = "baseband_version",
+        BatteryPercent = "battery_percent",
+        BatteryHealth = "battery_health",
+        BatteryCycles = "battery_cycles",
+        BatterySerial = "battery_serial",
+        Panics = "panics",
+        NewestPanic = "newest_panic",
+    }
 }
 
 /// What belongs together on a sheet.
@@ -96,7 +80,12 @@ impl Field {
                 Group::Numbers
             }
             Field::Mode | Field::Version | Field::Build => Group::System,
-            Field::Paired | Field::Activation | Field::FindMy | Field::Supervised | Field::SetupDone => Group::Locks,
+            Field::Paired
+            | Field::Activation
+            | Field::FindMy
+            | Field::Supervised
+            | Field::Organisation
+            | Field::SetupDone => Group::Locks,
             Field::Sim | Field::BasebandAlive | Field::BasebandVersion => Group::Radio,
             Field::BatteryPercent | Field::BatteryHealth | Field::BatteryCycles | Field::BatterySerial => {
                 Group::Battery
@@ -106,21 +95,17 @@ impl Field {
     }
 }
 
-/// What a person wants to know first when a sheet is laid beside an older one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Subject {
-    /// Another battery, another board: something was taken out.
-    Parts,
-    System,
-    /// Activation, Find My, supervision, trust.
-    Locks,
-    /// What changes by itself from day to day.
-    Rest,
-}
-
-impl Subject {
-    pub const ALL: [Subject; 4] = [Subject::Parts, Subject::System, Subject::Locks, Subject::Rest];
+words! {
+    /// What a person wants to know first when a sheet is laid beside an older one.
+    Subject {
+        /// Another battery, another board: something was taken out.
+        Parts = "parts",
+        System = "system",
+        /// Activation, Find My, supervision, trust.
+        Locks = "locks",
+        /// What changes by itself from day to day.
+        Rest = "rest",
+    }
 }
 
 impl Field {
@@ -147,7 +132,12 @@ impl Field {
             | Field::BasebandAlive
             | Field::BatterySerial => Subject::Parts,
             Field::Version | Field::Build | Field::BasebandVersion => Subject::System,
-            Field::Paired | Field::Activation | Field::FindMy | Field::Supervised | Field::SetupDone => Subject::Locks,
+            Field::Paired
+            | Field::Activation
+            | Field::FindMy
+            | Field::Supervised
+            | Field::Organisation
+            | Field::SetupDone => Subject::Locks,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The words of triage: what is asked, what can be answered, and where it ends. In JSON and in a file of answers they
 //! are as here; the sentences are `say`'s, the tree that joins them is the room `triage`.
 
-use super::words::words;
+use crate::fault::words::words;
 
 words! {
     Question {

@@ -70,7 +70,7 @@ fn row(line: &'static str) -> Option<Meaning> {
             "never" => Retry::Never,
             _ => return None,
         },
-        certainty: Certainty::of(next()?)?,
+        certainty: Certainty::named(next()?)?,
         meaning: next()?,
     })
 }

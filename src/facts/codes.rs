@@ -142,12 +142,12 @@ fn row(line: &'static str) -> Option<Row> {
     let mut fields = line.split('\t');
     let mut next = || fields.next();
     Some(Row {
-        space: Space::of(next()?)?,
+        space: Space::named(next()?)?,
         codes: next()?,
-        courses: listed(next()?, Course::of)?,
-        measures: listed(next()?, Measure::of)?,
-        certainty: Certainty::of(next()?)?,
-        witnesses: listed(next()?, Witness::of)?,
+        courses: listed(next()?, Course::named)?,
+        measures: listed(next()?, Measure::named)?,
+        certainty: Certainty::named(next()?)?,
+        witnesses: listed(next()?, Witness::named)?,
     })
 }
 
@@ -155,10 +155,10 @@ fn group(line: &'static str) -> Option<Group> {
     let mut fields = line.split('\t');
     let mut next = || fields.next();
     Some(Group {
-        space: Space::of(next()?)?,
+        space: Space::named(next()?)?,
         codes: next()?,
-        courses: listed(next()?, Course::of)?,
-        measures: listed(next()?, Measure::of)?,
+        courses: listed(next()?, Course::named)?,
+        measures: listed(next()?, Measure::named)?,
     })
 }
 

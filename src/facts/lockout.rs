@@ -72,7 +72,7 @@ pub fn eras() -> Vec<Era> {
 
 /// The era that a system most likely belongs to. A guess at its edges.
 pub fn era(version: &Version) -> Option<Era> {
-    eras().into_iter().find(|era| within(version, era.since.as_ref(), era.before.as_ref()))
+    eras().into_iter().find(|era| version.within(era.since.as_ref(), era.before.as_ref()))
 }
 
 /// Every screen with the systems that show it: from, up to and without.
@@ -82,23 +82,14 @@ pub fn screens() -> Vec<(Screen, Option<Version>, Option<Version>)> {
 
 pub fn screen(version: &Version) -> Option<Screen> {
     let fits = |(_, since, before): &(Screen, Option<Version>, Option<Version>)| {
-        within(version, since.as_ref(), before.as_ref())
+        version.within(since.as_ref(), before.as_ref())
     };
     screens().into_iter().find(fits).map(|(screen, ..)| screen)
-}
-
-fn within(version: &Version, since: Option<&Version>, before: Option<&Version>) -> bool {
-    since.is_none_or(|since| version >= since) && before.is_none_or(|before| version < before)
 }
 
 fn rows(kind: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
     let lines = include_str!("lockout.tsv").lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| line.split('\t').collect::<Vec<_>>()).filter(move |fields| fields.first() == Some(&kind))
-}
-
-/// `-` is open; anything else has to be a version.
-fn bound(field: &str) -> Option<Option<Version>> {
-    if field == "-" { Some(None) } else { field.parse().ok().map(Some) }
 }
 
 fn wait_row(fields: &[&str]) -> Option<Era> {
@@ -115,8 +106,8 @@ fn wait_row(fields: &[&str]) -> Option<Era> {
             "newest" => Name::Newest,
             _ => return None,
         },
-        since: bound(since)?,
-        before: bound(before)?,
+        since: Version::bound(since)?,
+        before: Version::bound(before)?,
         certainty: match *certainty {
             "people" => Certainty::People,
             "apple" => Certainty::Apple,
@@ -136,7 +127,7 @@ fn screen_row(fields: &[&str]) -> Option<(Screen, Option<Version>, Option<Versio
         "forgot-passcode" => Screen::ForgotPasscode,
         _ => return None,
     };
-    Some((screen, bound(since)?, bound(before)?))
+    Some((screen, Version::bound(since)?, Version::bound(before)?))
 }
 
 #[cfg(test)]

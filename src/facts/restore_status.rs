@@ -44,7 +44,7 @@ fn row(line: &str) -> Option<(i64, Verdict)> {
         "apple" => false,
         _ => return None,
     };
-    let (courses, measures) = (listed(next()?, Course::of)?, listed(next()?, Measure::of)?);
+    let (courses, measures) = (listed(next()?, Course::named)?, listed(next()?, Measure::named)?);
     Some((number, Verdict { code, retry, seen, courses, measures }))
 }
 

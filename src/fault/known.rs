@@ -3,141 +3,126 @@
 //! The rows are a table of the facts room, the sentences are in `say`; both speak in these words, and scripts
 //! read them. A number belongs to a space: 105 of a backup has nothing to do with 105 of a restore.
 
-use serde::Serialize;
-
-macro_rules! words {
-    ($(#[$doc:meta])* $type:ident: $($(#[$each:meta])* $name:ident = $word:literal,)*) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-        pub enum $type { $($(#[$each])* #[serde(rename = $word)] $name,)* }
-
-        impl $type {
-            pub const ALL: &'static [$type] = &[$($type::$name,)*];
-
-            pub fn as_str(self) -> &'static str {
-                match self { $($type::$name => $word,)* }
-            }
-
-            pub fn of(word: &str) -> Option<$type> {
-                $type::ALL.iter().copied().find(|each| each.as_str() == word)
-            }
-        }
-    };
-}
+use super::words::words;
 
 words! {
     /// Who counts like that. In the order in which a bare number is most likely meant.
-    Space:
-    /// iTunes, Finder and Apple Devices.
-    ITunes = "itunes",
-    /// The last word of a device that is being restored: AMRError, else Status.
-    Restored = "restored",
-    /// Apple's signing server.
-    Tss = "tss",
-    /// MBErrorDomain: the device, at a backup or a restore of one.
-    Backup = "backup",
-    Lockdown = "lockdown",
-    /// The library under iTunes, which counts in hexadecimal.
-    MobileDevice = "mobiledevice",
-    /// A sentence instead of a number.
-    Message = "message",
-    /// Our own codes.
-    Herstel = "herstel",
+    Space {
+        /// iTunes, Finder and Apple Devices.
+        ITunes = "itunes",
+        /// The last word of a device that is being restored: AMRError, else Status.
+        Restored = "restored",
+        /// Apple's signing server.
+        Tss = "tss",
+        /// MBErrorDomain: the device, at a backup or a restore of one.
+        Backup = "backup",
+        Lockdown = "lockdown",
+        /// The library under iTunes, which counts in hexadecimal.
+        MobileDevice = "mobiledevice",
+        /// A sentence instead of a number.
+        Message = "message",
+        /// Our own codes.
+        Herstel = "herstel",
+    }
 }
 
 words! {
     /// What a second try has to differ in; a row names the first that is worth it first.
-    Course:
-    Replug = "replug",
-    ChangeCable = "change-cable",
-    Dfu = "dfu",
-    Network = "network",
-    OtherFirmware = "other-firmware",
-    Person = "person",
-    Hardware = "hardware",
+    Course {
+        Replug = "replug",
+        ChangeCable = "change-cable",
+        Dfu = "dfu",
+        Network = "network",
+        OtherFirmware = "other-firmware",
+        Person = "person",
+        Hardware = "hardware",
+    }
 }
 
 words! {
     /// One thing to do. Rows list them from cheap to dear.
-    Measure:
-    OtherCable = "other-cable",
-    OtherPort = "other-port",
-    UseCable = "use-cable",
-    RestartBoth = "restart-both",
-    ForceRestart = "force-restart",
-    UnplugOthers = "unplug-others",
-    QuitOthers = "quit-others",
-    Wait = "wait",
-    LeaveFiles = "leave-files",
-    Ignore = "ignore",
-    Clock = "clock",
-    HostsFile = "hosts-file",
-    Network = "network",
-    Proxy = "proxy",
-    FirmwareHash = "firmware-hash",
-    RightFirmware = "right-firmware",
-    NewestFirmware = "newest-firmware",
-    UpdateTool = "update-tool",
-    UpdateFirst = "update-first",
-    Recovery = "recovery",
-    Dfu = "dfu",
-    StuckKeys = "stuck-keys",
-    Erase = "erase",
-    SimOut = "sim-out",
-    Charge = "charge",
-    FreeHostSpace = "free-host-space",
-    HostRights = "host-rights",
-    FreeDeviceSpace = "free-device-space",
-    SavePhotos = "save-photos",
-    UnlockAndKeepAwake = "unlock-and-keep-awake",
-    TapTrust = "tap-trust",
-    TrustAgain = "trust-again",
-    FindMyOff = "find-my-off",
-    AskOrganisation = "ask-organisation",
-    Udev = "udev",
-    RestartUsbmuxd = "restart-usbmuxd",
-    Doctor = "doctor",
-    OtherComputer = "other-computer",
-    UnplugDisplay = "unplug-display",
-    OriginalPart = "original-part",
-    ModemRepair = "modem-repair",
-    BatteryRepair = "battery-repair",
-    ConnectorRepair = "connector-repair",
-    Board = "board",
-    AppleSupport = "apple-support",
+    Measure {
+        OtherCable = "other-cable",
+        OtherPort = "other-port",
+        UseCable = "use-cable",
+        RestartBoth = "restart-both",
+        ForceRestart = "force-restart",
+        UnplugOthers = "unplug-others",
+        QuitOthers = "quit-others",
+        Wait = "wait",
+        LeaveFiles = "leave-files",
+        Ignore = "ignore",
+        Clock = "clock",
+        HostsFile = "hosts-file",
+        Network = "network",
+        Proxy = "proxy",
+        FirmwareHash = "firmware-hash",
+        RightFirmware = "right-firmware",
+        NewestFirmware = "newest-firmware",
+        UpdateTool = "update-tool",
+        UpdateFirst = "update-first",
+        Recovery = "recovery",
+        Dfu = "dfu",
+        StuckKeys = "stuck-keys",
+        Erase = "erase",
+        SimOut = "sim-out",
+        Charge = "charge",
+        FreeHostSpace = "free-host-space",
+        HostRights = "host-rights",
+        FreeDeviceSpace = "free-device-space",
+        SavePhotos = "save-photos",
+        UnlockAndKeepAwake = "unlock-and-keep-awake",
+        TapTrust = "tap-trust",
+        TrustAgain = "trust-again",
+        FindMyOff = "find-my-off",
+        AskOrganisation = "ask-organisation",
+        Udev = "udev",
+        RestartUsbmuxd = "restart-usbmuxd",
+        Doctor = "doctor",
+        OtherComputer = "other-computer",
+        UnplugDisplay = "unplug-display",
+        OriginalPart = "original-part",
+        ModemRepair = "modem-repair",
+        BatteryRepair = "battery-repair",
+        ConnectorRepair = "connector-repair",
+        Board = "board",
+        AppleSupport = "apple-support",
+    }
 }
 
 words! {
     /// How well the meaning is known.
-    Certainty:
-    /// In logs and reports of users.
-    Seen = "seen",
-    /// In lists that were copied from one another.
-    Copied = "copied",
-    /// Only what Apple's own programs show.
-    Apple = "apple",
-    /// Read by others in Apple's code.
-    Decompiled = "decompiled",
-    /// Our own conclusion.
-    Inferred = "inferred",
-    /// What repair shops tell each other.
-    Hint = "hint",
-    /// Not found at its source.
-    Unconfirmed = "unconfirmed",
-    Unknown = "unknown",
+    Certainty {
+        /// In logs and reports of users.
+        Seen = "seen",
+        /// In lists that were copied from one another.
+        Copied = "copied",
+        /// Only what Apple's own programs show.
+        Apple = "apple",
+        /// Read by others in Apple's code.
+        Decompiled = "decompiled",
+        /// Our own conclusion.
+        Inferred = "inferred",
+        /// What repair shops tell each other.
+        Hint = "hint",
+        /// Not found at its source.
+        Unconfirmed = "unconfirmed",
+        Unknown = "unknown",
+    }
 }
 
 words! {
     /// Who tells of it.
-    Witness:
-    AppleList = "apple-list",
-    CodeLists = "code-lists",
-    RepairShops = "repair-shops",
-    Threads = "threads",
-    RestoreLogs = "restore-logs",
-    BackupLogs = "backup-logs",
-    OpenTools = "open-tools",
-    Herstel = "herstel",
+    Witness {
+        AppleList = "apple-list",
+        CodeLists = "code-lists",
+        RepairShops = "repair-shops",
+        Threads = "threads",
+        RestoreLogs = "restore-logs",
+        BackupLogs = "backup-logs",
+        OpenTools = "open-tools",
+        Herstel = "herstel",
+    }
 }
 
 /// How many numbers the row `codes` (`9`, `1601,1602`, `1413..1428`) answers for at once, if `number` is among
@@ -180,8 +165,11 @@ mod tests {
 
     #[test]
     fn words_are_read_as_they_are_written() {
-        assert!(Space::ALL.iter().all(|space| Space::of(space.as_str()) == Some(*space)));
-        assert!(Measure::ALL.iter().all(|measure| Measure::of(measure.as_str()) == Some(*measure)));
-        assert_eq!((Course::of("dfu"), Certainty::of("DFU"), Witness::of("")), (Some(Course::Dfu), None, None));
+        assert!(Space::ALL.iter().all(|space| Space::named(space.as_str()) == Some(*space)));
+        assert!(Measure::ALL.iter().all(|measure| Measure::named(measure.as_str()) == Some(*measure)));
+        assert_eq!(
+            (Course::named("dfu"), Certainty::named("DFU"), Witness::named("")),
+            (Some(Course::Dfu), None, None)
+        );
     }
 }

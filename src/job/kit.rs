@@ -1,7 +1,7 @@
 //! The hands that a job works with, and how the restore engine sees them.
 
+use super::once::{Manifests, Verified};
 use super::plan::Plan;
-use super::verified::Verified;
 use crate::backup::Password;
 use crate::device::Eyes;
 use crate::disk::Folders;
@@ -36,6 +36,8 @@ pub struct Kit {
     pub backup_password: Option<Password>,
     /// Firmware that this process has verified already.
     pub verified: Arc<Verified>,
+    /// Manifests that this process has read from Apple already.
+    pub manifests: Arc<Manifests>,
 }
 
 impl Kit {
@@ -57,6 +59,7 @@ impl Kit {
             haste: self.haste,
             backup_password: None,
             verified: Arc::clone(&self.verified),
+            manifests: Arc::clone(&self.manifests),
         }
     }
 

@@ -75,35 +75,12 @@ fn ended_unseen(story: &Story, seen: &Seen) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::{FirmwarePlan, Plan};
+    use super::super::plan::{Plan, sample};
     use super::super::record::{Entry, Record};
     use super::*;
-    use crate::ids::{Bdid, Cpid, Ecid, ProductType};
 
     fn story(backup: BackupPlan, done: &[(Step, Fact)], began: &[Step]) -> Story {
-        let plan = Plan {
-            tool: "0".into(),
-            ecid: Ecid(1),
-            udid: None,
-            title: "x".into(),
-            product: ProductType::new("iPhone14,5"),
-            board: "d17ap".into(),
-            cpid: Cpid(0x8110),
-            bdid: Bdid(0xA),
-            version: "26.7.1".parse().ok(),
-            way: Way::Erase,
-            backup,
-            put_back: true,
-            firmware: FirmwarePlan {
-                version: "27.0.1".parse().unwrap(),
-                build: "24A446".parse().unwrap(),
-                file: None,
-                size: None,
-            },
-            vault: "/v".into(),
-            ticket: None,
-            is_virtual: true,
-        };
+        let plan = Plan { version: "26.7.1".parse().ok(), backup, put_back: true, ..sample() };
         let mut entries = vec![Entry::now(Record::Plan { plan: Box::new(plan) })];
         entries.extend(began.iter().map(|step| Entry::now(Record::Began { step: *step })));
         entries.extend(done.iter().map(|(step, fact)| Entry::now(Record::Did { step: *step, fact: fact.clone() })));

@@ -90,3 +90,31 @@ impl Plan {
         }
     }
 }
+
+/// A plan for tests: an erase of an iPhone 13 on the bench, without a backup.
+#[cfg(test)]
+pub(crate) fn sample() -> Plan {
+    Plan {
+        tool: "0".into(),
+        ecid: Ecid(1),
+        udid: None,
+        title: "x".into(),
+        product: ProductType::new("iPhone14,5"),
+        board: "d17ap".into(),
+        cpid: Cpid(0x8110),
+        bdid: Bdid(0xA),
+        version: None,
+        way: Way::Erase,
+        backup: BackupPlan::Skip { why: "x".into() },
+        put_back: false,
+        firmware: FirmwarePlan {
+            version: "27.0.1".parse().unwrap(),
+            build: "24A446".parse().unwrap(),
+            file: None,
+            size: None,
+        },
+        vault: "/v".into(),
+        ticket: None,
+        is_virtual: true,
+    }
+}

@@ -235,15 +235,16 @@ async fn manifest(kit: &Kit, plan: &Plan, offer: Option<&Firmware>) -> Result<Ar
         return tokio::task::spawn_blocking(open).await.map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
     }
     let offer = offer.ok_or_else(|| Fault::new(Code::NoFirmware, "no catalogue offers this build"))?;
-    remote(kit, offer).await.map(Arc::new)
+    remote(kit, offer).await
 }
 
-async fn remote(kit: &Kit, offer: &Firmware) -> Result<BuildManifest, Fault> {
+async fn remote(kit: &Kit, offer: &Firmware) -> Result<Arc<BuildManifest>, Fault> {
     let invalid = |e| Fault::new(Code::CatalogueInvalid, format!("{:?}: {e}", offer.url.value));
     let url = Url::parse(&offer.url.value).map_err(invalid)?;
     let scratch = kit.folders.scratch();
+    let read = async { Ok(Arc::new(read_manifest(&kit.http, &url, &scratch).await?.manifest)) };
     tokio::select! {
-        read = read_manifest(&kit.http, &url, &scratch) => Ok(read?.manifest),
+        read = kit.manifests.or(url.to_string(), read) => read,
         () = kit.cancel.cancelled() => Err(Fault::cancelled()),
     }
 }

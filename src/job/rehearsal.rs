@@ -155,33 +155,10 @@ fn needs(plan: &Plan, seen: &Seen) -> Vec<Need> {
 mod tests {
     use super::*;
     use crate::fault::Code;
-    use crate::ids::{Bdid, Cpid, Ecid, ProductType};
-    use crate::job::FirmwarePlan;
+    use crate::job::plan::sample;
 
     fn plan(way: Way, backup: BackupPlan) -> Plan {
-        Plan {
-            tool: "0".into(),
-            ecid: Ecid(1),
-            udid: None,
-            title: "x".into(),
-            product: ProductType::new("iPhone14,5"),
-            board: "d17ap".into(),
-            cpid: Cpid(0x8110),
-            bdid: Bdid(0xA),
-            version: None,
-            way,
-            put_back: backup == BackupPlan::Make,
-            backup,
-            firmware: FirmwarePlan {
-                version: "27.0.1".parse().unwrap(),
-                build: "24A446".parse().unwrap(),
-                file: None,
-                size: None,
-            },
-            vault: "/v".into(),
-            ticket: None,
-            is_virtual: true,
-        }
+        Plan { way, put_back: backup == BackupPlan::Make, backup, ..sample() }
     }
 
     fn names(list: &[Cost]) -> Vec<&'static str> {

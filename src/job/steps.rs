@@ -1,9 +1,9 @@
 //! The steps, each from its plan to its fact.
 
 use super::kit::{FromIpsw, Kit};
+use super::once::Key;
 use super::plan::{BackupPlan, FirmwarePlan, Plan};
 use super::record::Fact;
-use super::verified::Key;
 use super::vigil::Vigil;
 use super::warming::Warming;
 use crate::backup::{

@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::record::{Entry, Fact, Record, Story};
 use super::steps::{self, Opened};
 use crate::device::{Consent, Trust, look};
-use crate::disk::{FileLock, JobFolder, Jobs, Journal};
+use crate::disk::{FileLock, JobFolder, JobId, Jobs, Journal};
 use crate::event::{Event, Outcome, Step};
 use crate::fault::{Code, Fault};
 use crate::ids::Ecid;
@@ -29,8 +29,13 @@ pub struct Job {
 impl Job {
     /// A new job; its first record is the plan.
     pub fn begin(kit: &Kit, plan: Plan) -> Result<Job, Fault> {
+        Job::begin_as(kit, JobId::fresh(), plan)
+    }
+
+    /// The same under a name that is written down elsewhere already.
+    pub fn begin_as(kit: &Kit, id: JobId, plan: Plan) -> Result<Job, Fault> {
         let lock = device_lock(kit, plan.ecid)?;
-        let (folder, mut journal) = Jobs::new(&kit.folders.jobs()).create()?;
+        let (folder, mut journal) = Jobs::new(&kit.folders.jobs()).create_as(id)?;
         let entry = Entry::now(Record::Plan { plan: Box::new(plan) });
         journal.append(&entry, true)?;
         Ok(Job { folder, journal, story: Story::new(vec![entry])?, _lock: lock })

@@ -17,6 +17,7 @@ mod duties;
 mod garbage_tests;
 mod guard;
 mod lockdown;
+mod organisation;
 mod pairing;
 mod power;
 mod preboard;
@@ -36,6 +37,7 @@ pub use duties::{
     remove_restore_applications,
 };
 pub use lockdown::{Lockdown, LockdownError, Session};
+pub use organisation::cloud_configuration;
 pub use pairing::{Unpaired, forget, pair, pair_by_udid, unpair};
 pub use power::{enter_recovery, restart, shut_down};
 pub use preboard::Preboard;

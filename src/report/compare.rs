@@ -52,14 +52,14 @@ impl Comparison {
     pub fn json(&self) -> Value {
         let difference = |d: &Difference| {
             json!({
-                "line": d.field.key(), "subject": d.field.subject(),
+                "line": d.field.as_str(), "subject": d.field.subject(),
                 "before": d.before.json(), "now": d.now.json(),
             })
         };
         json!({
             "same": self.differences.is_empty(),
             "differences": self.differences.iter().map(difference).collect::<Vec<_>>(),
-            "one_sided": self.one_sided.iter().map(|of| of.key()).collect::<Vec<_>>(),
+            "one_sided": self.one_sided.iter().map(|of| of.as_str()).collect::<Vec<_>>(),
         })
     }
 
@@ -70,7 +70,7 @@ impl Comparison {
         }
         let head: Vec<String> =
             [Around::Line, Around::Before, Around::Now].map(|key| around(lang, key).to_owned()).to_vec();
-        for of in Subject::ALL {
+        for &of in Subject::ALL {
             let rows: Vec<Vec<String>> = self
                 .differences
                 .iter()

@@ -74,7 +74,7 @@ pub fn label(sheet: &Sheet) -> Option<String> {
 
 /// A line of names and a line of values; what is not known is empty.
 pub fn table(sheet: &Sheet) -> String {
-    let names: Vec<&str> = Field::ALL.iter().map(|of| of.key()).collect();
+    let names: Vec<&str> = Field::ALL.iter().map(|of| of.as_str()).collect();
     let value = |of: &Field| match sheet.value(*of) {
         Some(Datum::Text(text) | Datum::Word(text)) => text.clone(),
         Some(Datum::Number(number)) => number.to_string(),

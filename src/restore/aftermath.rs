@@ -53,8 +53,7 @@ mod tests {
     async fn told(stage: Stage, fault: Fault) -> (Option<DeviceState>, Option<SeenIn>) {
         let rig = Rig::new(PhoneSpec::default());
         rig.phone.enter(stage);
-        let eyes =
-            Eyes { bus: Arc::clone(&rig.bus), mux: Mux::new(MuxAddress::Unix("/nowhere".into())), is_virtual: true };
+        let eyes = Eyes::new(Arc::clone(&rig.bus), Mux::new(MuxAddress::Unix("/nowhere".into())), true);
         let fault = where_it_is(&eyes, rig.phone.ecid, fault, Duration::from_millis(300)).await;
         let standing = fault.restore.as_deref();
         (standing.map(|s| s.device_state), standing.and_then(|s| s.mode))

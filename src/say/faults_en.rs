@@ -45,7 +45,7 @@ pub fn fault(code: Code) -> Advice {
         ),
         Code::UsbNoAccess => (
             "The device is found, but this user may not open it",
-            "Install the udev rule (`scripts/install-udev` says how), then unplug and replug the device.",
+            "`herstel doctor` says what is missing, most often the udev rule. Then unplug and replug the device.",
         ),
         Code::UsbBusy => (
             "Another program holds the device",

@@ -47,7 +47,7 @@ pub fn fault(code: Code) -> Advice {
         ),
         Code::UsbNoAccess => (
             "Het toestel is gevonden, maar deze gebruiker mag er niet bij",
-            "Installeer de udev-regel (`scripts/install-udev` zegt hoe), trek het toestel los en sluit het weer aan.",
+            "`herstel doctor` zegt wat er ontbreekt, meestal de udev-regel. Trek het toestel daarna los en sluit het weer aan.",
         ),
         Code::UsbBusy => (
             "Een ander programma houdt het toestel vast",

@@ -96,7 +96,7 @@ fn en(line: &Line<'_>) -> String {
         Line::Works { version } => format!("It runs {version}, was erased once, and opens."),
         Line::Shop => {
             "Eight virtual devices are on the bench. Three of them fail once: a cable that comes out, another in \
-             the middle of the system image, a device that falls silent. They are tried again by themselves."
+             the middle of the system image, a device that ends with error 100. They are tried again by themselves."
                 .into()
         }
         Line::ShopPerson => {
@@ -142,7 +142,7 @@ fn nl(line: &Line<'_>) -> String {
         Line::Works { version } => format!("Hij draait {version}, is één keer gewist, en gaat open."),
         Line::Shop => {
             "Er liggen acht virtuele toestellen op de proefbank. Drie daarvan mislukken één keer: een kabel die losschiet, een \
-             andere midden in de systeemimage, een toestel dat stilvalt. Die worden vanzelf opnieuw geprobeerd."
+             andere midden in de systeemimage, een toestel dat met fout 100 stopt. Die worden vanzelf opnieuw geprobeerd."
                 .into()
         }
         Line::ShopPerson => {

@@ -68,6 +68,7 @@ pub fn field(lang: Lang, field: Field) -> &'static str {
             Field::Activation => ("Activation", "Activering"),
             Field::FindMy => ("Find My", "Zoek mijn"),
             Field::Supervised => ("Supervised", "Onder toezicht"),
+            Field::Organisation => ("Organisation", "Organisatie"),
             Field::SetupDone => ("Setup finished", "Configuratie klaar"),
             Field::Sim => ("SIM card", "Simkaart"),
             Field::BasebandAlive => ("Modem answers", "Modem antwoordt"),
@@ -189,7 +190,7 @@ mod tests {
     fn both_languages_say_everything_in_their_own_words() {
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         pairs.extend(Group::ALL.map(|g| (group(Lang::En, g), group(Lang::Nl, g))));
-        pairs.extend(Subject::ALL.map(|s| (subject(Lang::En, s), subject(Lang::Nl, s))));
+        pairs.extend(Subject::ALL.iter().map(|s| (subject(Lang::En, *s), subject(Lang::Nl, *s))));
         pairs.extend(Field::ALL.iter().map(|f| (field(Lang::En, *f), field(Lang::Nl, *f))));
         pairs.extend(Around::ALL.map(|a| (around(Lang::En, a), around(Lang::Nl, a))));
         pairs.extend(WORDS.iter().map(|(_, _, en, nl)| (*en, *nl)));

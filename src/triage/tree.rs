@@ -48,13 +48,9 @@ fn rows() -> impl Iterator<Item = &'static str> {
 fn way(row: &'static str) -> Option<Way> {
     let mut fields = row.split('\t');
     let mut next = || fields.next();
-    let version = |text: &str| match text {
-        "-" => Some(None),
-        text => text.parse().ok().map(Some),
-    };
     let (node, question) = (next()?, Question::named(next()?)?);
     let answer = answer(question, next()?).ok()?;
-    let (since, before, to) = (version(next()?)?, version(next()?)?, next()?);
+    let (since, before, to) = (Version::bound(next()?)?, Version::bound(next()?)?, next()?);
     let to = match to.strip_prefix('!') {
         Some(plan) => To::WayOut(WayOut::named(plan)?),
         None => To::Node(to),
@@ -88,7 +84,7 @@ pub fn walk(answers: &Answers) -> (Vec<Question>, Stand) {
 
 fn fits(way: &Way, version: Option<&Version>) -> bool {
     let Some(version) = version else { return way.before.is_none() };
-    way.since.as_ref().is_none_or(|since| version >= since) && way.before.as_ref().is_none_or(|end| version < end)
+    version.within(way.since.as_ref(), way.before.as_ref())
 }
 
 #[cfg(test)]

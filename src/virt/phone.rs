@@ -17,6 +17,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Ports of one USB controller of the bench.
+const PORTS: u8 = 8;
+
+/// Eight ports to a bus, and each bus a controller of its own.
+pub fn path_of_port(port: u8) -> String {
+    let from_zero = port.saturating_sub(1);
+    format!("{}-{}", from_zero / PORTS + 1, from_zero % PORTS + 1)
+}
+
 /// A byte link from a host to a port of the phone.
 pub type Link = UnixStream;
 
@@ -91,6 +100,8 @@ pub struct State {
     pub set_values: BTreeMap<(String, String), plist::Value>,
     /// Counts enumerations, for device numbers.
     pub enumerations: u32,
+    /// The port of the hub that its cable is in, from 1.
+    port: u8,
     epoch: u64,
 }
 
@@ -108,7 +119,7 @@ pub struct Phone {
     pub ecid: Ecid,
     pub udid: Udid,
     pub serial: String,
-    /// Its place on the bench, from 0; the port path is made from it.
+    /// Its place on the bench, from 0; its cable is in the port of that place until it is moved.
     pub place: usize,
     /// The person's data and all else that a backup carries.
     pub files: super::backup::PhoneFiles,
@@ -179,6 +190,7 @@ impl Phone {
             nonce_promised: false,
             set_values: BTreeMap::new(),
             enumerations: 0,
+            port: u8::try_from(place + 1).unwrap_or(u8::MAX),
             epoch: 0,
         };
         let phone = Arc::new(Phone {
@@ -218,7 +230,24 @@ impl Phone {
 
     /// The USB port path, e.g. `1-3`: lasts over re-enumeration.
     pub fn port_path(&self) -> String {
-        format!("1-{}", self.place + 1)
+        path_of_port(self.port())
+    }
+
+    /// From 1.
+    pub fn port(&self) -> u8 {
+        self.state().port
+    }
+
+    /// Its cable is pulled and goes into another port; in restore mode that ends the restore, as it does for real.
+    pub fn move_to(self: &Arc<Self>, port: u8, away: Duration) {
+        let stage = match self.stage() {
+            Stage::Restore => Stage::Recovery,
+            stage => stage,
+        };
+        self.remember("port", serde_json::json!({ "from": self.port(), "to": port }));
+        let epoch = self.enter_counted(Stage::Away);
+        self.state().port = port;
+        self.return_as(stage, away, epoch);
     }
 
     // -- modes --
@@ -260,6 +289,10 @@ impl Phone {
     /// else (a button, an unplug) came in between.
     pub fn reenumerate(self: &Arc<Self>, to: Stage, away: Duration) {
         let epoch = self.enter_counted(Stage::Away);
+        self.return_as(to, away, epoch);
+    }
+
+    fn return_as(self: &Arc<Self>, to: Stage, away: Duration, epoch: u64) {
         let phone = Arc::clone(self);
         let wait = self.scaled(away);
         std::thread::spawn(move || {

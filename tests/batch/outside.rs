@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 
 /// One POST as it came: headers in lower case, and the body.
@@ -54,9 +55,14 @@ fn server(listener: TcpListener) -> Receiver<Post> {
 /// A hook that adds what it is given to a file.
 fn hook(rig: &Rig, name: &str, then: &str) -> String {
     let path = rig.path(name);
-    fs::write(&path, format!("#!/bin/sh\ncat >> {}\n{then}\n", rig.path("told.jsonl").display())).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    program(&path, &format!("cat >> {}\n{then}", rig.path("told.jsonl").display()));
     path.display().to_string()
+}
+
+/// A program of the shell.
+pub fn program(path: &Path, text: &str) {
+    fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]
@@ -87,7 +93,7 @@ fn hooks_and_webhooks_hear_of_it_and_hold_nothing_up() {
     let post = posts.recv_timeout(std::time::Duration::from_secs(30)).expect("one webhook");
     let timestamp: i64 = post.header("x-herstel-timestamp").parse().unwrap();
     assert_eq!(post.header("x-herstel-signature"), signature(b"open sesame", timestamp, &post.body));
-    assert_eq!(serde_json::from_str::<Value>(&post.body).unwrap()["topic"], "finished");
+    assert_eq!(serde_json::from_str::<Value>(&post.body).unwrap(), told[1], "hooks and webhooks are told the same");
     assert!(posts.try_recv().is_err(), "only what was asked for, and once");
 }
 

@@ -135,7 +135,7 @@ async fn restore_onto(
     let records = Arc::new(HostRecords::new());
     let _muxd = Muxd::start(&socket, vec![Arc::clone(phone)], Arc::clone(&records)).map_err(|e| Fault::disk(&e))?;
     boot(phone, &records);
-    let eyes = Eyes { bus: Arc::new(NoBus), mux: Mux::new(MuxAddress::Unix(socket)), is_virtual: true };
+    let eyes = Eyes::new(Arc::new(NoBus), Mux::new(MuxAddress::Unix(socket)), true);
     let seen = look(&eyes).await;
     let normal = seen.devices.first().and_then(|device| device.normal()).cloned();
     let normal = normal.ok_or_else(|| Fault::new(Code::Internal, "the virtual device did not come up"))?;

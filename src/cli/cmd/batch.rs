@@ -162,8 +162,8 @@ fn show(context: &Context, name: &str, file: &BatchFile, seen: &[Device], places
             })
         };
         print_line(&json!({
-            "schema": 1, "event": "batch-file", "name": name, "limit": file.limit, "watch": watch,
-            "rows": file.rows.iter().map(row).collect::<Vec<_>>(),
+            "schema": 1, "virtual": context.is_virtual(), "event": "batch-file", "name": name, "limit": file.limit,
+            "watch": watch, "rows": file.rows.iter().map(row).collect::<Vec<_>>(),
         }));
     }
     if context.is_virtual() {
@@ -299,7 +299,7 @@ async fn resume(context: &Context, places: Arc<Places>, args: &BatchArgs) -> Don
     let (kit, voice) = quiet_kit(context, args)?;
     let batches = Jobs::new(&kit.folders.batches());
     let jobs = Jobs::new(&kit.folders.jobs());
-    let end = |job: &str| batch::job_end(&jobs, job);
+    let end = |job: &str, since| batch::job_end(&jobs, job, since);
     let again = |row: &Recalled| args.retry_failed && row.phase == Phase::Failed;
     let folder = match args.resume.as_deref().unwrap_or_default() {
         "" => {
@@ -318,9 +318,11 @@ async fn resume(context: &Context, places: Arc<Places>, args: &BatchArgs) -> Don
         return Ok(Outcome::Ok);
     };
     let (mut journal, entries) = folder.open::<Entry>()?;
-    let Story { name, file, agreed, watch, mut rows, over } = recall(&entries, &end)?;
+    let story = recall(&entries, &end)?;
+    let is_over = story.is_over();
+    let Story { name, file, agreed, watch, mut rows, over } = story;
     let watch = watch && over.is_none();
-    if !watch && rows.iter().all(|row| row.phase.is_end() && !again(row)) {
+    if !watch && is_over && !rows.iter().any(again) {
         say_line(&say::batch(context.lang, &Batch::NothingOpen));
         return Ok(Outcome::Ok);
     }
@@ -416,9 +418,10 @@ async fn drive(
     }
     if context.common.json {
         let rows: Vec<_> = summary.rows.iter().map(|(row, fault)| json!({ "row": row, "fault": fault })).collect();
-        print_line(
-            &json!({ "schema": 1, "event": "batch-over", "batch": id, "outcome": summary.outcome, "rows": rows }),
-        );
+        print_line(&json!({
+            "schema": 1, "virtual": context.is_virtual(), "event": "batch-over", "batch": id,
+            "outcome": summary.outcome, "rows": rows,
+        }));
     }
     if failed == 0 && left > 0 && summary.outcome != Outcome::Cancelled {
         return Err(Fault::new(Code::PersonNeeded, format!("{left} devices; batch {id}")));

@@ -90,34 +90,12 @@ impl Planner for ByFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Bdid, Cpid, Ecid, ProductType};
+    use crate::ids::Ecid;
     use crate::job::batch::Ownership;
-    use crate::job::{BackupPlan, FirmwarePlan};
+    use crate::job::sample;
 
     fn plan(ecid: u64, way: Way) -> Plan {
-        Plan {
-            tool: "0".into(),
-            ecid: Ecid(ecid),
-            udid: None,
-            title: "x".into(),
-            product: ProductType::new("iPhone14,5"),
-            board: "d17ap".into(),
-            cpid: Cpid(0x8110),
-            bdid: Bdid(0xA),
-            version: None,
-            way,
-            backup: BackupPlan::Skip { why: "x".into() },
-            put_back: false,
-            firmware: FirmwarePlan {
-                version: "27.0.1".parse().unwrap(),
-                build: "24A446".parse().unwrap(),
-                file: None,
-                size: None,
-            },
-            vault: "/v".into(),
-            ticket: None,
-            is_virtual: true,
-        }
+        Plan { ecid: Ecid(ecid), way, ..sample() }
     }
 
     fn task(action: Action, ownership: Option<Ownership>) -> Task {

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
 
 impl From<BenchError> for Fault {
     fn from(err: BenchError) -> Fault {
@@ -157,6 +158,9 @@ async fn up(folder: &Path, spec: BenchSpec, image: u64, vhci: bool, lang: Lang, 
     let started = tokio::task::spawn_blocking(move || Bench::start(&place, spec, image << 20));
     let bench = started.await.map_err(|e| Fault::new(Code::Internal, e.to_string()))??;
     let kernel = vhci.then(|| Vhci::start(&bench.phones)).transpose().map_err(no_controller)?;
+    let no_signal = |e: std::io::Error| Fault::new(Code::Internal, e.to_string());
+    let mut pressed = signal(SignalKind::interrupt()).map_err(no_signal)?;
+    let mut term = signal(SignalKind::terminate()).map_err(no_signal)?;
     let (sender, down) = std::sync::mpsc::channel();
     control::serve(&folder.join("control.sock"), bench.phones.clone(), bench.emulation(), sender)
         .map_err(|e| Fault::new(Code::BenchUnavailable, e.to_string()))?;
@@ -175,11 +179,9 @@ async fn up(folder: &Path, spec: BenchSpec, image: u64, vhci: bool, lang: Lang, 
         print_out(&say::text(lang, &Text::BenchStops));
     }
     let down = tokio::task::spawn_blocking(move || down.recv());
-    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .map_err(|e| Fault::new(Code::Internal, e.to_string()))?;
     tokio::select! {
         _ = down => {}
-        _ = tokio::signal::ctrl_c() => {}
+        _ = pressed.recv() => {}
         _ = term.recv() => {}
     }
     drop(kernel);

@@ -7,11 +7,14 @@
 use super::demo_stage::Stage;
 use super::list::say_line;
 use crate::cli::show::wrap::COLUMNS;
+use crate::device::Book;
 use crate::disk::Jobs;
 use crate::event::{Outcome, Request};
 use crate::fault::{Code, Fault};
+use crate::ids::PortPath;
 use crate::say;
 use crate::say::scenario::{Line, line};
+use crate::usb::topology::Topology;
 use crate::virt::phone::{Phone, Stage as Boot, offered_system};
 use crate::virt::restore::Faults as RestoreFaults;
 use crate::virt::spec::{BenchSpec, Faults, PasscodeSpec, PhoneSpec, TrustSpec};
@@ -25,6 +28,8 @@ use std::time::Duration;
 pub const PACE: u32 = 20;
 /// The checkpoint at which the image is sent.
 const IMAGE: u16 = 0x634;
+/// What a device may end with that says no more than: once again.
+const ENDS_WITH: i64 = 100;
 /// Restarted at the counter, and not unlocked since: it takes no command before somebody types its passcode.
 const LOCKED: &str = "Gijs's iPhone";
 /// How long a cable is out, in the phone's time.
@@ -39,7 +44,7 @@ fn rows() -> Vec<(&'static str, &'static str, RestoreFaults)> {
         ("Cees's iPhone", "iphone8", RestoreFaults::default()),
         ("Daan's iPhone", "iphone13", RestoreFaults { unplug_at_image_byte: Some(1 << 20), ..once.clone() }),
         ("Els's iPad", "ipad-pro-m4", RestoreFaults::default()),
-        ("Fien's iPhone", "iphone8", RestoreFaults { silent_at_checkpoint: Some(IMAGE), ..once }),
+        ("Fien's iPhone", "iphone8", RestoreFaults { amr_error: Some(ENDS_WITH), ..once }),
         (LOCKED, "iphone13", RestoreFaults::default()),
         ("Hans's iPhone", "iphone13", RestoreFaults::default()),
     ]
@@ -70,6 +75,7 @@ pub async fn play(stage: &Stage<'_>) -> Result<Outcome, Fault> {
         0,
     )
     .map_err(|e| disk(e.into()))?;
+    teach(stage)?;
     let file = stage.folder.join("shop.toml");
     fs_err::write(&file, batch_file(&stage.bench.phones, &bell)).map_err(|e| Fault::disk(&e))?;
     for text in [Line::Shop, Line::ShopPerson] {
@@ -88,7 +94,9 @@ pub async fn play(stage: &Stage<'_>) -> Result<Outcome, Fault> {
     let jobs = Jobs::new(&stage.folder.join("state").join("herstel").join("jobs"));
     // Names sort by time: the oldest last.
     for job in jobs.list()?.iter().rev() {
-        say_line("");
+        if !stage.common.json {
+            say_line("");
+        }
         if stage.run(&["report", &job.id.to_string()]).await? != 0 {
             return Err(Fault::new(Code::RestoreFailed, format!("job {} has no report", job.id)));
         }
@@ -96,6 +104,16 @@ pub async fn play(stage: &Stage<'_>) -> Result<Outcome, Fault> {
     say_line("");
     tell(stage, &Line::ShopDone { devices: stage.bench.phones.len() });
     Ok(Outcome::Ok)
+}
+
+/// Station 1 is the first port, and so on, as `herstel stations teach` would have it.
+fn teach(stage: &Stage<'_>) -> Result<(), Fault> {
+    let book = Book::new(stage.folder.join("config/herstel/stations-virtual.toml"), stage.folder);
+    book.change(|stations| {
+        (1..).zip(&stage.bench.phones).try_for_each(|(number, phone)| {
+            stations.set(&Topology::unknown(), number, PortPath::new(phone.port_path()), None).map(drop)
+        })
+    })
 }
 
 fn tell(stage: &Stage<'_>, text: &Line<'_>) {

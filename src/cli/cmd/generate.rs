@@ -1,5 +1,7 @@
-//! `generate`: man pages and completions, from the same definition as the help.
+//! `generate`: man pages and completions, from the same definition as the help; and the udev rule, for whoever has the
+//! program alone.
 
+use super::list::print_out;
 use crate::cli::Done;
 use crate::cli::args::{Cli, Generate};
 use crate::event::Outcome;
@@ -8,10 +10,17 @@ use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use std::path::Path;
 
-pub fn run(what: Generate, folder: &Path) -> Done {
+const RULE: &str = include_str!("../../../udev/70-herstel.rules");
+
+pub fn run(what: Generate, folder: Option<&Path>) -> Done {
     let io = |e: std::io::Error| Fault::disk(&e);
+    let Some(folder) = folder.filter(|_| !matches!(what, Generate::Udev)) else {
+        print_out(RULE.trim_end());
+        return Ok(Outcome::Ok);
+    };
     fs_err::create_dir_all(folder).map_err(io)?;
     match what {
+        Generate::Udev => {}
         Generate::Man => clap_mangen::generate_to(Cli::command(), folder).map_err(io)?,
         Generate::Completions => {
             for shell in [Shell::Bash, Shell::Zsh] {

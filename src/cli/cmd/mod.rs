@@ -46,7 +46,7 @@ pub async fn run(cli: Cli, lang: Lang) -> Done {
         super::context::own_device_table()?;
     }
     match cli.verb {
-        Verb::Generate { what, folder } => generate::run(what, &folder),
+        Verb::Generate { what, folder } => generate::run(what, folder.as_deref()),
         Verb::Bench { verb, dir } => bench::run(verb, dir, lang, common.json).await,
         Verb::Demo(demo) => demo::run(&common, lang, demo).await,
         verb => {

@@ -43,6 +43,7 @@ pub fn kit_telling(context: &Context, tell: Teller) -> Result<Kit, Fault> {
         haste: context.haste(),
         backup_password: None,
         verified: std::sync::Arc::default(),
+        manifests: std::sync::Arc::default(),
     })
 }
 

@@ -6,7 +6,7 @@ use crate::cli::args::{Format, ReportArgs, ReportVerb};
 use crate::cli::context::Context;
 use crate::cli::show::{print_line, wrap::COLUMNS};
 use crate::device::Sheet;
-use crate::disk::{self, JobFolder, Jobs, journal_lines, write_atomic, write_private};
+use crate::disk::{self, JobFolder, Jobs, journal_lines, read_journal, write_atomic, write_private};
 use crate::event::Outcome;
 use crate::fault::{Code, Fault};
 use crate::job::{self, Entry, Story, report};
@@ -38,7 +38,8 @@ pub fn run(context: &Context, args: ReportArgs) -> Done {
     if let Some(file) = &args.bundle {
         return bundle(context, &folder, file, args.doctor.as_deref());
     }
-    let (_, entries) = folder.open::<Entry>()?;
+    // Read and not opened: a job that runs now has a report too.
+    let entries = read_journal::<Entry>(&folder.journal())?;
     let sheet = report(&folder.id.to_string(), &Story::new(entries)?);
     let format = if context.common.json { Format::Json } else { args.format };
     match format {

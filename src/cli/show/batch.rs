@@ -210,7 +210,7 @@ fn mode(row: &Row) -> String {
 fn label(row: &Row) -> String {
     let station = row.station.map(|station| format!(" S{station}")).unwrap_or_default();
     let name = row.title.clone().or_else(|| row.ecid.map(|ecid| ecid.to_string()));
-    format!("#{}{station} {}", row.row, name.unwrap_or_default())
+    format!("#{}{station} {}", row.row, name.unwrap_or_default()).trim_end().to_owned()
 }
 
 /// What of a job's own walk is worth a line among those of others.

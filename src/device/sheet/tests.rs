@@ -20,7 +20,7 @@ trait Keys {
 }
 impl Keys for [Field] {
     fn map_keys(&self) -> Vec<&'static str> {
-        self.iter().map(|field| field.key()).collect()
+        self.iter().map(|field| field.as_str()).collect()
     }
 }
 

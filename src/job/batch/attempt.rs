@@ -11,7 +11,7 @@ use super::record::{JobEnd, Record};
 use super::run::{Book, Planner};
 use crate::backup::{self, BackupOptions, Patience, Vault};
 use crate::device::Device;
-use crate::disk::{JobFolder, Jobs, append_private, read_journal};
+use crate::disk::{JobFolder, JobId, Jobs, append_private, read_journal};
 use crate::event::batch::{Action, BatchEvent, BatchTeller, Happened};
 use crate::event::{Event, Outcome, Step, Tell};
 use crate::fault::{Code, Fault};
@@ -19,6 +19,7 @@ use crate::ids::Ecid;
 use crate::job::steps::ensure_trust;
 use crate::job::walk::device_lock;
 use crate::job::{self, Job, Kit};
+use jiff::Timestamp;
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -82,15 +83,12 @@ impl Attempt {
         if self.task.action == Action::Backup {
             return self.back_up().await;
         }
-        let (mut job, consents) = match &self.job {
-            Some(name) => {
-                let folder = Jobs::new(&self.kit.folders.jobs()).find(name)?;
-                let story = job::Story::new(read_journal(&folder.journal())?)?;
-                if story.is_over() {
-                    return Ok(story.outcome().unwrap_or(Outcome::Ok));
-                }
+        let (id, story) = self.begun()?;
+        let (mut job, consents) = match story {
+            Some(story) if story.is_over() => return Ok(story.outcome().unwrap_or(Outcome::Ok)),
+            Some(story) => {
                 let consents = self.planner.agreed(&story.plan, &self.task, self.agreed)?;
-                (Job::reopen(&self.kit, folder)?, consents)
+                (Job::reopen(&self.kit, Jobs::new(&self.kit.folders.jobs()).folder(id))?, consents)
             }
             None => {
                 let device = self.device().await?;
@@ -99,9 +97,12 @@ impl Attempt {
                     let detail = format!("awaited {}, found {}", self.ecid, plan.ecid);
                     return Err(Fault::new(Code::StrangerDevice, detail));
                 }
-                let job = Job::begin(&self.kit, plan)?;
-                self.book.write(Record::Job { row: self.row, job: job.folder.id.to_string() })?;
-                (job, consents)
+                // Its name first: a job that nobody knows of would be begun a second time.
+                if self.job.is_none() {
+                    self.book.write(Record::Job { row: self.row, job: id.to_string() })?;
+                    *name = Some(id.to_string());
+                }
+                (Job::begin_as(&self.kit, id, plan)?, consents)
             }
         };
         self.voice.speaks_for(&job.folder);
@@ -111,6 +112,16 @@ impl Attempt {
         let done = job.run(&self.kit, &consents).await;
         self.planner.report(&job.folder, job.story());
         done
+    }
+
+    /// The row's job, and its story if it has begun.
+    fn begun(&self) -> Result<(JobId, Option<job::Story>), Fault> {
+        let Some(name) = &self.job else { return Ok((JobId::fresh(), None)) };
+        let id = name.parse()?;
+        let journal = Jobs::new(&self.kit.folders.jobs()).folder(id).journal();
+        let entries = if journal.is_file() { read_journal(&journal)? } else { Vec::new() };
+        let story = if entries.is_empty() { None } else { Some(job::Story::new(entries)?) };
+        Ok((id, story))
     }
 
     async fn device(&self) -> Result<Device, Fault> {
@@ -133,13 +144,15 @@ impl Attempt {
     }
 }
 
-/// How a job ended, by its journal; another process may be writing it.
-pub fn job_end(jobs: &Jobs, name: &str) -> JobEnd {
+/// How a job ended, by its journal; another process may be writing it. A failure from before `since` is that of an
+/// earlier try: the one that was to follow had not come as far as the job.
+pub fn job_end(jobs: &Jobs, name: &str, since: Timestamp) -> JobEnd {
     let story = jobs.find(name).and_then(|folder| job::Story::new(read_journal(&folder.journal())?));
     let Ok(story) = story else { return JobEnd::Open };
-    match story.entries.last().map(|entry| &entry.record) {
-        Some(job::Record::Finished { outcome: outcome @ (Outcome::Ok | Outcome::Partial) }) => JobEnd::Over(*outcome),
-        Some(job::Record::Finished { outcome: Outcome::Failed }) => {
+    let Some(last) = story.entries.last() else { return JobEnd::Open };
+    match &last.record {
+        job::Record::Finished { outcome: outcome @ (Outcome::Ok | Outcome::Partial) } => JobEnd::Over(*outcome),
+        job::Record::Finished { outcome: Outcome::Failed } if last.at >= since => {
             let fault = story.entries.iter().rev().find_map(|entry| match &entry.record {
                 job::Record::Failed { fault, .. } => Some(fault.clone()),
                 _ => None,
@@ -205,7 +218,7 @@ impl Log {
 impl Tell for Voice {
     fn tell(&self, event: Event) {
         if !matches!(event, Event::Progress { .. }) {
-            let line = json!({ "schema": 1, "at": jiff::Timestamp::now(), "told": event });
+            let line = json!({ "schema": 1, "at": Timestamp::now(), "told": event });
             self.log.lock().unwrap_or_else(PoisonError::into_inner).write(&line);
         }
         self.say(Happened::Told { told: event });

@@ -17,6 +17,7 @@
 //! same device twice, a station that nobody taught are refused before anything is looked at, with the line and with
 //! what is allowed there. Paths are made absolute when the file is read, for a batch may be resumed from elsewhere.
 
+use super::strict::{self, Wrong};
 use super::webhook::Topic;
 use crate::event::batch::Action;
 use crate::fault::{Code, Fault};
@@ -217,10 +218,7 @@ impl BatchFile {
     /// [`Code::ConfigInvalid`] with the line and what is allowed there.
     pub fn parse(name: &str, text: &str, folder: &Path, taught: &dyn Fn(u32) -> bool) -> Result<BatchFile, Fault> {
         let reader = Reader { name, text, folder, taught };
-        let raw: RawFile = toml::from_str(text).map_err(|e| {
-            let at = e.span().map_or(0, |span| span.start);
-            reader.bad(at, e.message())
-        })?;
+        let raw: RawFile = strict::read(text).map_err(|all| reader.all_bad(&all))?;
         reader.check(raw)
     }
 }
@@ -233,6 +231,11 @@ impl Reader<'_> {
 
     fn bad(&self, at: usize, why: impl Display) -> Fault {
         Fault::new(Code::ConfigInvalid, format!("{} line {}: {why}", self.name, self.line(at)))
+    }
+
+    fn all_bad(&self, all: &[Wrong]) -> Fault {
+        let each = all.iter().map(|wrong| format!("line {}: {}", self.line(wrong.at), wrong.why));
+        Fault::new(Code::ConfigInvalid, format!("{} {}", self.name, each.collect::<Vec<_>>().join("; ")))
     }
 
     fn check(&self, raw: RawFile) -> Result<BatchFile, Fault> {
@@ -503,6 +506,7 @@ mod tests {
         let device = |more: &str| format!("{GOOD}[[device]]\n{more}\n");
         for (text, line, says) in [
             (format!("{GOOD}colour = 1\n"), 5, "unknown field `colour`"),
+            (format!("limits = 2\n{GOOD}colour = 1\n"), 1, "; line 6: unknown field `colour`"),
             (format!("limits = 2\n{GOOD}"), 1, "unknown field `limits`"),
             (format!("limit = 0\n{GOOD}"), 1, "1 to 64"),
             (format!("limit = 65\n{GOOD}"), 1, "1 to 64"),

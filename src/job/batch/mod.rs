@@ -1,7 +1,7 @@
 //! Many devices: one file, one queue, one journal, and a job for each device.
 //!
-//! `file.rs` reads what is asked, `policy.rs` decides after a failure, `queue.rs` is the pure machine that starts and
-//! ends rows, `record.rs` the journal from which an interrupted batch is made again. `run.rs` is the only loop, and
+//! `file.rs` reads what is asked, and `strict.rs` names each key of it that nobody knows. `policy.rs` decides after a
+//! failure, `queue.rs` is the pure machine that starts and ends rows, `record.rs` the journal from which an interrupted batch is made again. `run.rs` is the only loop, and
 //! `attempt.rs` one try of one row. `messenger.rs` tells the outside, beside all that: `hooks.rs` runs programs,
 //! `webhook.rs` posts to servers, and neither can hold a batch up.
 //!
@@ -19,6 +19,7 @@ mod presses;
 mod queue;
 mod record;
 mod run;
+mod strict;
 mod webhook;
 
 pub use attempt::job_end;

@@ -38,7 +38,7 @@ impl Miss {
     }
 
     fn course(&self, at: usize) -> Option<Course> {
-        self.courses.get(at).and_then(|word| Course::of(word))
+        self.courses.get(at).and_then(|word| Course::named(word))
     }
 
     /// The same code at the same place.

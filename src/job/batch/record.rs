@@ -56,7 +56,7 @@ pub enum Record {
         ecid: Ecid,
         tries: u32,
     },
-    /// This job works for the row.
+    /// This job works for the row, or is about to.
     Job {
         row: u32,
         job: String,
@@ -116,6 +116,8 @@ pub struct Recalled {
     pub phase: Phase,
     /// Its last try failed, and nothing was decided since.
     pub owes: bool,
+    /// Its job came to an end and nobody was there to say so.
+    pub unsaid: bool,
 }
 
 impl Recalled {
@@ -131,6 +133,7 @@ impl Recalled {
             job: None,
             phase: Phase::Queued,
             owes: false,
+            unsaid: false,
         }
     }
 
@@ -166,9 +169,9 @@ pub struct Story {
 }
 
 impl Story {
-    /// Every row that has something left to do.
+    /// Nothing is left to do or to say.
     pub fn is_over(&self) -> bool {
-        self.rows.iter().all(|row| row.phase.is_end())
+        self.rows.iter().all(|row| row.phase.is_end() && !row.unsaid)
     }
 }
 
@@ -177,9 +180,11 @@ pub fn fresh(file: &BatchFile) -> Vec<Recalled> {
     file.rows.iter().map(|asked| Recalled::new(asked.pin.clone(), asked.task.clone())).collect()
 }
 
+/// `end` tells how a job ended that a try worked on since then.
+///
 /// # Errors
 /// `journal-damaged` when it does not begin with a batch, or speaks of a row that is not there.
-pub fn recall(entries: &[Entry], end: &dyn Fn(&str) -> JobEnd) -> Result<Story, Fault> {
+pub fn recall(entries: &[Entry], end: &dyn Fn(&str, Timestamp) -> JobEnd) -> Result<Story, Fault> {
     let damaged = |why: &str| Fault::new(Code::JournalDamaged, format!("the journal of the batch {why}"));
     let Some((Entry { record: Record::Batch { name, file, agreed, watch, .. }, .. }, rest)) = entries.split_first()
     else {
@@ -187,7 +192,7 @@ pub fn recall(entries: &[Entry], end: &dyn Fn(&str) -> JobEnd) -> Result<Story, 
     };
     let (name, file) = (name.clone(), (**file).clone());
     let mut rows = fresh(&file);
-    let mut running = vec![false; rows.len()];
+    let mut running: Vec<Option<Timestamp>> = vec![None; rows.len()];
     let mut over = None;
     for entry in rest {
         let number = match &entry.record {
@@ -197,7 +202,7 @@ pub fn recall(entries: &[Entry], end: &dyn Fn(&str) -> JobEnd) -> Result<Story, 
                 let mut fresh = Recalled::new(Pin::Ecid(*ecid), task);
                 (fresh.ecid, fresh.station) = (Some(*ecid), *station);
                 rows.push(fresh);
-                running.push(false);
+                running.push(None);
                 *row
             }
             Record::Bound { row, .. }
@@ -220,25 +225,25 @@ pub fn recall(entries: &[Entry], end: &dyn Fn(&str) -> JobEnd) -> Result<Story, 
             Record::Bound { ecid, .. } => row.ecid = Some(*ecid),
             Record::Began { ecid, tries, .. } => {
                 (row.ecid, row.tries, row.owes, row.phase) = (Some(*ecid), *tries, false, Phase::Queued);
-                *runs = true;
+                *runs = Some(entry.at);
             }
             Record::Job { job, .. } => row.job = Some(job.clone()),
             Record::Missed { miss, fault, .. } => {
                 row.misses.push(miss.clone());
                 row.last = Some(fault.clone());
-                (row.owes, *runs) = (true, false);
+                (row.owes, *runs) = (true, None);
             }
             Record::Ended { phase, .. } => {
                 row.phase = *phase;
-                (row.owes, *runs) = (false, false);
+                (row.owes, *runs) = (false, None);
             }
             Record::Again { .. } => row.again(),
             _ => {}
         }
     }
     for (row, runs) in rows.iter_mut().zip(running) {
-        if runs {
-            cut(row, end);
+        if let Some(since) = runs {
+            cut(row, &|job| end(job, since));
         }
         // Who resumes has done what was asked, or wants it asked again.
         if matches!(row.phase, Phase::LeftForPerson | Phase::Cancelled) {
@@ -259,8 +264,12 @@ fn cut(row: &mut Recalled, end: &dyn Fn(&str) -> JobEnd) {
             row.owes = true;
         }
         // The same try goes on.
-        Some(JobEnd::Open) | None => row.tries = row.tries.saturating_sub(1),
+        Some(JobEnd::Open) | None => {
+            row.tries = row.tries.saturating_sub(1);
+            return;
+        }
     }
+    row.unsaid = true;
 }
 
 #[cfg(test)]
@@ -288,7 +297,9 @@ mod tests {
     }
 
     fn phase_of(end: JobEnd) -> (Phase, bool, u32) {
-        let story = recall(&entries(began()), &move |_| end.clone()).unwrap();
+        let open = matches!(end, JobEnd::Open);
+        let story = recall(&entries(began()), &move |_, _| end.clone()).unwrap();
+        assert_eq!(story.rows[0].unsaid, !open);
         (story.rows[0].phase, story.rows[0].owes, story.rows[0].tries)
     }
 
@@ -300,9 +311,27 @@ mod tests {
         assert_eq!(phase_of(JobEnd::Failed(Fault::new(Code::LinkLost, "x"))), (Phase::Queued, true, 1));
     }
 
+    /// A kill between the second try's record here and its first word in the job: the job still ends as before.
+    #[test]
+    fn the_end_of_the_try_before_is_not_that_of_this_one() {
+        let fault = Fault::new(Code::LinkLost, "x");
+        let mut records = began();
+        records.push(Record::Missed { row: 1, miss: Miss::of(&fault), fault: fault.clone() });
+        records.push(Record::Began { row: 1, ecid: Ecid(1), tries: 2 });
+        let entries = entries(records);
+        let (missed, again) = (entries[3].at, entries[4].at);
+        let end = move |_: &str, since| match missed >= since {
+            true => JobEnd::Failed(fault.clone()),
+            false => JobEnd::Open,
+        };
+        assert!(missed < again);
+        let row = recall(&entries, &end).unwrap().rows.swap_remove(0);
+        assert_eq!((row.misses.len(), row.tries, row.owes, row.unsaid), (1, 1, false, false));
+    }
+
     #[test]
     fn what_was_written_down_is_not_asked_again() {
-        let never = |_: &str| panic!("it is written down");
+        let never = |_: &str, _| panic!("it is written down");
         let fault = Fault::new(Code::LinkLost, "x");
         let mut records = began();
         records.push(Record::Missed { row: 1, miss: Miss::of(&fault), fault });
@@ -323,19 +352,19 @@ mod tests {
         records.push(Record::Missed { row: 1, miss: Miss::of(&fault), fault });
         records.extend([Record::Ended { row: 1, phase: Phase::Failed }, Record::Over { outcome: Outcome::Failed }]);
         records.push(Record::Again { row: 1 });
-        let story = recall(&entries(records.clone()), &|_| JobEnd::Open).unwrap();
+        let story = recall(&entries(records.clone()), &|_, _| JobEnd::Open).unwrap();
         let row = &story.rows[0];
         assert_eq!((row.phase, row.tries, row.misses.len(), row.job.as_deref()), (Phase::Queued, 0, 0, Some("j")));
         assert!(row.last.is_some(), "why it failed is still known");
         records
             .extend([Record::Began { row: 1, ecid: Ecid(1), tries: 1 }, Record::Ended { row: 1, phase: Phase::Done }]);
-        let story = recall(&entries(records), &|_| JobEnd::Open).unwrap();
+        let story = recall(&entries(records), &|_, _| JobEnd::Open).unwrap();
         assert_eq!(story.rows[0].phase, Phase::Done);
     }
 
     #[test]
     fn nonsense_is_damage() {
-        let open = |_: &str| JobEnd::Open;
+        let open = |_: &str, _| JobEnd::Open;
         for records in [
             vec![Record::Ended { row: 3, phase: Phase::Done }],
             vec![Record::Ended { row: 0, phase: Phase::Done }],

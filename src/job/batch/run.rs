@@ -14,7 +14,7 @@ use super::record::{Entry, Recalled, Record};
 use super::webhook::Topic;
 use crate::backup::Password;
 use crate::device::{Device, look};
-use crate::disk::{JobFolder, Journal};
+use crate::disk::{JobFolder, Jobs, Journal, read_journal};
 use crate::event::batch::{BatchEvent, BatchTeller, Happened, Phase, Press, Row, Wants};
 use crate::event::{Outcome, Teller};
 use crate::facts::models::Model;
@@ -141,13 +141,21 @@ pub async fn run(mut setup: Setup) -> Result<Summary, Fault> {
     // Whoever could say something may be gone already.
     let mut said = std::mem::replace(&mut setup.said, mpsc::channel(1).1);
     let queue = Queue::new(setup.rules.clone(), setup.rows.iter().map(Recalled::row).collect());
+    let unsaid: Vec<(usize, Option<Miss>)> = (0..)
+        .zip(&setup.rows)
+        .filter(|(_, row)| row.unsaid)
+        .map(|(at, row)| (at, row.misses.last().filter(|_| row.owes).cloned()))
+        .collect();
     let known = std::mem::take(&mut setup.rows)
         .into_iter()
         .map(|row| Known { station: row.agreed_station(), job: row.job, last: row.last, ..Known::new(row.task) })
         .collect();
     let (ends, mut ended) = mpsc::unbounded_channel();
     let mut runner = Runner { setup, queue, known, begun: Instant::now(), ends, over: None };
-    let result = runner.drive(&mut ended, &mut said).await;
+    let result = match unsaid.into_iter().try_for_each(|(at, miss)| runner.catch_up(at, miss)) {
+        Ok(()) => runner.drive(&mut ended, &mut said).await,
+        Err(fault) => Err(fault),
+    };
     if result.is_err() {
         runner.stop_all(&mut ended).await;
     }
@@ -192,6 +200,24 @@ impl Runner {
             }
         }
         Ok(())
+    }
+
+    /// Its job ended and the process died before it said so: the record, the report and the row's end come now.
+    fn catch_up(&mut self, at: usize, miss: Option<Miss>) -> Result<(), Fault> {
+        let fault = self.known.get(at).and_then(|known| known.last.clone());
+        if let (Some(miss), Some(fault)) = (miss, fault) {
+            self.setup.book.write(Record::Missed { row: number(at), miss, fault })?;
+        }
+        let (jobs, name) = (Jobs::new(&self.setup.kit.folders.jobs()), self.known.get(at).and_then(|k| k.job.clone()));
+        let folder = name.and_then(|name| jobs.find(&name).ok());
+        let story = folder.as_ref().and_then(|folder| Story::new(read_journal(&folder.journal()).ok()?).ok());
+        if let (Some(folder), Some(story)) = (folder, story) {
+            self.setup.planner.report(&folder, &story);
+        }
+        match self.queue.rows().get(at).map(|row| row.phase) {
+            Some(phase) if phase.is_end() => self.became(at, phase, None, None),
+            _ => Ok(()),
+        }
     }
 
     fn step(&mut self, input: Input) -> Result<(), Fault> {
@@ -284,6 +310,13 @@ impl Runner {
     }
 
     fn became(&mut self, at: usize, phase: Phase, wants: Option<Wants>, seconds: Option<u64>) -> Result<(), Fault> {
+        // Said first: who dies in between says it twice and not never.
+        match phase {
+            Phase::WaitsForPerson => self.message(at, Topic::NeedsPerson),
+            Phase::Done | Phase::Partly => self.message(at, Topic::Finished),
+            Phase::Failed | Phase::LeftForPerson => self.message(at, Topic::Failed),
+            _ => {}
+        }
         if phase.is_end() {
             self.setup.book.write(Record::Ended { row: number(at), phase })?;
         }
@@ -291,12 +324,6 @@ impl Runner {
         let fault = fault.filter(|_| !matches!(phase, Phase::Running | Phase::Done | Phase::Partly));
         let presses = self.presses(at, wants);
         self.say(Some(at), Happened::Phase { phase, wants, seconds, fault, presses });
-        match phase {
-            Phase::WaitsForPerson => self.message(at, Topic::NeedsPerson),
-            Phase::Done | Phase::Partly => self.message(at, Topic::Finished),
-            Phase::Failed | Phase::LeftForPerson => self.message(at, Topic::Failed),
-            _ => {}
-        }
         Ok(())
     }
 

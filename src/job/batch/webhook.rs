@@ -9,6 +9,7 @@
 
 use super::file::Webhook;
 use crate::disk::{append_private, write_private};
+use crate::fault::words::words;
 use crate::fault::{Code, Fault};
 use crate::net::{Http, hex};
 use aws_lc_rs::hmac;
@@ -18,26 +19,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// What hooks and webhooks are told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Topic {
-    Attached,
-    NeedsPerson,
-    Finished,
-    Failed,
-}
-
-impl Topic {
-    pub const ALL: &'static [Topic] = &[Topic::Attached, Topic::NeedsPerson, Topic::Finished, Topic::Failed];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Topic::Attached => "attached",
-            Topic::NeedsPerson => "needs_person",
-            Topic::Finished => "finished",
-            Topic::Failed => "failed",
-        }
+words! {
+    /// What hooks and webhooks are told of.
+    Topic {
+        Attached = "attached",
+        NeedsPerson = "needs_person",
+        Finished = "finished",
+        Failed = "failed",
     }
 }
 

@@ -19,6 +19,7 @@ mod muxd;
 mod notices;
 pub mod preboard;
 mod preflight;
+mod profiles;
 mod records;
 mod services;
 mod tcp;

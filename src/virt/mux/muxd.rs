@@ -170,7 +170,7 @@ impl Shared {
                 _ => phone.udid.to_string(),
             },
             connection: "USB".into(),
-            location: 1 << 16 | (phone.place as u32 + 1) << 8 | (address & 0xFF),
+            location: 1 << 16 | u32::from(phone.port()) << 8 | (address & 0xFF),
             product: if phone.model.product.as_str().starts_with("iPad") { 0x12AB } else { 0x12A8 },
             speed: 480_000_000,
         };

@@ -1,6 +1,6 @@
 //! What StartService can start.
 
-use super::{activation, apps, diagnostics, notices, preboard};
+use super::{activation, apps, diagnostics, notices, preboard, profiles};
 use crate::virt::backup;
 use crate::virt::phone::Phone;
 use crate::virt::stream::BoxStream;
@@ -22,6 +22,7 @@ pub(super) fn service(name: &str) -> Option<Serve> {
         "com.apple.mobile.installation_proxy" => apps::serve_installation,
         "com.apple.springboardservices" => apps::serve_springboard,
         "com.apple.mobile.diagnostics_relay" => diagnostics::serve,
+        "com.apple.mobile.MCInstall" => profiles::serve,
         "com.apple.mobileactivationd" => activation::serve,
         SERVICE => preboard::serve,
         _ => return None,

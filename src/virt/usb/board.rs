@@ -7,7 +7,7 @@
 use super::model::{Identity, Model, lock};
 use crate::ids::PortPath;
 use crate::usb::{Address, UsbDevice};
-use crate::virt::phone::Phone;
+use crate::virt::phone::{Phone, path_of_port};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -22,6 +22,8 @@ const LAST_DEVICE: u8 = 127;
 pub struct Plugged {
     pub model: Arc<Model>,
     pub address: Address,
+    /// The port that it came on.
+    pub port: u8,
     pub identity: Identity,
 }
 
@@ -30,7 +32,7 @@ impl Plugged {
         let no_access = self.model.faults().no_access;
         UsbDevice {
             address: self.address,
-            port: PortPath::new(self.model.phone().port_path()),
+            port: PortPath::new(path_of_port(self.port)),
             vendor: crate::facts::modes::APPLE,
             product: self.identity.product,
             serial: (!no_access).then(|| self.identity.serial.clone()),
@@ -111,7 +113,7 @@ impl Board {
         let left = slot.take();
         let arrived = now.map(|identity| {
             let address = Address { bus: BUS, device: free_number(slots) };
-            Plugged { model: Arc::clone(model), address, identity }
+            Plugged { model: Arc::clone(model), address, port: model.phone().port(), identity }
         });
         if let Some(slot) = slots.plugged.get_mut(place) {
             slot.clone_from(&arrived);

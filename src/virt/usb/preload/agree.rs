@@ -36,7 +36,7 @@ async fn child_reads() {
     let (Some(answer), Some(deed)) = (told(ANSWER), told(DEED)) else { return };
     let bus = Arc::new(LibUsb::inside_bench().unwrap());
     let mux = Mux::new(MuxAddress::Unix("/nowhere".into()));
-    let seen = look(&Eyes { bus: Arc::<LibUsb>::clone(&bus), mux, is_virtual: true }).await;
+    let seen = look(&Eyes::new(Arc::<LibUsb>::clone(&bus), mux, true)).await;
     assert_eq!(seen.devices.len(), 1, "{seen:?}");
     let who = seen.devices[0].who().clone();
     let bus: Arc<dyn crate::usb::Bus> = bus;

@@ -204,7 +204,7 @@ impl Bench {
     /// The one device that Herstel sees through this usbmuxd.
     async fn seen(&self, mux: &Mux) -> Device {
         let bus = Arc::new(VirtualBus::new(vec![Arc::clone(&self.phone)]));
-        let look = look(&Eyes { bus, mux: mux.clone(), is_virtual: true }).await;
+        let look = look(&Eyes::new(bus, mux.clone(), true)).await;
         assert!(look.mux.is_none() && look.usb.is_none(), "{look:?}");
         assert_eq!(look.devices.len(), 1, "{look:?}");
         look.devices.into_iter().next().unwrap()

@@ -38,7 +38,7 @@ pub type Roots = Arc<Mutex<Vec<PathBuf>>>;
 
 /// One device's place in the tree.
 pub struct Entry {
-    /// E.g. `1-1`.
+    /// E.g. `1-1`; here all are on one bus.
     pub name: String,
     pub number: u8,
     vendor: u16,
@@ -49,7 +49,7 @@ pub struct Entry {
 impl Entry {
     pub fn of(plugged: &Plugged) -> Entry {
         Entry {
-            name: plugged.model.phone().port_path(),
+            name: format!("1-{}", plugged.port),
             number: plugged.address.device,
             vendor: APPLE,
             product: plugged.identity.product,
