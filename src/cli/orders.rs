@@ -13,20 +13,27 @@ use tokio::sync::mpsc::Sender;
 /// Longer than any order.
 const MAX_LINE: usize = 64;
 
-/// Hears orders until the file ends or nobody listens; `strange` is told of what is none.
-///
-/// # Errors
-/// A file that cannot be read.
-pub fn hear(path: &Path, said: Sender<u32>, strange: impl Fn(&str) + Send + 'static) -> Result<(), Fault> {
-    let source: Box<dyn Read + Send> = match path == Path::new("-") {
-        true => Box::new(std::io::stdin()),
-        false => {
-            Box::new(open(path).map_err(|e| Fault::new(Code::Usage, format!("--orders {}: {e}", path.display())))?)
+/// Where orders come from; nothing is read before [`Orders::hear`], for a question on the terminal comes first.
+pub struct Orders(Box<dyn Read + Send>);
+
+impl Orders {
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn open(path: &Path) -> Result<Orders, Fault> {
+        if path == Path::new("-") {
+            return Ok(Orders(Box::new(std::io::stdin())));
         }
-    };
-    // A read that blocks for ever ends with the process.
-    std::thread::spawn(move || read(source, &said, &strange));
-    Ok(())
+        match open(path) {
+            Ok(file) => Ok(Orders(Box::new(file))),
+            Err(err) => Err(Fault::new(Code::Usage, format!("--orders {}: {err}", path.display()))),
+        }
+    }
+
+    /// Until the file ends or nobody listens; `strange` is told of what is none.
+    pub fn hear(self, said: Sender<u32>, strange: impl Fn(&str) + Send + 'static) {
+        // A read that blocks for ever ends with the process.
+        std::thread::spawn(move || read(self.0, &said, &strange));
+    }
 }
 
 /// A pipe is opened for writing too: that does not wait for a writer, and never ends.
@@ -96,12 +103,11 @@ mod tests {
         let pipe = dir.path().join("orders");
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
         let (sender, mut receiver) = tokio::sync::mpsc::channel(64);
-        hear(&pipe, sender, |_| {}).unwrap();
+        Orders::open(&pipe).unwrap().hear(sender, |_| {});
         for row in [2, 4] {
             File::options().write(true).open(&pipe).unwrap().write_all(format!("done {row}\n").as_bytes()).unwrap();
             assert_eq!(receiver.blocking_recv(), Some(row));
         }
-        let (sender, _receiver) = tokio::sync::mpsc::channel(1);
-        assert_eq!(hear(&dir.path().join("absent"), sender, |_| {}).unwrap_err().code, Code::Usage);
+        assert_eq!(Orders::open(&dir.path().join("absent")).err().map(|fault| fault.code), Some(Code::Usage));
     }
 }

@@ -13,10 +13,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const MODES: [(u16, &str); 3] = [(PID_RECOVERY, "recovery"), (PID_DFU, "DFU"), (PID_PORT_DFU, "Port DFU")];
-/// Works however Herstel came here: a package, a tarball, cargo.
-pub(super) const INSTALL: &str = "herstel generate udev | sudo tee /etc/udev/rules.d/70-herstel.rules";
-const RELOAD: &str =
-    "sudo udevadm control --reload && sudo udevadm trigger --subsystem-match=usb --attr-match=idVendor=05ac";
+/// Works however Herstel came here: a package, a tarball, cargo. Devices that are here get it when they are replugged.
+pub(super) const INSTALL: &str =
+    "herstel generate udev | sudo tee /etc/udev/rules.d/70-herstel.rules && sudo udevadm control --reload";
 
 pub(super) fn rule(host: &Host) -> Diagnosis {
     let mut out = Diagnosis::of(Exam::UdevRule);
@@ -52,7 +51,6 @@ pub(super) fn rule(host: &Host) -> Diagnosis {
     }
     out.found(Verdict::Warning, cause);
     out.run(INSTALL);
-    out.run(RELOAD);
     out
 }
 

@@ -88,12 +88,24 @@ fn numbers(stations: &[u32]) -> String {
     stations.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }
 
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Devices by name, whatever is at stations, or both.
+fn named(devices: usize, stations: usize, [one, many, whatever, station, stations_word, and]: [&str; 6]) -> String {
+    let by_name = count(devices, one, many);
+    let at = format!("{whatever} {}", count(stations, station, stations_word));
+    match (devices, stations) {
+        (_, 0) => by_name,
+        (0, _) => at,
+        _ => format!("{by_name} {and} {at}"),
+    }
+}
+
 fn en(text: &Batch<'_>) -> String {
     match text {
-        Batch::Title { name, rows, limit } => {
-            let devices = if *rows == 1 { "device" } else { "devices" };
-            format!("{name}: {rows} {devices}, {limit} at once")
-        }
+        Batch::Title { name, rows, limit } => format!("{name}: {}, {limit} at once", count(*rows, "device", "devices")),
         Batch::Watches { stations: [] } => "Every device that is plugged in is taken, until Ctrl-C.".into(),
         Batch::Watches { stations } => {
             format!("Every device that is plugged in at station {} is taken, until Ctrl-C.", numbers(stations))
@@ -101,13 +113,11 @@ fn en(text: &Batch<'_>) -> String {
         Batch::NotHere => "not here yet".into(),
         Batch::Resumes { batch } => format!("Going on with batch {batch}"),
         Batch::NothingOpen => "No batch has anything left to do.".into(),
-        Batch::Erases { devices, stations: 0 } => {
-            format!("This erases everything on {devices} devices. What has no backup is gone for good.")
+        Batch::Erases { devices, stations } => {
+            let what =
+                named(*devices, *stations, ["device", "devices", "whatever is at", "station", "stations", "and on"]);
+            format!("This erases everything on {what}. What has no backup is gone for good.")
         }
-        Batch::Erases { devices, stations } => format!(
-            "This erases everything on {devices} devices and on whatever is at {stations} stations. What has no \
-             backup is gone for good."
-        ),
         Batch::TypeToErase { word } => format!("Type {word} to erase them all: "),
         Batch::Stranger { ecid } => format!("another device stands here, {ecid}; it is not touched"),
         Batch::Ignored { ecid } => format!("{ecid} was here before the watch began: it is not taken"),
@@ -136,8 +146,7 @@ fn en(text: &Batch<'_>) -> String {
 fn nl(text: &Batch<'_>) -> String {
     match text {
         Batch::Title { name, rows, limit } => {
-            let devices = if *rows == 1 { "toestel" } else { "toestellen" };
-            format!("{name}: {rows} {devices}, {limit} tegelijk")
+            format!("{name}: {}, {limit} tegelijk", count(*rows, "toestel", "toestellen"))
         }
         Batch::Watches { stations: [] } => {
             "Elk toestel dat wordt aangesloten, wordt meegenomen, tot je Ctrl-C drukt.".into()
@@ -149,13 +158,11 @@ fn nl(text: &Batch<'_>) -> String {
         Batch::NotHere => "nog niet aangesloten".into(),
         Batch::Resumes { batch } => format!("Verder met reeks {batch}"),
         Batch::NothingOpen => "Er is geen reeks meer waar nog iets te doen is.".into(),
-        Batch::Erases { devices, stations: 0 } => {
-            format!("Dit wist alles op {devices} toestellen. Waar geen reservekopie van is, is voorgoed weg.")
+        Batch::Erases { devices, stations } => {
+            let what =
+                named(*devices, *stations, ["toestel", "toestellen", "wat er ligt op", "station", "stations", "en op"]);
+            format!("Dit wist alles op {what}. Waar geen reservekopie van is, is voorgoed weg.")
         }
-        Batch::Erases { devices, stations } => format!(
-            "Dit wist alles op {devices} toestellen, en op wat er aan {stations} stations ligt. Waar geen \
-             reservekopie van is, is voorgoed weg."
-        ),
         Batch::TypeToErase { word } => format!("Typ {word} om ze allemaal te wissen: "),
         Batch::Stranger { ecid } => format!("hier ligt een ander toestel, {ecid}; daar blijven we af"),
         Batch::Ignored { ecid } => format!("{ecid} was er al voor het wachten begon: dat laten we liggen"),
@@ -234,6 +241,16 @@ pub fn action(lang: Lang, action: Action) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_one() {
+        let said = |lang, devices, stations| batch(lang, &Batch::Erases { devices, stations });
+        assert!(said(Lang::En, 0, 1).starts_with("This erases everything on whatever is at 1 station. "));
+        assert!(said(Lang::En, 1, 0).starts_with("This erases everything on 1 device. "));
+        assert!(said(Lang::Nl, 2, 3).starts_with("Dit wist alles op 2 toestellen en op wat er ligt op 3 stations. "));
+        let title = batch(Lang::Nl, &Batch::Title { name: "b", rows: 1, limit: 8 });
+        assert_eq!(title, "b: 1 toestel, 8 tegelijk");
+    }
 
     #[test]
     fn every_word_is_there_in_both_languages_and_fits() {

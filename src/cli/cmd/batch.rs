@@ -7,11 +7,12 @@ use super::recover::{kit, kit_telling, plan_for, show_plan};
 use crate::backup::encryption;
 use crate::cli::args::BatchArgs;
 use crate::cli::context::Context;
+use crate::cli::orders::Orders;
 use crate::cli::places::Places;
 use crate::cli::show::batch::BatchLines;
 use crate::cli::show::board::{Feed, Leave, Live, Show};
 use crate::cli::show::print_line;
-use crate::cli::{Done, ask, orders, password};
+use crate::cli::{Done, ask, password};
 use crate::device::{Device, Trust, look};
 use crate::disk::{JobFolder, Jobs, Journal, read_journal};
 use crate::event::batch::{Action, BatchEvent, BatchTeller, Happened, Phase, TellBatch};
@@ -87,21 +88,15 @@ fn quiet_kit(context: &Context, args: &BatchArgs) -> Result<(Kit, Voice), Fault>
     if let Some(board) = &board {
         board.hears(says.clone());
     }
-    if let Some(path) = &args.orders {
-        let (tell, lang) = (Arc::clone(&tell), if context.common.json { Lang::En } else { context.lang });
-        let strange = move |line: &str| {
-            let happened = Happened::Warning { text: say::batch(lang, &Batch::NoOrder { line }) };
-            tell.tell(BatchEvent { row: None, ecid: None, station: None, happened });
-        };
-        orders::hear(path, says, strange)?;
-    }
-    Ok((kit_telling(context, Arc::new(Quiet))?, Voice { tell, board, said }))
+    let orders = args.orders.as_deref().map(Orders::open).transpose()?.map(|orders| (orders, says));
+    Ok((kit_telling(context, Arc::new(Quiet))?, Voice { tell, board, orders, said }))
 }
 
 /// How a batch is told: on a board where a person sits at a terminal, else in lines.
 struct Voice {
     tell: BatchTeller,
     board: Option<Live>,
+    orders: Option<(Orders, mpsc::Sender<u32>)>,
     /// Of which rows a person says that it was done.
     said: mpsc::Receiver<u32>,
 }
@@ -361,7 +356,14 @@ async fn drive(
     whole: Whole,
 ) -> Done {
     let Whole { file, agreed, watch, rows } = whole;
-    let Voice { tell, board, said } = voice;
+    let Voice { tell, board, orders, said } = voice;
+    if let Some((orders, says)) = orders {
+        let (tell, lang) = (Arc::clone(&tell), if context.common.json { Lang::En } else { context.lang });
+        orders.hear(says, move |line| {
+            let happened = Happened::Warning { text: say::batch(lang, &Batch::NoOrder { line }) };
+            tell.tell(BatchEvent { row: None, ecid: None, station: None, happened });
+        });
+    }
     let watched = file.watch.filter(|_| watch);
     let haste = kit.haste;
     let messenger = Messenger::new(

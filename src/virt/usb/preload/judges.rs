@@ -95,10 +95,15 @@ impl Bench {
 pub(super) fn await_stage(changes: &Receiver<StageChange>, bench: &Bench, wanted: Stage) {
     loop {
         match changes.recv_timeout(LIMIT) {
-            Ok(change) if change.to == wanted => return,
+            Ok(change) if change.to == wanted => break,
             Ok(_) => {}
             Err(_) => panic!("never came to {wanted:?}: {:#?}", bench.phone.memory()),
         }
+    }
+    let started = Instant::now();
+    while !bench.emulation.shows(&bench.phone) {
+        assert!(started.elapsed() < LIMIT, "{wanted:?} never shows");
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

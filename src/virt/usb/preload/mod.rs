@@ -98,6 +98,16 @@ impl Emulation {
     }
 }
 
+#[cfg(test)]
+impl Emulation {
+    /// Clients see the phones as they are now: a change takes a moment to come through.
+    fn shows(&self, phone: &Phone) -> bool {
+        let plugged = &lock(&self.folder).plugged;
+        let now = |p: &Plugged| p.model.identity().is_some_and(|now| now.generation == p.identity.generation);
+        plugged.iter().any(|p| p.model.phone().ecid == phone.ecid && now(p))
+    }
+}
+
 impl Drop for Emulation {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
