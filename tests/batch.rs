@@ -171,7 +171,7 @@ fn sixteen_at_once_and_none_is_left_behind() {
     assert_eq!((ran.code, phases(&ran)), (Some(0), vec!["done".to_owned(); 16]), "{ran}");
     rig.bench.phones.iter().for_each(|phone| is_new(phone, 1, &ran));
     assert!(told(&ran, "began").iter().all(|began| began["tries"] == 1), "nothing timed out\n{ran}");
-    // All of them hang on one bus: no more than ten are at work at a time, and ten are.
+    // Eight on each of the bench's two controllers: none has to wait for its turn.
     let (mut now, mut most) = (0i32, 0);
     for phase in told(&ran, "phase") {
         now += match phase["phase"].as_str() {
@@ -181,14 +181,9 @@ fn sixteen_at_once_and_none_is_left_behind() {
         };
         most = most.max(now);
     }
-    assert_eq!((now, most), (0, 10), "{ran}");
+    assert_eq!((now, most), (0, 16), "{ran}");
     let size = fs::metadata(&rig.bench.firmware[0].path).unwrap().len();
-    let looks = 16 * (512 << 10);
-    assert!(
-        fetched(&rig) < size + looks,
-        "one download, and a look for each plan: {} of {size} bytes\n{ran}",
-        fetched(&rig)
-    );
+    assert!((size..size + 1_000_000).contains(&fetched(&rig)), "{} of {size} bytes\n{ran}", fetched(&rig));
 }
 
 #[test]
