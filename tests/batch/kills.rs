@@ -3,8 +3,9 @@
 //! Each seed makes a bench, begins a batch and kills it up to three times, each time at a moment that the seed picks:
 //! after so many lines of the journals, as soon as a job's folder is there (between the job and what the batch says of
 //! it), at a step of a restore as the phone saw it, while a hook runs, while a person is waited for, when a row just
-//! ended or just begins again. Then it is resumed until nothing is left, and the journals, the reports and the phones are looked at. What the
-//! kills fell into is counted, so that a spread which never meets a restore does not look like a sound one.
+//! ended or just begins again. Then it is resumed until nothing is left, and the journals, the reports and the phones
+//! are looked at. What the kills fell into is counted, so that a spread which never meets a restore does not look like a
+//! sound one.
 
 use super::cut::{start, until};
 use super::{QUICK, file, herstel, is_new, phases, phones};
@@ -14,11 +15,14 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 /// How many seeds in the suite; `HERSTEL_TEST_KILLS=50` for more.
 const SEEDS: u64 = 8;
+/// So many at a time.
+const WORKERS: usize = 4;
 
 /// Whole lines of a journal; a torn one is not written yet.
 fn journal(path: &Path) -> Vec<Value> {
@@ -246,10 +250,18 @@ fn ends_well(rig: &Rig, name: &str, story: &str) {
 #[allow(clippy::disallowed_methods, reason = "more kills by hand: HERSTEL_TEST_KILLS=50")]
 fn a_batch_that_is_killed_comes_to_the_same_end() {
     let seeds = std::env::var("HERSTEL_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS);
+    // Most of a batch is waiting.
+    let next = AtomicU64::new(0);
+    let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds);
+    let work = || std::iter::from_fn(take).flat_map(killed).collect::<Vec<_>>();
     let mut met: BTreeMap<&str, u64> = BTreeMap::new();
-    for seed in 0..seeds {
-        killed(seed).into_iter().for_each(|what| *met.entry(what).or_default() += 1);
-    }
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            let found = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            found.into_iter().for_each(|what| *met.entry(what).or_default() += 1);
+        }
+    });
     println!("kills met, in so many of {seeds} seeds: {met:?}");
     if seeds >= SEEDS {
         for what in ["a restore", "a hook", "a wait", "others still at work"] {
