@@ -40,6 +40,8 @@ pub struct Target {
 /// Budgets of the chain. The default is for real devices.
 #[derive(Clone, Copy, Debug)]
 pub struct Waits {
+    /// From whatever mode to one that it can be restored from.
+    pub into_recovery: Duration,
     /// To be seen at the start.
     pub find: Duration,
     /// DFU start: iBSS or iBEC was sent; to leave, and to come back.
@@ -62,6 +64,7 @@ impl Default for Waits {
     fn default() -> Self {
         let s = Duration::from_secs;
         Waits {
+            into_recovery: s(120),
             find: s(10),
             dfu_leave: s(10),
             dfu_return: s(30),
@@ -82,6 +85,7 @@ impl Waits {
     pub fn shortened(self, times: u32) -> Self {
         let short = |limit: Duration| (limit / times.max(1)).max(limit.min(Duration::from_secs(2)));
         Waits {
+            into_recovery: short(self.into_recovery).max(self.into_recovery.min(Duration::from_secs(10))),
             find: short(self.find),
             dfu_leave: short(self.dfu_leave),
             dfu_return: short(self.dfu_return),

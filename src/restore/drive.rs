@@ -19,11 +19,7 @@ use plist::Value;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// How long a device may take from one mode to recovery.
-pub(super) const RECOVERY: Duration = Duration::from_secs(120);
 
 /// Writes down what is about to be done, onto the medium.
 pub type Note<'n> = dyn FnMut(Action) -> Result<(), Fault> + Send + 'n;
@@ -119,7 +115,7 @@ impl<'a> Drive<'a> {
             }
             // The machine's patience ends this, not the limit.
             let device = loop {
-                if let Some(found) = engine.eyes.wait_for_ecid(plan.ecid, modes, RECOVERY).await {
+                if let Some(found) = engine.eyes.wait_for_ecid(plan.ecid, modes, engine.waits.into_recovery).await {
                     break found;
                 }
             };
@@ -147,7 +143,8 @@ async fn act<'a>(engine: &'a Engine, plan: &'a RestorePlan, action: Action, walk
             if im4r::needs_slots(&engine.identity) {
                 walk.slots = Slots::ask(&engine.eyes.mux, normal.mux.id).await;
             }
-            enter_recovery(&engine.eyes, normal, plan.ecid, engine.tell.as_ref()).await.map(drop)
+            let limit = engine.waits.into_recovery;
+            enter_recovery(&engine.eyes, normal, plan.ecid, limit, engine.tell.as_ref()).await.map(drop)
         }
         (Action::KeepData, Some(State::Normal(normal))) => engine.keep_data(normal, plan.ecid).await,
         (Action::ByHand, _) => {
@@ -206,8 +203,9 @@ fn lost(action: Action) -> Fault {
 }
 
 async fn back_in_recovery(engine: &Engine, plan: &RestorePlan) -> Result<(), Fault> {
-    let back = engine.eyes.wait_for_ecid(plan.ecid, &[Mode::Recovery, Mode::Dfu], RECOVERY).await;
-    back.map(drop).ok_or_else(|| never(Step::EnterRecovery, "recovery mode", RECOVERY))
+    let limit = engine.waits.into_recovery;
+    let back = engine.eyes.wait_for_ecid(plan.ecid, &[Mode::Recovery, Mode::Dfu], limit).await;
+    back.map(drop).ok_or_else(|| never(Step::EnterRecovery, "recovery mode", limit))
 }
 
 fn boot<'a>(engine: &'a Engine, plan: &RestorePlan) -> Boot<'a> {
@@ -225,5 +223,5 @@ fn boot<'a>(engine: &'a Engine, plan: &RestorePlan) -> Boot<'a> {
 
 /// The machine's patience is for what its parts do not end themselves, and for a device that stays away.
 fn patience(waits: &Waits) -> Patience {
-    Patience { restored: waits.restored, ..Patience::default() }
+    Patience { find: waits.into_recovery, restored: waits.restored, ..Patience::default() }
 }

@@ -5,7 +5,7 @@
 
 use super::answer::{Supplies, Web};
 use super::boot::{Booted, Waits};
-use super::drive::{Drive, Note, RECOVERY};
+use super::drive::{Drive, Note};
 use super::im4r::Slots;
 use super::personalize::Components;
 use super::session::{Restored, Session};
@@ -145,12 +145,18 @@ pub(super) fn never(step: Step, what: &str, limit: Duration) -> Fault {
 }
 
 /// Sends a device from normal mode into recovery by command, and waits until it is there.
-pub async fn enter_recovery(eyes: &Eyes, normal: &Normal, ecid: Ecid, tell: &dyn Tell) -> Result<Device, Fault> {
+pub async fn enter_recovery(
+    eyes: &Eyes,
+    normal: &Normal,
+    ecid: Ecid,
+    limit: Duration,
+    tell: &dyn Tell,
+) -> Result<Device, Fault> {
     tell.tell(Event::StepBegan { step: Step::EnterRecovery, what: String::new() });
     let asked = mux::enter_recovery(&eyes.mux, &normal.mux, normal.who.udid.as_ref()).await;
     asked.map_err(|fault| fault.during(Step::EnterRecovery).on(ecid))?;
-    let back = eyes.wait_for_ecid(ecid, &[Mode::Recovery, Mode::Dfu], RECOVERY).await;
-    let back = back.ok_or_else(|| never(Step::EnterRecovery, "recovery mode", RECOVERY).on(ecid))?;
+    let back = eyes.wait_for_ecid(ecid, &[Mode::Recovery, Mode::Dfu], limit).await;
+    let back = back.ok_or_else(|| never(Step::EnterRecovery, "recovery mode", limit).on(ecid))?;
     tell.tell(Event::StepDone { step: Step::EnterRecovery, what: String::new() });
     Ok(back)
 }

@@ -424,7 +424,7 @@ async fn drive(
         }));
     }
     if failed == 0 && left > 0 && summary.outcome != Outcome::Cancelled {
-        return Err(Fault::new(Code::PersonNeeded, format!("{left} devices; batch {id}")));
+        return Err(Fault::new(Code::PersonNeeded, format!("left: {left}; batch {id}")));
     }
     Ok(summary.outcome)
 }

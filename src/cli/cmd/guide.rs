@@ -12,6 +12,7 @@ use crate::fault::{Class, Code, Fault};
 use crate::guide::{self, Aim, Layout, Recipe, Start, Subject, Until, recipe, words};
 use crate::ids::Mode;
 use crate::mux::{self, Session};
+use crate::restore::boot::Waits;
 use crate::restore::{enter_recovery, rescue};
 use crate::say::{self, Coach};
 use std::time::Duration;
@@ -147,7 +148,7 @@ async fn by_command(context: &Context, eyes: &Eyes, device: &Device, aim: Aim) -
                 return Ok(Told::NotPossible);
             }
             commanding();
-            let back = enter_recovery(eyes, normal, ecid, tell.as_ref()).await?;
+            let back = enter_recovery(eyes, normal, ecid, Waits::default().into_recovery, tell.as_ref()).await?;
             if aim == Aim::Recovery {
                 reached(Coach::ReachedRecovery);
                 return Ok(Told::Done);
